@@ -1,0 +1,183 @@
+"""Which job an Initiate Job request asks for, if it may be asked for.
+
+Source: Amazon Glacier API 2012-06-01, "Initiate Job".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from local_aws import errors, inventories, timestamps, tree_hash
+from local_aws.jobs import Description, Job
+from local_aws.settings import TIERS, Settings
+from local_aws.store import Vault
+
+MAX_DESCRIPTION_LENGTH = 1024
+_PRINTABLE_ASCII = re.compile(r"[ -~]*")
+_SNS_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12,13}:[A-Za-z0-9_.-]{1,256}")
+_BYTE_RANGE = re.compile(r"(\d+)-(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What becomes of an initiated job, where it was decided beforehand; ``None`` leaves it to the settings."""
+
+    outcome: str = "Succeeded"
+    status_message: str | None = None
+    duration_seconds: float | None = None
+    listed_after_seconds: float | None = None
+    retention_seconds: float | None = None
+
+
+def initiated(
+    parameters: Mapping[str, Any], *, vault: Vault, job_id: str, now: datetime, settings: Settings, fate: Fate
+) -> Job:
+    """The job that the parameters ask for.
+
+    :raises AwsError: a parameter is missing or wrong, or the archive is not there.
+    """
+    kind = parameters.get("Type")
+    if not kind:
+        raise errors.missing_parameter("Required parameter missing: Type")
+    if kind not in ("archive-retrieval", "inventory-retrieval"):
+        raise errors.invalid_parameter(f"Invalid job type: {kind}")
+    common = _common(parameters)
+    tier = parameters.get("Tier")
+    if tier is not None and tier not in TIERS:
+        raise errors.invalid_parameter(f"Invalid tier: {tier}")
+    inventory: bytes | None = None
+    if kind == "archive-retrieval":
+        own = _archive_facts(parameters, vault)
+    else:
+        own, inventory = _inventory(parameters, vault, now)
+    duration_seconds = fate.duration_seconds
+    if duration_seconds is None:
+        duration_seconds = settings.duration_seconds[tier or "Standard"]
+    completes_at = now + timedelta(seconds=duration_seconds)
+    facts: Description = {
+        "Action": None,
+        "ArchiveId": None,
+        "ArchiveSHA256TreeHash": None,
+        "ArchiveSizeInBytes": None,
+        "Completed": True,
+        "CompletionDate": timestamps.write(completes_at),
+        "CreationDate": timestamps.write(now),
+        "InventorySizeInBytes": None,
+        "JobId": job_id,
+        "RetrievalByteRange": None,
+        "SHA256TreeHash": None,
+        "StatusCode": fate.outcome,
+        "StatusMessage": fate.status_message or fate.outcome,
+        "VaultARN": vault.arn,
+        **common,
+        **own,
+    }
+    if fate.outcome == "Failed":
+        facts["InventorySizeInBytes"] = None
+    if kind == "archive-retrieval" or tier is not None:
+        facts["Tier"] = tier or "Standard"
+    listed_after_seconds = fate.listed_after_seconds
+    if listed_after_seconds is None:
+        listed_after_seconds = settings.listed_after_seconds
+    return Job(
+        job_id=job_id,
+        facts=facts,
+        created_at=now,
+        listed_at=now + timedelta(seconds=listed_after_seconds) if listed_after_seconds else None,
+        completes_at=completes_at,
+        outcome=fate.outcome,
+        retention=settings.retention if fate.retention_seconds is None else timedelta(seconds=fate.retention_seconds),
+        inventory=inventory,
+    )
+
+
+def _common(parameters: Mapping[str, Any]) -> Description:
+    description = parameters.get("Description")
+    if description is not None:
+        if not isinstance(description, str) or not _PRINTABLE_ASCII.fullmatch(description):
+            raise errors.invalid_parameter("Invalid description: only printable ASCII characters are allowed")
+        if len(description) > MAX_DESCRIPTION_LENGTH:
+            raise errors.invalid_parameter(f"Invalid description: longer than {MAX_DESCRIPTION_LENGTH} characters")
+    topic = parameters.get("SNSTopic")
+    if topic is not None and not _SNS_TOPIC.fullmatch(topic):
+        raise errors.invalid_parameter(f"Invalid SNS topic ARN: {topic}")
+    return {"JobDescription": description, "SNSTopic": topic}
+
+
+def _archive_facts(parameters: Mapping[str, Any], vault: Vault) -> Description:
+    for key in ("Format", "InventoryRetrievalParameters"):
+        if parameters.get(key) is not None:
+            raise errors.invalid_parameter(f"{key} is not allowed for a job of type archive-retrieval")
+    archive_id = parameters.get("ArchiveId")
+    if not archive_id:
+        raise errors.missing_parameter("Required parameter missing: ArchiveId")
+    archive = vault.archives.get(archive_id)
+    if archive is None:
+        raise errors.archive_not_found(archive_id)
+    size_in_bytes = archive.size_in_bytes
+    start, end = _byte_range(parameters.get("RetrievalByteRange"), size_in_bytes)
+    aligned = tree_hash.is_tree_hash_aligned(start, end, size_in_bytes)
+    return {
+        "Action": "ArchiveRetrieval",
+        "ArchiveId": archive_id,
+        "ArchiveSHA256TreeHash": archive.tree_hash,
+        "ArchiveSizeInBytes": size_in_bytes,
+        "RetrievalByteRange": f"{start}-{end}",
+        "SHA256TreeHash": archive.content.tree_hash(start, end) if aligned else None,
+    }
+
+
+def _byte_range(text: object, size_in_bytes: int) -> tuple[int, int]:
+    if text is None:
+        return 0, size_in_bytes - 1
+    match = _BYTE_RANGE.fullmatch(str(text))
+    if match is None:
+        raise errors.invalid_parameter(f"Invalid retrieval byte range: {text}")
+    start, end = int(match[1]), int(match[2])
+    if start > end or end >= size_in_bytes:
+        raise errors.invalid_parameter(f"Invalid retrieval byte range: {text}: the archive has {size_in_bytes} bytes")
+    if not tree_hash.is_mebibyte_aligned(start, end, size_in_bytes):
+        raise errors.invalid_parameter(f"Invalid retrieval byte range: {text}: it is not megabyte aligned")
+    return start, end
+
+
+def _inventory(parameters: Mapping[str, Any], vault: Vault, now: datetime) -> tuple[Description, bytes]:
+    for key in ("ArchiveId", "RetrievalByteRange"):
+        if parameters.get(key) is not None:
+            raise errors.invalid_parameter(f"{key} is not allowed for a job of type inventory-retrieval")
+    output_format = parameters.get("Format") or "JSON"
+    if output_format not in ("JSON", "CSV"):
+        raise errors.invalid_parameter(f"Invalid format: {output_format}")
+    asked: Mapping[str, Any] = parameters.get("InventoryRetrievalParameters") or {}
+    start, end = _moment("StartDate", asked.get("StartDate")), _moment("EndDate", asked.get("EndDate"))
+    if start is not None and end is not None and start >= end:
+        raise errors.invalid_parameter("Invalid date range: StartDate is not before EndDate")
+    limit = asked.get("Limit")
+    if limit is not None and (not str(limit).isascii() or not str(limit).isdigit() or int(limit) < 1):
+        raise errors.invalid_parameter(f"Invalid limit: {limit}")
+    shown = {
+        "Format": output_format,
+        "StartDate": asked.get("StartDate"),
+        "EndDate": asked.get("EndDate"),
+        "Limit": None if limit is None else str(limit),
+        "Marker": asked.get("Marker"),
+    }
+    taken = inventories.take(vault.archives.values(), shown, now)
+    output = inventories.write(vault.arn, taken, output_format, now)
+    facts = {
+        "Action": "InventoryRetrieval",
+        "InventorySizeInBytes": len(output),
+        "InventoryRetrievalParameters": {**shown, "Marker": taken.marker},
+    }
+    return facts, output
+
+
+def _moment(key: str, text: object) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return timestamps.read(str(text))
+    except ValueError as error:
+        raise errors.invalid_parameter(f"Invalid {key}: {text}") from error

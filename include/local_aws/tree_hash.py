@@ -1,0 +1,43 @@
+"""Glacier's tree hash: of which bytes, and which ranges have one.
+
+Source: Amazon Glacier developer guide, "Computing checksums" and "Receiving checksums when downloading data".
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+MEBIBYTE = 1024 * 1024
+
+
+def of_chunks(chunks: Iterable[bytes]) -> str:
+    """The hexadecimal tree hash of content given in 1 MiB chunks, of which only the last may be shorter."""
+    return of_digests([hashlib.sha256(chunk).digest() for chunk in chunks])
+
+
+def of_digests(digests: list[bytes]) -> str:
+    """The hexadecimal tree hash over the SHA-256 digests of a content's 1 MiB chunks; no chunk means empty content."""
+    level = digests or [hashlib.sha256(b"").digest()]
+    while len(level) > 1:
+        pairs = [hashlib.sha256(level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[len(pairs) * 2 :]
+    return level[0].hex()
+
+
+def of_bytes(content: bytes) -> str:
+    """The hexadecimal tree hash of a content."""
+    return of_chunks(content[i : i + MEBIBYTE] for i in range(0, len(content), MEBIBYTE))
+
+
+def is_mebibyte_aligned(start: int, end: int, size: int) -> bool:
+    """Whether the inclusive range begins on a mebibyte and ends on one or at the content's end."""
+    return start % MEBIBYTE == 0 and ((end + 1) % MEBIBYTE == 0 or end == size - 1)
+
+
+def is_tree_hash_aligned(start: int, end: int, size: int) -> bool:
+    """Whether the inclusive range is one node of the tree over the whole content, and so has a tree hash."""
+    if not is_mebibyte_aligned(start, end, size):
+        return False
+    first_chunk = start // MEBIBYTE
+    chunks = end // MEBIBYTE - first_chunk + 1
+    node_chunks = 1 << (chunks - 1).bit_length()
+    return first_chunk % node_chunks == 0 and (chunks == node_chunks or end == size - 1)
