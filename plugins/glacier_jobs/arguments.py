@@ -1,0 +1,50 @@
+"""What the operators and sensors do alike with their arguments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+from glacier_jobs.errors import InvalidArgument
+
+
+def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
+    """Refuse a keyword that the provider's base class would take and silently discard.
+
+    :raises TypeError: names the keyword that was meant.
+    """
+    if "region" in keywords:
+        raise TypeError(f"{owner} takes no argument 'region'; it is called 'region_name'")
+
+
+def several(value: object, name: str) -> list[str]:
+    """Return the texts that an argument holds, which may come as a list, lazily from XCom, or rendered to text.
+
+    :param name: the argument, as a message shall name it.
+    :return: the texts in their order, repeats dropped.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    expected = f"{name} is {_shortened(value)}; expected one text or a list of texts"
+    if isinstance(value, str) and value.lstrip().startswith(("[", "(")):
+        # What Jinja makes of a list; a name or an id never begins like this.
+        try:
+            value = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError) as error:
+            raise InvalidArgument(expected) from error
+    items: list[object] | None = [value] if isinstance(value, str) else list(value) if _is_listing(value) else None
+    texts = [item.strip() for item in items or [] if isinstance(item, str) and item.strip()]
+    if items is None or len(texts) != len(items):
+        raise InvalidArgument(expected)
+    if not texts:
+        raise InvalidArgument(f"{name} is empty; expected at least one")
+    return list(dict.fromkeys(texts))
+
+
+def _is_listing(value: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,68 @@
+"""What one job description says: its words, and the parts of its vault's ARN."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from glacier_jobs.errors import InvalidArgument, MalformedAnswer
+
+StatusCode: TypeAlias = Literal["InProgress", "Succeeded", "Failed"]
+
+STATUS_CODES: tuple[str, ...] = get_args(StatusCode)
+
+#: How long Glacier keeps a finished job at least, in hours after its completion.
+RETENTION_HOURS = 24
+
+_VAULT_ARN = re.compile(r"arn:(?P<partition>[^:]+):glacier:(?P<region>[^:]*):(?P<account_id>[^:]*):vaults/(?P<name>.+)")
+_VAULT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultArn:
+    """The parts of a vault's Amazon Resource Name."""
+
+    partition: str
+    region: str
+    account_id: str
+    name: str
+
+    @classmethod
+    def parse(cls, arn: str) -> VaultArn:
+        """Take an ARN apart.
+
+        :raises MalformedAnswer: names what was found.
+        """
+        match = _VAULT_ARN.fullmatch(arn)
+        if match is None:
+            raise MalformedAnswer(
+                f"found {arn!r} where a vault's ARN (arn:aws:glacier:Region:account:vaults/name) belongs"
+            )
+        return cls(**match.groupdict())
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:glacier:{self.region}:{self.account_id}:vaults/{self.name}"
+
+
+def check_vault_name(vault_name: object) -> str:
+    """Return a vault's name that Glacier would accept.
+
+    :raises InvalidArgument: names what was found and what is allowed.
+    """
+    if isinstance(vault_name, str) and _VAULT_NAME.fullmatch(vault_name):
+        return vault_name
+    raise InvalidArgument(f"vault_name is {vault_name!r}; a vault's name has 1 to 255 characters of a-z A-Z 0-9 _ - .")
+
+
+def check_account_id(account_id: object) -> str:
+    """Return an AWS account id, or ``-`` for that of the credentials.
+
+    :raises InvalidArgument: names what was found and what is allowed.
+    """
+    if isinstance(account_id, str) and (account_id == "-" or _ACCOUNT_ID.fullmatch(account_id)):
+        return account_id
+    raise InvalidArgument(
+        f"account_id is {account_id!r}; expected a string of 12 digits, or '-' for the account of the credentials"
+    )

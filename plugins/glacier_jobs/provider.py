@@ -1,0 +1,26 @@
+"""What Airflow's provider discovery is told about this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glacier_jobs import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, for the entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-glacier-jobs",
+        "name": "Amazon Glacier jobs",
+        "description": "List Amazon Glacier's jobs completely, wait for them cheaply, and keep them as Parquet.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Amazon Glacier jobs",
+                "external-doc-url": "https://docs.aws.amazon.com/amazonglacier/latest/dev/job-operations.html",
+                "tags": ["aws"],
+            }
+        ],
+        "hooks": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.hooks"]}],
+        "operators": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.operators"]}],
+    }

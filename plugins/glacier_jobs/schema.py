@@ -1,0 +1,383 @@
+"""The tables' Arrow schemas (version 1), and job descriptions turned into their rows.
+
+A field that AWS leaves out and one it sends as null are the same thing here: null. What AWS may add later is
+kept in ``extra``; nothing that was answered is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from glacier_jobs.errors import MalformedAnswer
+
+SCHEMA_VERSION = 1
+
+#: Every timestamp is of this type.
+UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+
+_INVENTORY_PARAMETERS = pa.struct(
+    [
+        pa.field("format", pa.string()),
+        pa.field("start_date", UTC_MICROSECONDS),
+        pa.field("end_date", UTC_MICROSECONDS),
+        pa.field("limit", pa.int64()),
+        pa.field("marker", pa.string()),
+    ]
+)
+
+
+def required(name: str, data_type: pa.DataType) -> pa.Field:
+    """Return a column that is never null."""
+    return pa.field(name, data_type, nullable=False)
+
+
+_OBSERVATION_FIELDS = [
+    required("observation_id", pa.string()),
+    required("snapshot_at", UTC_MICROSECONDS),
+]
+
+_PLACE_FIELDS = [
+    required("account_id", pa.string()),
+    required("region", pa.string()),
+]
+
+#: One row a job that a listing showed.
+JOBS = pa.schema(
+    [
+        *_OBSERVATION_FIELDS,
+        required("observed_at", UTC_MICROSECONDS),
+        *_PLACE_FIELDS,
+        required("vault_name", pa.string()),
+        required("job_id", pa.string()),
+        pa.field("job_description", pa.string()),
+        pa.field("action", pa.string()),
+        pa.field("archive_id", pa.string()),
+        required("vault_arn", pa.string()),
+        pa.field("creation_date", UTC_MICROSECONDS),
+        pa.field("completion_date", UTC_MICROSECONDS),
+        pa.field("completed", pa.bool_()),
+        pa.field("status_code", pa.string()),
+        pa.field("status_message", pa.string()),
+        pa.field("archive_size_in_bytes", pa.int64()),
+        pa.field("inventory_size_in_bytes", pa.int64()),
+        pa.field("sns_topic", pa.string()),
+        pa.field("sha256_tree_hash", pa.string()),
+        pa.field("archive_sha256_tree_hash", pa.string()),
+        pa.field("retrieval_byte_range", pa.string()),
+        pa.field("tier", pa.string()),
+        pa.field("inventory_retrieval_parameters", _INVENTORY_PARAMETERS),
+        pa.field("job_output_path", pa.string()),
+        pa.field("select_parameters", pa.string()),
+        pa.field("output_location", pa.string()),
+        pa.field("extra", pa.string()),
+    ]
+)
+
+#: One row a vault that was to be listed.
+VAULTS = pa.schema(
+    [
+        *_OBSERVATION_FIELDS,
+        *_PLACE_FIELDS,
+        required("vault_name", pa.string()),
+        required("vault_arn", pa.string()),
+        pa.field("creation_date", UTC_MICROSECONDS),
+        pa.field("last_inventory_date", UTC_MICROSECONDS),
+        pa.field("number_of_archives", pa.int64()),
+        pa.field("size_in_bytes", pa.int64()),
+        required("jobs", pa.int64()),
+        required("pages", pa.int64()),
+        required("listing_began_at", UTC_MICROSECONDS),
+        required("listing_ended_at", UTC_MICROSECONDS),
+        required("outcome", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+
+#: Exactly one row: what was looked at, when, and by whom.
+OBSERVATIONS = pa.schema(
+    [
+        *_OBSERVATION_FIELDS,
+        required("ended_at", UTC_MICROSECONDS),
+        required("published_at", UTC_MICROSECONDS),
+        *_PLACE_FIELDS,
+        required("scope", pa.string()),
+        required("vaults_listed", pa.int64()),
+        required("vaults_gone", pa.int64()),
+        required("vaults_failed", pa.int64()),
+        required("jobs", pa.int64()),
+        pa.field("dag_id", pa.string()),
+        pa.field("run_id", pa.string()),
+        pa.field("task_id", pa.string()),
+        pa.field("map_index", pa.int64()),
+        pa.field("try_number", pa.int64()),
+        required("package_version", pa.string()),
+        required("schema_version", pa.int64()),
+    ]
+)
+
+#: Table name -> schema, in the order in which an observation's files are published.
+TABLES: Mapping[str, pa.Schema] = {"jobs": JOBS, "vaults": VAULTS, "observations": OBSERVATIONS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One look at the jobs of an account and Region: the values that all its rows share."""
+
+    observation_id: str
+    snapshot_at: datetime
+    account_id: str
+    region: str
+
+
+def _whole_number(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
+        number = int(value)
+    else:
+        raise ValueError("expected a whole number")
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("expected a whole number of 64 bits")
+    return number
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected text that UTF-8 can hold") from None
+    return value
+
+
+def _truth(value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise TypeError("expected true or false")
+
+
+_ISO_8601 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?")
+
+
+def _utc_text(value: object) -> str | None:
+    """Return a date in the form that Arrow reads; the service's dates are UTC, said or not."""
+    if value is None:
+        return None
+    match = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected an ISO 8601 date and time, as 2012-05-01T00:00:06.663Z")
+    second, fraction, offset = match.groups()
+    text = f"{second}.{(fraction or '0')[:6]}{offset or 'Z'}"
+    pa.scalar(text).cast(UTC_MICROSECONDS)
+    return text
+
+
+def _json_text(value: object) -> str | None:
+    if value is None:
+        return None
+    return _text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def _object(value: object) -> Mapping[str, Any] | None:
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise TypeError("expected an object")
+
+
+def _array(values: list[Any], data_type: pa.DataType) -> pa.Array:
+    if data_type == UTC_MICROSECONDS:
+        return pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
+    if data_type == pa.int64():
+        # Told the type, Arrow would cut a fraction off without a word.
+        found = pa.array(values)
+        if found.type not in (pa.int64(), pa.null()):
+            raise TypeError(f"found {found.type}")
+        return found.cast(data_type)
+    return pa.array(values, data_type)
+
+
+_CHECKS: Mapping[pa.DataType, Callable[[object], Any]] = {
+    pa.string(): _text,
+    pa.int64(): _whole_number,
+    pa.bool_(): _truth,
+    UTC_MICROSECONDS: _utc_text,
+}
+
+_ARROW_REFUSES = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+#: How a message names one row: "vault photos, job HkF9…"
+_RowName = Callable[[int], str]
+
+
+def _column(values: list[Any], data_type: pa.DataType, field: str, row_name: _RowName) -> pa.Array:
+    """Turn values as AWS sent them into a column: all at once, or one by one to name the one that cannot be."""
+    try:
+        return _array(values, data_type)
+    except _ARROW_REFUSES:
+        return _array(_checked(values, _CHECKS[data_type], field, row_name), data_type)
+
+
+def _checked(values: list[Any], check: Callable[[Any], Any], field: str, row_name: _RowName) -> list[Any]:
+    checked = []
+    for position, value in enumerate(values):
+        try:
+            checked.append(check(value))
+        except _ARROW_REFUSES as error:
+            raise MalformedAnswer(f"{row_name(position)}: {field} is {_shortened(value)}; {error}") from error
+    return checked
+
+
+def _shortened(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _job_name(vault_name: str, jobs: Sequence[Mapping[str, Any]]) -> _RowName:
+    return lambda position: f"vault {vault_name}, job {_shortened(jobs[position].get('JobId'))}"
+
+
+#: AWS's name -> ours, for the fields that are one value each.
+_JOB_COLUMNS = {
+    "JobId": "job_id",
+    "JobDescription": "job_description",
+    "Action": "action",
+    "ArchiveId": "archive_id",
+    "VaultARN": "vault_arn",
+    "CreationDate": "creation_date",
+    "CompletionDate": "completion_date",
+    "Completed": "completed",
+    "StatusCode": "status_code",
+    "StatusMessage": "status_message",
+    "ArchiveSizeInBytes": "archive_size_in_bytes",
+    "InventorySizeInBytes": "inventory_size_in_bytes",
+    "SNSTopic": "sns_topic",
+    "SHA256TreeHash": "sha256_tree_hash",
+    "ArchiveSHA256TreeHash": "archive_sha256_tree_hash",
+    "RetrievalByteRange": "retrieval_byte_range",
+    "Tier": "tier",
+    "JobOutputPath": "job_output_path",
+}
+
+_JSON_COLUMNS = {"SelectParameters": "select_parameters", "OutputLocation": "output_location"}
+
+_PARAMETERS = "InventoryRetrievalParameters"
+
+_PARAMETER_COLUMNS = {
+    "Format": "format",
+    "StartDate": "start_date",
+    "EndDate": "end_date",
+    "Limit": "limit",
+    "Marker": "marker",
+}
+
+_KNOWN = frozenset({*_JOB_COLUMNS, *_JSON_COLUMNS, _PARAMETERS})
+_KNOWN_PARAMETERS = frozenset(_PARAMETER_COLUMNS)
+
+
+def _unknown(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {name: fields[name] for name in sorted(fields.keys() - known) if fields[name] is not None}
+
+
+def _extra(job: Mapping[str, Any]) -> str | None:
+    """Return, as JSON text, the fields of a job that this schema has no column for."""
+    extra = _unknown(job, _KNOWN)
+    if added := _unknown(job.get(_PARAMETERS) or {}, _KNOWN_PARAMETERS):
+        extra[_PARAMETERS] = added
+    return _json_text(extra) if extra else None
+
+
+def _parameters_column(jobs: Sequence[Mapping[str, Any]], row_name: _RowName) -> pa.Array:
+    found = _checked([job.get(_PARAMETERS) for job in jobs], _object, _PARAMETERS, row_name)
+    if not any(found):
+        return pa.array([None if value is None else {} for value in found], _INVENTORY_PARAMETERS)
+    children = []
+    for name, column in _PARAMETER_COLUMNS.items():
+        values = [None if value is None else value.get(name) for value in found]
+        children.append(_column(values, _INVENTORY_PARAMETERS.field(column).type, f"{_PARAMETERS}.{name}", row_name))
+    return pa.StructArray.from_arrays(
+        children, fields=list(_INVENTORY_PARAMETERS), mask=pa.array([value is None for value in found])
+    )
+
+
+def jobs_batch(
+    jobs: Sequence[Mapping[str, Any]], *, observation: Observation, vault_name: str, observed_at: datetime
+) -> pa.RecordBatch:
+    """Turn job descriptions of one vault into rows of the table ``jobs``.
+
+    :param observed_at: when the page that shows them came, an aware UTC datetime.
+    :return: a batch with the schema :data:`JOBS`, one row a job, in the order given.
+    :raises MalformedAnswer: names vault, job and field, what was found and what was expected.
+    """
+    row_name = _job_name(vault_name, jobs)
+    shared = {
+        "observation_id": observation.observation_id,
+        "snapshot_at": observation.snapshot_at,
+        "observed_at": observed_at,
+        "account_id": observation.account_id,
+        "region": observation.region,
+        "vault_name": vault_name,
+    }
+    columns = {name: pa.repeat(pa.scalar(value, JOBS.field(name).type), len(jobs)) for name, value in shared.items()}
+    for name, column in _JOB_COLUMNS.items():
+        columns[column] = _column([job.get(name) for job in jobs], JOBS.field(column).type, name, row_name)
+    for name, column in _JSON_COLUMNS.items():
+        texts = _checked([job.get(name) for job in jobs], _json_text, name, row_name)
+        columns[column] = pa.array(texts, pa.string())
+    columns["inventory_retrieval_parameters"] = _parameters_column(jobs, row_name)
+    columns["extra"] = pa.array(_checked(list(jobs), _extra, "an added field", row_name), pa.string())
+    for required in ("JobId", "VaultARN"):
+        _refuse_nulls(columns[_JOB_COLUMNS[required]], required, row_name)
+    return pa.RecordBatch.from_arrays([columns[name] for name in JOBS.names], schema=JOBS)
+
+
+def _refuse_nulls(column: pa.Array, field: str, row_name: _RowName) -> None:
+    if column.null_count:
+        position = column.is_null().to_pylist().index(True)
+        raise MalformedAnswer(f"{row_name(position)}: {field} is missing; every job has one")
+
+
+_VAULT_COLUMNS = {
+    "CreationDate": "creation_date",
+    "LastInventoryDate": "last_inventory_date",
+    "NumberOfArchives": "number_of_archives",
+    "SizeInBytes": "size_in_bytes",
+}
+
+
+def vault_columns(vault: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what List Vaults says of a vault as values for the table ``vaults``.
+
+    :raises MalformedAnswer: names vault and field, what was found and what was expected.
+    """
+
+    def row_name(_: int) -> str:
+        return f"vault {_shortened(vault.get('VaultName'))}"
+
+    return {
+        column: _column([vault.get(name)], VAULTS.field(column).type, name, row_name)[0].as_py()
+        for name, column in _VAULT_COLUMNS.items()
+    }
+
+
+def table_from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Build a table of exactly this schema; a row that lacks a required value is refused.
+
+    :raises ValueError: names the column.
+    """
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    for field, column in zip(schema, table.columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise ValueError(f"column {field.name} must not be null, but is in {column.null_count} rows")
+    return table

@@ -1,0 +1,116 @@
+"""What every test stands on: no real credentials, no other machine, an Airflow home of its own."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.retries.standard
+import pytest
+import tenacity
+from hypothesis import settings
+
+from local_aws.client import Control
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOME = Path(tempfile.mkdtemp(prefix="glacier-jobs-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+
+# Before anything imports airflow or boto3: both read their environment once.
+for _name in list(os.environ):
+    if _name.startswith(("AWS_", "AIRFLOW_", "BOTO_")):
+        del os.environ[_name]
+os.environ |= {
+    "AIRFLOW_HOME": str(_HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(_HOME / "logs"),
+    "AWS_CONFIG_FILE": str(_HOME / "no-aws-config"),
+    "AWS_SHARED_CREDENTIALS_FILE": str(_HOME / "no-aws-credentials"),
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+}
+
+pytest_plugins = ["local_aws.pytest_plugin"]
+
+settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
+settings.load_profile("glacier_jobs")
+
+
+class ReachedBeyondThisMachine(AssertionError):
+    """A test tried to connect to another machine."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse every connection but those to this machine."""
+    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse_others(address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else None
+        if host is not None and host not in ("localhost", "::1") and not str(host).startswith("127."):
+            raise ReachedBeyondThisMachine(f"a test tried to connect to {address}")
+
+    def connect(self: socket.socket, address: Any) -> None:
+        refuse_others(address)
+        real_connect(self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> int:
+        refuse_others(address)
+        return real_connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        yield
+
+
+@pytest.fixture
+def connect(local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Make Airflow connections to the local AWS."""
+    return Connect(local_aws, monkeypatch)
+
+
+class Connect:
+    """Makes an Airflow connection to the local AWS, as the environment gives them, and returns its id."""
+
+    def __init__(self, local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._local_aws = local_aws
+        self._monkeypatch = monkeypatch
+
+    def __call__(
+        self,
+        conn_id: str = "local_aws",
+        *,
+        region_name: str | None = "us-east-1",
+        attempts: int | None = 3,
+        access_key: str = "LOCALAWSACCESSKEY000",
+        **extra: Any,
+    ) -> str:
+        """Make the connection; ``attempts=None`` leaves retries open, so that the hook's own apply."""
+        extra = {"endpoint_url": self._local_aws.endpoint, **extra}
+        if region_name is not None:
+            extra["region_name"] = region_name
+        if attempts is not None:
+            extra["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": attempts}}
+        connection = {"conn_type": "aws", "login": access_key, "password": "local-aws-secret", "extra": extra}
+        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+        return conn_id
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let botocore and the hook repeat a request at once: real waits would take minutes."""
+    monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
+    monkeypatch.setattr(tenacity.wait_random_exponential, "__call__", lambda self, retry_state: 0.0)
