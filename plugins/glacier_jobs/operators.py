@@ -1,0 +1,111 @@
+"""The Airflow operator that keeps the jobs of an account and Region as Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk.exceptions import AirflowFailException
+
+from glacier_jobs.arguments import refuse_discarded, several
+from glacier_jobs.errors import FinalError
+from glacier_jobs.hooks import DEFAULT_MAX_REQUESTS, GlacierJobsHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from glacier_jobs.snapshot import OnVaultError, Provenance
+
+
+class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
+    """List all jobs of all vaults of an account and Region, and publish them as one observation in Parquet.
+
+    Each execution makes an observation of its own, stamped with the moment it was really made, also when a task
+    is retried, cleared or part of a backfill. It is published whole or not at all.
+
+    :param dataset_uri: the dataset's root: ``file:///…``, ``s3://bucket/…``, or ``s3://conn_id@bucket/…`` with
+        the Airflow connection of the bucket. (templated)
+    :param vault_names: the vaults to list; ``None`` for all that List Vaults shows. (templated)
+    :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
+    :param on_vault_error: ``fail`` publishes nothing when a vault cannot be listed; ``record`` publishes the
+        others, and the vault with its error. (templated)
+    :param max_requests: how many requests to Glacier are under way at the most.
+    :param aws_conn_id: the Airflow connection for Glacier. (templated)
+    :param region_name: the Region; ``None`` takes the connection's. (templated)
+    :param verify: as boto3 takes it. (templated)
+    :param botocore_config: keywords of botocore's ``Config``. (templated)
+    :return: as XCom ``{"observation_id", "snapshot_at", "account_id", "region", "dataset_uri", "jobs", "vaults",
+        "failed_vaults"}``: ``snapshot_at`` in ISO 8601, ``jobs`` and ``vaults`` counts, ``failed_vaults`` names.
+    :raises AirflowFailException: the same try would fail again (access denied, no such vault, malformed data).
+    :raises TransientError: a later try may succeed; Airflow's retries apply.
+    """
+
+    aws_hook_class = GlacierJobsHook
+    template_fields: Sequence[str] = aws_template_fields(
+        "account_id", "botocore_config", "dataset_uri", "on_vault_error", "vault_names"
+    )
+    ui_color = "#e0f0ea"
+
+    def __init__(
+        self,
+        *,
+        dataset_uri: str,
+        vault_names: Sequence[str] | str | None = None,
+        account_id: str = "-",
+        on_vault_error: OnVaultError = "fail",
+        max_requests: int = DEFAULT_MAX_REQUESTS,
+        **kwargs: Any,
+    ) -> None:
+        refuse_discarded(type(self).__name__, kwargs)
+        super().__init__(**kwargs)
+        self.dataset_uri = dataset_uri
+        self.vault_names = vault_names
+        self.account_id = account_id
+        self.on_vault_error = on_vault_error
+        self.max_requests = max_requests
+
+    @property
+    def _hook_parameters(self) -> dict[str, Any]:
+        return {**super()._hook_parameters, "max_requests": self.max_requests}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Make one observation."""
+        from glacier_jobs.snapshot import observe
+        from glacier_jobs.storage import open_dataset
+
+        try:
+            observed = observe(
+                self.hook,
+                open_dataset(self.dataset_uri),
+                account_id=self.account_id,
+                vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
+                on_vault_error=self.on_vault_error,
+                provenance=self._provenance(context),
+            )
+        except FinalError as error:
+            raise AirflowFailException(str(error)) from error
+        return {
+            "observation_id": observed.observation.observation_id,
+            "snapshot_at": observed.observation.snapshot_at.isoformat(),
+            "account_id": observed.observation.account_id,
+            "region": observed.observation.region,
+            "dataset_uri": self.dataset_uri,
+            "jobs": observed.jobs,
+            "vaults": observed.vaults,
+            "failed_vaults": observed.failed_vaults,
+        }
+
+    @staticmethod
+    def _provenance(context: Context) -> Provenance:
+        from glacier_jobs.snapshot import Provenance
+
+        ti = context["ti"]
+        return Provenance(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index,
+            try_number=ti.try_number,
+        )

@@ -1,0 +1,54 @@
+"""URIs opened through Airflow's object storage."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from glacier_jobs.dataset import Dataset
+from glacier_jobs.errors import ConnectionNotFound, InvalidArgument
+
+
+def open_dataset(uri: str) -> Dataset:
+    """Open the dataset at a URI; it need not exist yet.
+
+    :param uri: ``file:///absolute/path``, ``s3://bucket/path``, or ``s3://conn_id@bucket/path`` with the Airflow
+        connection of the bucket.
+    :raises InvalidArgument: names what was found and what was expected.
+    :raises ConnectionNotFound: the connection does not exist.
+    """
+    path = open_path(uri, "dataset_uri")
+    return Dataset(filesystem=path.fs, root=path.path.rstrip("/"))
+
+
+def open_path(uri: str, name: str) -> ObjectStoragePath:
+    """Open the path at a URI; nothing need be there.
+
+    :param name: the argument, as a message shall name it.
+
+    URIs and errors are those of :func:`open_dataset`.
+    """
+    parts = urlsplit(uri) if isinstance(uri, str) else None
+    if parts is None or not parts.scheme or not (parts.netloc or parts.path.startswith("/")):
+        raise InvalidArgument(
+            f"{name} is {uri!r}; expected file:///absolute/path, s3://bucket/path or s3://conn_id@bucket/path"
+        )
+    if parts.username:
+        _refuse_missing_connection(parts.username, uri)
+    try:
+        path = ObjectStoragePath(uri)
+    except ValueError as error:
+        raise InvalidArgument(f"{name} is {uri!r}, which Airflow's object storage cannot open: {error}") from error
+    return path
+
+
+def _refuse_missing_connection(conn_id: str, uri: str) -> None:
+    """Refuse a connection that Airflow does not have: object storage would go on with other credentials."""
+    try:
+        BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise ConnectionNotFound(
+            f"the Airflow connection {conn_id!r} of {uri} does not exist; create it, or name another"
+        ) from error

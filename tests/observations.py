@@ -1,0 +1,74 @@
+"""Small observations written by hand, without AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from glacier_jobs import __version__
+from glacier_jobs.dataset import Dataset, new_observation
+from glacier_jobs.schema import SCHEMA_VERSION, Observation, jobs_batch
+from glacier_jobs.writer import ObservationWriter
+
+
+def local_dataset(root: Path) -> Dataset:
+    return Dataset(filesystem=LocalFileSystem(), root=str(root))
+
+
+def vault_row(vault_name: str, moment: datetime, **values: Any) -> dict[str, Any]:
+    """Return a row of the table ``vaults`` as the writer takes it."""
+    return {
+        "vault_name": vault_name,
+        "vault_arn": f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}",
+        "jobs": 0,
+        "pages": 1,
+        "listing_began_at": moment,
+        "listing_ended_at": moment,
+        "outcome": "listed",
+        **values,
+    }
+
+
+def observation_row(moment: datetime, **values: Any) -> dict[str, Any]:
+    """Return the row of the table ``observations`` as the writer takes it."""
+    return {
+        "ended_at": moment,
+        "scope": "all",
+        "vaults_listed": 1,
+        "vaults_gone": 0,
+        "vaults_failed": 0,
+        "jobs": 0,
+        "package_version": __version__,
+        "schema_version": SCHEMA_VERSION,
+        **values,
+    }
+
+
+def write_jobs(
+    writer: ObservationWriter, observation: Observation, jobs: Sequence[Mapping[str, Any]], vault_name: str = "photos"
+) -> None:
+    """Hand one page of one vault to the writer."""
+    arn = f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}"
+    batch = jobs_batch(
+        [{"VaultARN": arn, **job} for job in jobs],
+        observation=observation,
+        vault_name=vault_name,
+        observed_at=datetime.now(timezone.utc),
+    )
+    writer.write_jobs(batch)
+
+
+def publish(dataset: Dataset, moment: datetime, jobs: Sequence[str], vault_name: str = "photos") -> Observation:
+    """Publish an observation of one vault with jobs of these ids."""
+    observation = new_observation("123456789012", "us-east-1", moment)
+    with ObservationWriter(dataset, observation, clock=lambda: moment) as writer:
+        write_jobs(writer, observation, [{"JobId": job_id} for job_id in jobs], vault_name)
+        writer.finish_jobs()
+        writer.publish(
+            vaults=[vault_row(vault_name, moment, jobs=len(jobs))], observation=observation_row(moment, jobs=len(jobs))
+        )
+    return observation
