@@ -1,0 +1,72 @@
+# Python 3.10 to 3.13. Another than `python3`: make PYTHON=python3.12 …  (after `make clean`, if there is a .venv)
+PYTHON ?= python3
+
+# What is set for somebody's other Python programs shall not reach ours.
+unexport PYTHONHOME PYTHONPATH PYTHONSTARTUP PYTHONWARNINGS
+
+# exec: a signal to the recipe is one to the program.
+RUN := exec env PYTHONPATH=plugins:include .venv/bin/python
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo airflow test drill constraints page clean
+
+help: ## Say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+demo: .venv/.for-demo ## Snapshot a local AWS's Glacier jobs into Parquet through Airflow, and query them
+	@$(RUN) -m demo
+
+airflow: .venv/.for-demo ## Run Airflow with its UI on this machine, wired to a local AWS; Ctrl-C stops all
+	@$(RUN) -m demo.serve
+
+test: .venv/.for-test ## Lint, check types, and run the tests
+	@echo "== Lint (ruff)"
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff format --check .
+	@echo "== Types (mypy)"
+	@.venv/bin/python -m mypy
+	@echo "== Tests (pytest)"
+	@.venv/bin/python -m pytest -m "not drill" -n 2
+
+drill: .venv/.for-drill ## Run the tests against running systems: a real Airflow, a browser, Spark
+	@echo "== Drills (pytest)"
+	@.venv/bin/python -m pytest -m drill
+
+constraints: .venv/.created ## Put exact versions of all requirements, for all Pythons, into constraints.txt
+	@echo "== Resolving the versions of all requirements"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@.venv/bin/python -m uv pip compile --universal --python-version 3.10 --no-header --no-annotate \
+		tests/drills/requirements.txt -o constraints.txt
+
+page: ## Build the page "Glacier jobs" into the package, from include/page; needs Node.js and npm
+	@echo "== Building the page"
+	@cd include/page && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent build
+
+clean: ## Remove the environment, the demo's data and all caches
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis include/page/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' || { \
+		echo "Python 3.10 to 3.13 is needed, but \`$(PYTHON)\` is $$($(PYTHON) --version 2>&1);" \
+		"name another: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "== Creating a Python environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.for-demo: .venv/.created constraints.txt requirements.txt include/local_aws/requirements.txt
+	@echo "== Installing Airflow and the local AWS into .venv (once; a minute or two)"
+	@$(PIP) -r include/local_aws/requirements.txt -r requirements.txt
+	@touch $@
+
+.venv/.for-test: .venv/.created constraints.txt requirements.txt include/local_aws/requirements.txt tests/requirements.txt
+	@echo "== Installing what the tests need into .venv (once; a minute or two)"
+	@$(PIP) -r tests/requirements.txt
+	@touch $@
+
+.venv/.for-drill: .venv/.for-test tests/drills/requirements.txt
+	@echo "== Installing what the drills need into .venv (once; Spark is large)"
+	@$(PIP) -r tests/drills/requirements.txt
+	@touch $@

@@ -1,0 +1,81 @@
+"""The environment of a local Airflow: which folders it uses, and which AWS it takes for the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: The connection that leads to the local AWS: the default one, so that a task that names none stays there as well.
+CONN_ID = "aws_default"
+
+#: The Regions in which the local AWS's demo seed has vaults.
+DEMO_TARGETS: Sequence[Mapping[str, Any]] = (
+    {"aws_conn_id": CONN_ID, "region_name": "us-east-1"},
+    {"aws_conn_id": CONN_ID, "region_name": "eu-west-1"},
+)
+
+_FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "MOTO_")
+_FOREIGN_NAMES = {
+    "all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy",
+    "pythonhome", "pythonpath", "pythonstartup", "pythonwarnings",
+}  # fmt: skip
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without settings of Airflow, AWS, proxies and Python's search path."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_FOREIGN_PREFIXES) and name.lower() not in _FOREIGN_NAMES
+    }
+
+
+def aws_connection(endpoint: str, region_name: str = "us-east-1") -> str:
+    """Return, as JSON, an Airflow connection to the local AWS at an endpoint."""
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": "LOCALAWSACCESSKEY000",
+            "password": "local-aws-secret",
+            "extra": {"region_name": region_name, "endpoint_url": endpoint},
+        }
+    )
+
+
+def airflow_environment(
+    home: Path, *, endpoint: str, dataset: Path, targets: Sequence[Mapping[str, Any]] = DEMO_TARGETS
+) -> dict[str, str]:
+    """Return all variables for processes of an Airflow on SQLite that runs this project's DAGs.
+
+    :param home: its folder, which holds all that it writes.
+    :param endpoint: the local AWS.
+    :param dataset: where the snapshot DAG publishes.
+    :param targets: what the snapshot DAG observes.
+    """
+    return {
+        **clean_environment(),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "include")]),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AWS_CONFIG_FILE": str(home / "no-aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-aws-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        f"AIRFLOW_CONN_{CONN_ID.upper()}": aws_connection(endpoint),
+        "AIRFLOW_VAR_GLACIER_JOBS_TARGETS": json.dumps(list(targets)),
+        # Not as_uri(): object storage takes "%20" as it stands, and not for a space.
+        "AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI": f"file://{dataset}",
+    }

@@ -1,0 +1,107 @@
+"""Every DAG file as Airflow's DAG processor meets it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pendulum
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
+
+from tests.conftest import ROOT
+from tests.dags.conftest import THIRD_PARTY_WARNINGS
+
+pytestmark = THIRD_PARTY_WARNINGS
+
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+
+
+def test_all_dag_files_are_read_without_an_import_error(dag_bag: DagBag) -> None:
+    assert dag_bag.import_errors == {}
+    assert {Path(dag.fileloc) for dag in dag_bag.dags.values()} == set(DAG_FILES)
+
+
+@pytest.mark.parametrize("dag_file", DAG_FILES, ids=lambda file: file.stem)
+def test_a_dag_file_is_read_without_any_warning(dag_file: Path) -> None:
+    runpy.run_path(str(dag_file))
+
+
+@pytest.mark.parametrize("dag_file", DAG_FILES, ids=lambda file: file.stem)
+def test_a_dag_file_named_for_its_dag_tells_people_what_it_does(dag_file: Path, dag_bag: DagBag) -> None:
+    dag = dag_bag.dags[dag_file.stem]
+
+    assert dag.doc_md
+    assert "glacier" in dag.tags
+
+
+def test_the_snapshot_runs_every_hour_and_never_for_a_past_one_or_twice_at_once(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["glacier_jobs_snapshot"]
+
+    assert _longest_pause(dag) <= timedelta(hours=1)
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+
+
+def test_only_one_task_of_the_snapshot_announces_and_only_one_asset(dag_bag: DagBag) -> None:
+    outlets = {
+        task.task_id: [asset.name for asset in task.outlets] for task in dag_bag.dags["glacier_jobs_snapshot"].tasks
+    }
+
+    assert {task_id: names for task_id, names in outlets.items() if names} == {"announce": ["glacier_jobs"]}
+
+
+def test_the_snapshot_waits_longer_and_longer_between_tries(dag_bag: DagBag) -> None:
+    snapshot = dag_bag.dags["glacier_jobs_snapshot"].get_task("snapshot")
+
+    assert snapshot.retries
+    assert snapshot.retry_exponential_backoff
+    assert isinstance(snapshot.retry_delay, timedelta)
+    assert isinstance(snapshot.max_retry_delay, timedelta)
+    assert snapshot.retry_delay < snapshot.max_retry_delay < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("dag_file", DAG_FILES, ids=lambda file: file.stem)
+def test_a_dag_file_is_read_without_variables_and_connections_and_without_heavy_libraries(
+    dag_file: Path, tmp_path: Path
+) -> None:
+    program = f"""
+import runpy, sys
+from airflow.sdk import Variable
+from airflow.sdk.bases.hook import BaseHook
+
+def refuse(*args, **kwargs):
+    raise AssertionError(f"asked at parse time for {{args}}")
+
+Variable.get = BaseHook.get_connection = staticmethod(refuse)
+before = set(sys.modules)
+runpy.run_path({str(dag_file)!r})
+print(sorted({{"pyarrow", "pandas", "numpy", "duckdb"}} & (set(sys.modules) - before)))
+"""
+
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def _longest_pause(dag: DAG) -> timedelta:
+    """Return the longest time between two of a day's scheduled runs."""
+    scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    noon = pendulum.datetime(2026, 11, 22, 12)
+    runs = [info.run_after for info in scheduled.iter_dagrun_infos_between(noon, noon.add(days=1))]
+    return max(later - earlier for earlier, later in pairwise(runs))

@@ -1,0 +1,153 @@
+"""The report in a real browser: what it shows, what it asks for, and whether anything runs out of its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glacier_jobs.history import History, fold_closed_days
+from glacier_jobs.report import make_report
+from tests.observations import local_dataset
+from tests.report_story import tell_story
+
+pytestmark = pytest.mark.drill
+
+NOW = datetime(2026, 11, 22, 6, 30, tzinfo=timezone.utc)
+HOSTILE = "<script>alert('x')</script> <img src=http://203.0.113.9/x.png onerror=alert(1)> '; drop table jobs; --"
+
+#: No traffic of the browser's own.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, Debian's."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium; install Debian's package of that name")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The reports of a dataset with something of everything, of one in which all is well, and of an empty one."""
+    pages = {}
+    for name in ("story", "empty"):
+        dataset = local_dataset(tmp_path_factory.mktemp(name))
+        if name == "story":
+            tell_story(dataset, NOW, hostile=HOSTILE)
+            fold_closed_days(dataset, History.beside(dataset), now=NOW)
+        make_report(dataset, f"s3://records/{name}", now=NOW)
+        pages[name] = Path(dataset.root, "reports", "latest.html")
+    return pages
+
+
+@pytest.fixture(params=[(1200, "screen"), (390, "screen"), (760, "print")], ids=["wide", "narrow", "printed"])
+def opened(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
+    """Open a report; what the browser complained of and asked for is kept."""
+    width, medium = request.param
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.emulate_media(media=medium, color_scheme="light")
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    page.on("request", lambda sent: requests.append(sent.url))
+
+    def open_report(path: Path) -> Any:
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        return page
+
+    open_report.page, open_report.complaints, open_report.requests = page, complaints, requests  # type: ignore[attr-defined]
+    yield open_report
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["story", "empty"])
+def test_the_page_needs_nothing_else_and_complains_of_nothing(opened: Any, reports: dict[str, Path], name: str) -> None:
+    opened(reports[name])
+
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith("data:")] == [reports[name].as_uri()]
+
+
+def test_what_needs_attention_comes_first_and_then_the_pictures(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened(reports["story"])
+
+    headings = page.locator("h2").all_inner_texts()
+    assert headings == [
+        "Outputs to download",
+        "Failed within 24 hours",
+        "Slower than typical",
+        "Vaults that could not be listed",
+        "Gaps in the record",
+        "Vaults",
+        "Jobs over time",
+        "Retrieval times by tier",
+        "Volume by vault",
+    ]
+    assert page.locator("svg").count() >= 5
+    sizes = [svg.bounding_box() for svg in page.locator("svg").all()]
+    assert all(size["width"] > 200 and size["height"] > 80 for size in sizes)
+
+
+def test_hostile_text_is_shown_as_text(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened(reports["story"])
+
+    assert page.locator("#failed td", has_text="alert('x')").inner_text() == HOSTILE
+    assert page.evaluate("[document.scripts.length, document.images.length]") == [0, 0]
+
+
+def test_nothing_runs_out_of_its_place(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened(reports["story"])
+
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll('svg text')].filter(text => {
+            const box = text.getBBox(), frame = text.ownerSVGElement.viewBox.baseVal;
+            return box.x < 0 || box.y < 0 || box.x + box.width > frame.width || box.y + box.height > frame.height;
+        }).map(text => text.textContent)"""
+    )
+    assert outside == []
+    overlapping = page.evaluate(
+        """() => [...document.querySelectorAll('svg')].flatMap(svg => {
+            const boxes = [...svg.querySelectorAll('text')].map(text => text.getBBox());
+            return boxes.filter((a, i) => boxes.some((b, j) => j > i && a.x < b.x + b.width && b.x < a.x + a.width
+                && a.y < b.y + b.height && b.y < a.y + a.height));
+        }).length"""
+    )
+    assert overlapping == 0
+
+
+def test_an_empty_dataset_says_what_to_do(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened(reports["empty"])
+
+    assert page.locator("h2").all_inner_texts() == ["No observation yet"]
+    assert "glacier_jobs_snapshot" in page.locator(".note").inner_text()
+
+
+def test_a_tile_leads_to_what_it_counts(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened(reports["story"])
+
+    anchors = page.locator(".tile a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert anchors
+    assert all(page.locator(anchor).count() == 1 for anchor in anchors)

@@ -1,0 +1,142 @@
+"""The dataset as Apache Spark reads it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pytest
+
+from glacier_jobs.dataset import new_observation
+from glacier_jobs.schema import TABLES
+from glacier_jobs.writer import ObservationWriter
+from tests.observations import local_dataset, observation_row, vault_row, write_jobs
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.skipif(shutil.which("java") is None and "JAVA_HOME" not in os.environ, reason="Spark needs Java"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+#: A quarter before midnight in New York, and the next day in UTC.
+MOMENT = datetime(2026, 11, 22, 4, 45, 0, 123456, tzinfo=timezone.utc)
+JOBS: list[dict[str, Any]] = [
+    {
+        "JobId": "archive",
+        "Action": "ArchiveRetrieval",
+        "ArchiveSizeInBytes": 2**62,
+        "Completed": True,
+        "CompletionDate": "2026-11-01T05:30:00.001Z",
+        "CreationDate": "2012-05-01T00:00:06.663Z",
+        "StatusCode": "Succeeded",
+        "JobDescription": 'said "so", with, commas',
+        "AddedLater": {"kept": True},
+    },
+    {
+        "JobId": "inventory",
+        "Action": "InventoryRetrieval",
+        "Completed": False,
+        "InventoryRetrievalParameters": {"Format": "CSV", "Limit": "17", "StartDate": "2026-03-08T07:30:00Z"},
+        "StatusCode": "InProgress",
+    },
+    {"JobId": "bare"},
+]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two observations, on two UTC days."""
+    root = tmp_path_factory.mktemp("dataset")
+    for moment in (MOMENT - timedelta(days=1), MOMENT):
+        observation = new_observation("123456789012", "us-east-1", moment)
+        with ObservationWriter(local_dataset(root), observation, clock=partial(_same, moment)) as writer:
+            write_jobs(writer, observation, JOBS)
+            writer.finish_jobs()
+            writer.publish(
+                vaults=[vault_row("photos", moment, jobs=len(JOBS))],
+                observation=observation_row(moment, jobs=len(JOBS)),
+            )
+    return root
+
+
+def _same(moment: datetime) -> datetime:
+    return moment
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    """A Spark session on this machine, in the time zone of New York."""
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Spark asks for its own host's address and name unless it is told.
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        patch.setenv("TZ", "America/New_York")
+        session = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.sql.session.timeZone", "America/New_York")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.driver.host", "127.0.0.1")
+            .getOrCreate()
+        )
+        yield session
+        session.stop()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_spark_reads_every_value_as_pyarrow_does(table: str, dataset: Path, spark: SparkSession) -> None:
+    read = spark.read.parquet(str(dataset / table)).toArrow()
+
+    assert read.column_names == [*TABLES[table].names, "snapshot_date"]
+    expected = pads.dataset(dataset / table).to_table(columns=TABLES[table].names)
+    assert _rows(read.select(TABLES[table].names)) == _rows(expected)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_spark_reads_the_types_that_were_written(table: str, dataset: Path, spark: SparkSession) -> None:
+    read = {field.name: field.dataType.simpleString() for field in spark.read.parquet(str(dataset / table)).schema}
+
+    assert read == {field.name: _spark_type(field.type) for field in TABLES[table]} | {"snapshot_date": "date"}
+
+
+def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(dataset: Path, spark: SparkSession) -> None:
+    jobs = spark.read.parquet(str(dataset / "jobs"))
+
+    found = jobs.where("snapshot_date = date '2026-11-22'").select("observation_id").distinct().toArrow()
+
+    assert found["observation_id"].to_pylist() == [
+        file.stem for file in (dataset / "jobs" / "snapshot_date=2026-11-22").iterdir()
+    ]
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table's rows in an order of their own, moments in UTC."""
+    rows = [{name: _in_utc(value) for name, value in row.items()} for row in table.to_pylist()]
+    return sorted(rows, key=repr)
+
+
+def _in_utc(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc)
+    if isinstance(value, dict):
+        return {name: _in_utc(each) for name, each in value.items()}
+    return value
+
+
+def _spark_type(data_type: pa.DataType) -> str:
+    if pa.types.is_timestamp(data_type):
+        return "timestamp"
+    if pa.types.is_struct(data_type):
+        return f"struct<{','.join(f'{field.name}:{_spark_type(field.type)}' for field in data_type)}>"
+    return {pa.string(): "string", pa.int64(): "bigint", pa.bool_(): "boolean"}[data_type]

@@ -1,0 +1,188 @@
+"""Waiting in a real Airflow: scheduler, workers and a triggerer that is killed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+import pytest
+
+from local_airflow.environment import airflow_environment
+from local_airflow.rest import AirflowApi, wait_for
+from local_airflow.standalone import Standalone, running
+from local_aws.client import Control
+from tests.drills.dags_to_wait import POLL_SECONDS
+
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
+
+HOUR = 3600
+PATIENCE_SECONDS = 240.0
+
+
+@pytest.fixture(scope="module")
+def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+    """An Airflow with the drill's DAGs, wired to the local AWS."""
+    local_aws_process.reset()
+    folder = tmp_path_factory.mktemp("airflow")
+    (folder / "dags").mkdir()
+    shutil.copy(Path(__file__).with_name("dags_to_wait.py"), folder / "dags")
+    environment = {
+        **airflow_environment(
+            folder / "home", endpoint=local_aws_process.endpoint, dataset=folder / "dataset", targets=[]
+        ),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        # So that another triggerer takes over soon.
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    }
+    with running(environment) as airflow:
+        wait_for("the DAGs", lambda: {"deferred", "rescheduled", "watching"} <= airflow.api.dag_ids() or None, 120)
+        assert airflow.api.import_errors() == []
+        yield airflow
+
+
+def job(job_id: str, **life: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+
+
+def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[int, tuple[str, int]]:
+    """Return map index -> (state, number of the try) of the waiting tasks."""
+    return {
+        instance["map_index"]: (instance["state"], instance["try_number"])
+        for instance in api.task_instances(dag_id, run_id)
+        if instance["task_id"] == "wait"
+    }
+
+
+def wait_for_states(
+    api: AirflowApi, dag_id: str, run_id: str, expected: dict[int, tuple[str, int]], seconds: float = PATIENCE_SECONDS
+) -> None:
+    found: dict[int, tuple[str, int]] = {}
+
+    def reached() -> bool | None:
+        found.clear()
+        found.update(states(api, dag_id, run_id))
+        return found == expected or None
+
+    try:
+        wait_for(f"{dag_id}: {expected}", reached, seconds)
+    except Exception as error:
+        raise AssertionError(f"found {found}, expected {expected}") from error
+
+
+def kill_triggerer(airflow: Standalone) -> dict[str, str]:
+    """Kill Airflow's triggerer with all its processes, and return its environment."""
+    triggerers = [
+        process
+        for process in psutil.Process(airflow.process.pid).children(recursive=True)
+        if "triggerer" in " ".join(process.cmdline())
+    ]
+    assert triggerers
+    environment = triggerers[0].environ()
+    for process in triggerers:
+        for each in [process, *process.children(recursive=True)]:
+            if each.is_running():
+                each.kill()
+    return environment
+
+
+def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_triggerers_death(
+    airflow: Standalone, local_aws_process: Control
+) -> None:
+    local_aws, api = local_aws_process, airflow.api
+    ids = [f"job-{number}" for number in range(6)]
+    local_aws.add_jobs("photos", [job(job_id) for job_id in ids[:-1]])
+    local_aws.add_jobs("photos", [job(ids[-1], outcome="Failed", status_message="Torn tape")])
+    run_id = api.trigger("deferred", {"job_ids": ids})
+    wait_for_states(api, "deferred", run_id, dict.fromkeys(range(6), ("deferred", 1)))
+
+    # The link is there while they wait.
+    links = api.get(f"/api/v2/dags/deferred/dagRuns/{quote(run_id, safe='')}/taskInstances/wait/links?map_index=1")
+    assert links["extra_links"] == {
+        "Amazon Glacier vault": "https://console.aws.amazon.com/glacier/home?region=us-east-1#/vault/photos/view/properties"
+    }
+
+    # Each task polling for itself would make these calls in two intervals.
+    began_at, calls = time.monotonic(), local_aws.calls().total
+    wait_for("some sweeps", lambda: local_aws.calls().total >= calls + 12 or None, 120)
+    assert time.monotonic() - began_at >= 6 * POLL_SECONDS
+
+    # One is cleared: its trigger is cancelled in mid-wait, and the others notice nothing.
+    api.post(
+        "/api/v2/dags/deferred/clearTaskInstances",
+        {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [["wait", 0]],
+            "only_failed": False,
+            "reset_dag_runs": False,
+        },
+    )
+    waiting = {0: ("deferred", 2), **dict.fromkeys(range(1, 6), ("deferred", 1))}
+    wait_for_states(api, "deferred", run_id, waiting)
+
+    environment = kill_triggerer(airflow)
+    local_aws.advance(5 * HOUR)
+    with subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment) as successor:
+        try:
+            ended = {index: ("success", tries) for index, (_, tries) in waiting.items()}
+            # A failed job uses up no retries.
+            wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
+        finally:
+            successor.terminate()
+    assert result(api, "deferred", run_id, 1)["JobId"] == "job-1"
+
+
+def test_a_rescheduled_task_remembers_from_process_to_process(airflow: Standalone, local_aws_process: Control) -> None:
+    """The job was seen by the first stretch, and is gone for the next: so it is missing, without a grace."""
+    local_aws, api = local_aws_process, airflow.api
+    local_aws.add_jobs("films", [job("a")])
+    calls = local_aws.calls().total
+    run_id = api.trigger("rescheduled", {"job_ids": ["a"]})
+    wait_for("the first look", lambda: local_aws.calls().total > calls or None, PATIENCE_SECONDS)
+
+    local_aws.advance(40 * HOUR)
+
+    wait_for_states(api, "rescheduled", run_id, {-1: ("failed", 1)})
+
+
+def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_process: Control) -> None:
+    """The watcher polls from the start of Airflow on, a vault that is not there yet included."""
+    local_aws, api = local_aws_process, airflow.api
+    local_aws.add_jobs("watched", [job("a"), {**job("b", duration_seconds=90 * HOUR), "JobDescription": "holidays"}])
+    calls = local_aws.calls().by_vault.get(("ListJobs", "watched"), 0)
+    wait_for("a poll", lambda: local_aws.calls().by_vault["ListJobs", "watched"] > calls + 1 or None, PATIENCE_SECONDS)
+
+    local_aws.advance(5 * HOUR)
+
+    assert told(api, 1) == [("a", "Succeeded", None)]
+    local_aws.advance(90 * HOUR)
+    assert told(api, 2) == [("a", "Succeeded", None), ("b", "Succeeded", "holidays")]
+
+
+def told(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
+    """Wait until so many runs of the watching DAG have succeeded, and return which jobs they were told, in order."""
+
+    def found() -> list[Any] | None:
+        ended = api.get("/api/v2/dags/watching/dagRuns?order_by=run_after&state=success")["dag_runs"]
+        return ended if len(ended) >= runs else None
+
+    jobs = [
+        job
+        for run in wait_for(f"{runs} runs of watching", found, PATIENCE_SECONDS)
+        for job in result(api, "watching", run["dag_run_id"], -1, "completed")
+    ]
+    return [(job["JobId"], job["StatusCode"], job.get("JobDescription")) for job in jobs]
+
+
+def result(api: AirflowApi, dag_id: str, run_id: str, map_index: int, task_id: str = "wait") -> Any:
+    """Return what a task returned."""
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/return_value"
+    return api.get(f"{path}?map_index={map_index}&deserialize=true")["value"]

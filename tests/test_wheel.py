@@ -1,0 +1,87 @@
+"""The package as a wheel: what is in it, and that Airflow finds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: a build must not depend on, or change, this checkout."""
+    source = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(
+        ROOT / "plugins" / "glacier_jobs",
+        source / "plugins" / "glacier_jobs",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    # The build back end that is installed: an isolated build would ask the package registry.
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(source / "dist"),
+        str(source),
+    ]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    [built] = (source / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty environment's packages, with the wheel installed and nothing else."""
+    environment = tmp_path_factory.mktemp("environment")
+    venv.create(environment, with_pip=False, symlinks=True)
+    [packages] = environment.glob("lib/python*/site-packages")
+    command = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install"]
+    subprocess.run([*command, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)  # noqa: S603
+    return packages
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> None:
+    package = ROOT / "plugins" / "glacier_jobs"
+    expected = {
+        str(file.relative_to(package.parent))
+        for file in package.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    assert held == expected
+    assert "glacier_jobs/py.typed" in held
+
+
+def test_airflow_lists_the_installed_wheel_among_its_providers(site_packages: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "airflow", "providers", "list", "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(site_packages)},
+    )
+
+    providers = {each["package_name"]: each for each in json.loads(ended.stdout[ended.stdout.index("[{") :])}
+    assert providers["airflow-glacier-jobs"]["version"] == _installed_version(site_packages)
+
+
+def _installed_version(site_packages: Path) -> str:
+    [dist_info] = site_packages.glob("airflow_glacier_jobs-*.dist-info")
+    return dist_info.name.removesuffix(".dist-info").partition("-")[2]
