@@ -17,6 +17,7 @@ from glacier_jobs.errors import (
     ConnectionNotFound,
     FinalError,
     InvalidArgument,
+    JobNotFound,
     MalformedAnswer,
     MarkerRepeated,
     NotSupported,
@@ -427,6 +428,29 @@ def test_the_number_of_requests_under_way_is_a_positive_whole_number(max_request
         GlacierJobsHook(max_requests=max_requests)
 
 
+def sent_user_agent(hook: GlacierJobsHook) -> str:
+    sent: list[str] = []
+    client = client_of(hook)
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers["User-Agent"].decode()))
+    client.list_vaults()
+    return sent[0]
+
+
+def test_requests_say_who_sends_them(connect: Connect, local_aws: Control) -> None:
+    user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect()))
+
+    assert user_agent.startswith("Botocore/")
+    assert "airflow-glacier-jobs/" in user_agent
+    assert " Airflow/" in user_agent
+
+
+@pytest.mark.parametrize("config", [{"user_agent": "mine/1"}, {"user_agent_appid": "mine"}])
+def test_a_user_agent_that_somebody_chose_is_sent(connect: Connect, local_aws: Control, config: dict[str, str]) -> None:
+    user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect(), config=config))
+
+    assert user_agent.startswith("mine/1") or " app/mine" in user_agent
+
+
 def test_a_config_given_as_an_object_works_like_its_keywords(connect: Connect) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(), config=Config(read_timeout=7))
 
@@ -445,3 +469,63 @@ def test_every_error_is_either_final_or_transient_and_none_is_airflows() -> None
     for error in tree:
         assert error is errors.GlacierJobsError or issubclass(error, (FinalError, TransientError))
         assert not issubclass(error, AirflowException | botocore.exceptions.BotoCoreError)
+
+
+def test_one_job_is_described_with_all_that_aws_says(hook: GlacierJobsHook, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Failed", "StatusMessage": "Torn", "AddedLater": [1]}])
+
+    job = hook.get_job("photos", "a")
+
+    assert (job["JobId"], job["StatusMessage"], job["AddedLater"]) == ("a", "Torn", [1])
+    assert "ArchiveId" not in job
+
+
+def test_a_description_is_what_the_listing_shows(hook: GlacierJobsHook, local_aws: Control) -> None:
+    local_aws.seed("demo")
+
+    listed = list(hook.list_jobs("photo-archive"))[:20]
+
+    assert [hook.get_job("photo-archive", job["JobId"]) for job in listed] == listed
+
+
+def test_a_job_that_is_unknown_and_a_vault_that_is_are_told_apart(hook: GlacierJobsHook, local_aws: Control) -> None:
+    local_aws.add_vaults("photos")
+
+    with pytest.raises(JobNotFound, match="Describe Job a of vault photos in us-east-1"):
+        hook.get_job("photos", "a")
+    with pytest.raises(VaultNotFound, match="Describe Job a of vault job-films in us-east-1"):
+        hook.get_job("job-films", "a")
+
+
+@pytest.mark.parametrize("kind", ["not_json", "cut_json"])
+def test_a_description_that_cannot_be_read_is_no_empty_description(
+    kind: str, hook: GlacierJobsHook, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    local_aws.fault(kind, operation="DescribeJob", count=2)
+    assert hook.get_job("photos", "a")["JobId"] == "a"
+
+    local_aws.fault(kind, operation="DescribeJob")
+    with pytest.raises(ServiceUnavailable):
+        hook.get_job("photos", "a")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("no/vault", "a"), "vault_name is"), (("photos", ""), "job_id is"), (("photos", "a", "12"), "account_id is")],
+)
+def test_a_description_is_asked_for_with_checked_arguments(
+    arguments: tuple[str, ...], said: str, hook: GlacierJobsHook, local_aws: Control
+) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        hook.get_job(*arguments)
+    assert local_aws.calls().total == 0
+
+
+def test_the_providers_own_describe_job_works_as_it_does_there(hook: GlacierJobsHook, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+
+    answer = hook.describe_job("photos", "a")
+
+    assert answer["StatusCode"] == "InProgress"
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from glacier_jobs.errors import MalformedAnswer
+from glacier_jobs.records import InventoryParameters, Jobs, are_records, columns_of
 
 SCHEMA_VERSION = 1
 
@@ -190,13 +191,13 @@ def _json_text(value: object) -> str | None:
     return _text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def _object(value: object) -> Mapping[str, Any] | None:
-    if value is None or isinstance(value, Mapping):
+def _object(value: object) -> Mapping[str, Any] | InventoryParameters | None:
+    if value is None or isinstance(value, Mapping | InventoryParameters):
         return value
     raise TypeError("expected an object")
 
 
-def _array(values: list[Any], data_type: pa.DataType) -> pa.Array:
+def _array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
     if data_type == UTC_MICROSECONDS:
         return pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
     if data_type == pa.int64():
@@ -221,7 +222,7 @@ _ARROW_REFUSES = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _RowName = Callable[[int], str]
 
 
-def _column(values: list[Any], data_type: pa.DataType, field: str, row_name: _RowName) -> pa.Array:
+def _column(values: Sequence[Any], data_type: pa.DataType, field: str, row_name: _RowName) -> pa.Array:
     """Turn values as AWS sent them into a column: all at once, or one by one to name the one that cannot be."""
     try:
         return _array(values, data_type)
@@ -229,7 +230,7 @@ def _column(values: list[Any], data_type: pa.DataType, field: str, row_name: _Ro
         return _array(_checked(values, _CHECKS[data_type], field, row_name), data_type)
 
 
-def _checked(values: list[Any], check: Callable[[Any], Any], field: str, row_name: _RowName) -> list[Any]:
+def _checked(values: Sequence[Any], check: Callable[[Any], Any], field: str, row_name: _RowName) -> list[Any]:
     checked = []
     for position, value in enumerate(values):
         try:
@@ -244,8 +245,8 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _job_name(vault_name: str, jobs: Sequence[Mapping[str, Any]]) -> _RowName:
-    return lambda position: f"vault {vault_name}, job {_shortened(jobs[position].get('JobId'))}"
+def _job_name(vault_name: str, job_ids: Sequence[Any]) -> _RowName:
+    return lambda position: f"vault {vault_name}, job {_shortened(job_ids[position])}"
 
 
 #: AWS's name -> ours, for the fields that are one value each.
@@ -298,10 +299,10 @@ def _extra(job: Mapping[str, Any]) -> str | None:
     return _json_text(extra) if extra else None
 
 
-def _parameters_column(jobs: Sequence[Mapping[str, Any]], row_name: _RowName) -> pa.Array:
-    found = _checked([job.get(_PARAMETERS) for job in jobs], _object, _PARAMETERS, row_name)
-    if not any(found):
-        return pa.array([None if value is None else {} for value in found], _INVENTORY_PARAMETERS)
+def _parameters_column(parameters: Sequence[Any], row_name: _RowName) -> pa.Array:
+    if not any(value is not None for value in parameters):
+        return pa.nulls(len(parameters), _INVENTORY_PARAMETERS)
+    found = _checked(parameters, _object, _PARAMETERS, row_name)
     children = []
     for name, column in _PARAMETER_COLUMNS.items():
         values = [None if value is None else value.get(name) for value in found]
@@ -311,35 +312,68 @@ def _parameters_column(jobs: Sequence[Mapping[str, Any]], row_name: _RowName) ->
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeenPage:
+    """The jobs of one page, and when it came, an aware UTC datetime."""
+
+    jobs: Jobs
+    observed_at: datetime
+
+
 def jobs_batch(
     jobs: Sequence[Mapping[str, Any]], *, observation: Observation, vault_name: str, observed_at: datetime
 ) -> pa.RecordBatch:
+    """Turn the jobs of one page into rows of the table ``jobs``, as :func:`pages_batch` does."""
+    page = SeenPage(jobs=[dict(job) for job in jobs], observed_at=observed_at)
+    return pages_batch([page], observation=observation, vault_name=vault_name)
+
+
+def pages_batch(pages: Sequence[SeenPage], *, observation: Observation, vault_name: str) -> pa.RecordBatch:
     """Turn job descriptions of one vault into rows of the table ``jobs``.
 
-    :param observed_at: when the page that shows them came, an aware UTC datetime.
+    :param pages: in the order in which they came.
     :return: a batch with the schema :data:`JOBS`, one row a job, in the order given.
     :raises MalformedAnswer: names vault, job and field, what was found and what was expected.
     """
-    row_name = _job_name(vault_name, jobs)
+    found = columns_of([page.jobs for page in pages])
+    rows = len(found["JobId"])
+    row_name = _job_name(vault_name, found["JobId"])
     shared = {
         "observation_id": observation.observation_id,
         "snapshot_at": observation.snapshot_at,
-        "observed_at": observed_at,
         "account_id": observation.account_id,
         "region": observation.region,
         "vault_name": vault_name,
     }
-    columns = {name: pa.repeat(pa.scalar(value, JOBS.field(name).type), len(jobs)) for name, value in shared.items()}
+    columns = {name: pa.repeat(pa.scalar(value, JOBS.field(name).type), rows) for name, value in shared.items()}
+    columns["observed_at"] = pa.concat_arrays(
+        [pa.repeat(pa.scalar(page.observed_at, UTC_MICROSECONDS), len(page.jobs)) for page in pages]
+    )
     for name, column in _JOB_COLUMNS.items():
-        columns[column] = _column([job.get(name) for job in jobs], JOBS.field(column).type, name, row_name)
+        columns[column] = _column(found[name], JOBS.field(column).type, name, row_name)
+    columns["inventory_retrieval_parameters"] = _parameters_column(found[_PARAMETERS], row_name)
     for name, column in _JSON_COLUMNS.items():
-        texts = _checked([job.get(name) for job in jobs], _json_text, name, row_name)
-        columns[column] = pa.array(texts, pa.string())
-    columns["inventory_retrieval_parameters"] = _parameters_column(jobs, row_name)
-    columns["extra"] = pa.array(_checked(list(jobs), _extra, "an added field", row_name), pa.string())
+        columns[column] = _json_column(found[name], name, row_name)
+    columns["extra"] = _extra_column(pages, row_name)
     for required in ("JobId", "VaultARN"):
         _refuse_nulls(columns[_JOB_COLUMNS[required]], required, row_name)
     return pa.RecordBatch.from_arrays([columns[name] for name in JOBS.names], schema=JOBS)
+
+
+def _json_column(values: Sequence[Any], field: str, row_name: _RowName) -> pa.Array:
+    if all(value is None for value in values):
+        return pa.nulls(len(values), pa.string())
+    return pa.array(_checked(values, _json_text, field, row_name), pa.string())
+
+
+def _extra_column(pages: Sequence[SeenPage], row_name: _RowName) -> pa.Array:
+    """Return what the jobs say that the table has no column for; jobs that came as records say no such thing."""
+    if all(are_records(page.jobs) for page in pages):
+        return pa.nulls(sum(len(page.jobs) for page in pages), pa.string())
+    jobs: list[Any] = []
+    for page in pages:
+        jobs += [{}] * len(page.jobs) if are_records(page.jobs) else page.jobs
+    return pa.array(_checked(jobs, _extra, "an added field", row_name), pa.string())
 
 
 def _refuse_nulls(column: pa.Array, field: str, row_name: _RowName) -> None:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias, get_args
@@ -28,14 +28,15 @@ from glacier_jobs.errors import (
 )
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.job import VaultArn, check_account_id, check_vault_name
-from glacier_jobs.schema import SCHEMA_VERSION, Observation, jobs_batch, vault_columns
+from glacier_jobs.records import values_of
+from glacier_jobs.schema import SCHEMA_VERSION, Observation, SeenPage, pages_batch, vault_columns
 from glacier_jobs.writer import ObservationWriter
 
 OnVaultError: TypeAlias = Literal["fail", "record"]
 Outcome: TypeAlias = Literal["listed", "gone", "failed"]
 
-#: Pages that may wait for the file, per request under way: so memory stays flat when the disk is slower.
-_PAGES_AHEAD = 4
+#: Jobs of one vault that are gathered before they become rows: fewer cost more time a job, more cost memory.
+_BATCH_ROWS = 500
 
 _PROGRESS_SECONDS = 15.0
 
@@ -119,11 +120,16 @@ def observe(
             vaults = [_vault(vault, observation) for vault in hook.list_vaults(account_id)]
         else:
             vaults = _named_vaults(vault_names, observation, hook.conn_partition)
-        listings = _list_side_by_side(
-            _VaultLister(hook=hook, observation=observation, account_id=account_id, named=vault_names is not None),
-            vaults,
-            writer,
-        )
+        # One thread makes all rows: Arrow's allocator keeps a heap for each thread that ever did.
+        with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
+            lister = _VaultLister(
+                hook=hook,
+                observation=observation,
+                account_id=account_id,
+                named=vault_names is not None,
+                converter=converter,
+            )
+            listings = _list_side_by_side(lister, vaults, writer)
         failed = [listing for listing in listings if listing.outcome == "failed"]
         if failed and (on_vault_error == "fail" or _only_bad_luck(listings)):
             raise _vaults_error(failed, len(listings))
@@ -185,6 +191,14 @@ def _refuse_other_accounts(arns: Iterable[str], observation: Observation) -> Non
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Rows of one vault, and how many pages showed them."""
+
+    batch: pa.RecordBatch
+    pages: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class _VaultLister:
     """Lists one vault, into rows."""
 
@@ -192,18 +206,21 @@ class _VaultLister:
     observation: Observation
     account_id: str
     named: bool
+    converter: Executor
 
-    def list(self, vault: _Vault, put: Callable[[pa.RecordBatch], None]) -> _Listing:
+    def list(self, vault: _Vault, put: Callable[[_Rows], None]) -> _Listing:
         began_at = datetime.now(timezone.utc)
         pages = 0
         error: GlacierJobsError | None = None
         outcome: Outcome = "listed"
         try:
-            for page in self.hook.list_job_pages(vault.name, account_id=self.account_id):
-                observed_at = datetime.now(timezone.utc)
+            gathered: list[SeenPage] = []
+            for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
+                gathered.append(SeenPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
                 pages += 1
-                _refuse_other_accounts({job["VaultARN"] for job in page.jobs}, self.observation)
-                put(jobs_batch(page.jobs, observation=self.observation, vault_name=vault.name, observed_at=observed_at))
+                if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
+                    put(self.converter.submit(self._rows, vault, gathered).result())
+                    gathered = []
         except WrongAccount:
             raise
         except VaultNotFound as not_found:
@@ -220,6 +237,12 @@ class _VaultLister:
             error=error,
         )
 
+    def _rows(self, vault: _Vault, pages: Sequence[SeenPage]) -> _Rows:
+        for page in pages:
+            _refuse_other_accounts(set(values_of(page.jobs, "VaultARN")), self.observation)
+        batch = pages_batch(pages, observation=self.observation, vault_name=vault.name)
+        return _Rows(batch=batch, pages=len(pages))
+
 
 class _Abandoned(Exception):
     """The observation was given up while a page waited for the file."""
@@ -228,10 +251,11 @@ class _Abandoned(Exception):
 def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: ObservationWriter) -> list[_Listing]:
     """List all vaults in threads, and hand their pages to the writer as they come, in this thread."""
     max_requests = lister.hook.max_requests
-    arrivals: queue.Queue[pa.RecordBatch | _Listing | Exception] = queue.Queue(max_requests * _PAGES_AHEAD)
+    # Bounded, so that memory stays flat when the disk is slower than the network.
+    arrivals: queue.Queue[_Rows | _Listing | Exception] = queue.Queue(max_requests)
     abandoned = threading.Event()
 
-    def put(arrival: pa.RecordBatch | _Listing | Exception) -> None:
+    def put(arrival: _Rows | _Listing | Exception) -> None:
         while not abandoned.is_set():
             try:
                 return arrivals.put(arrival, timeout=1.0)
@@ -261,9 +285,9 @@ def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: O
                     listings.append(arrival)
                     progress.vaults += 1
                 else:
-                    writer.write_jobs(arrival)
-                    progress.pages += 1
-                    progress.jobs += arrival.num_rows
+                    writer.write_jobs(arrival.batch)
+                    progress.pages += arrival.pages
+                    progress.jobs += arrival.batch.num_rows
                 progress.tell_now_and_then()
         finally:
             abandoned.set()
@@ -272,9 +296,7 @@ def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: O
     return sorted(listings, key=lambda listing: listing.vault.name)
 
 
-def _next(
-    arrivals: queue.Queue[pa.RecordBatch | _Listing | Exception], progress: _Progress
-) -> pa.RecordBatch | _Listing | Exception:
+def _next(arrivals: queue.Queue[_Rows | _Listing | Exception], progress: _Progress) -> _Rows | _Listing | Exception:
     while True:
         try:
             return arrivals.get(timeout=_PROGRESS_SECONDS)
