@@ -109,7 +109,7 @@ def test_the_column_table_is_the_schema(table: str) -> None:
 
 
 def test_every_python_block_is_valid_and_imports_what_exists() -> None:
-    assert len(PYTHON_BLOCKS) == 6
+    assert len(PYTHON_BLOCKS) == 7
     for block in PYTHON_BLOCKS:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("glacier_jobs"):
@@ -117,13 +117,16 @@ def test_every_python_block_is_valid_and_imports_what_exists() -> None:
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_the_dag_in_the_readme_is_accepted_by_airflow(tmp_path: Path) -> None:
-    [block] = [block for block in PYTHON_BLOCKS if "@dag" in block]
+@pytest.mark.parametrize(
+    ("dag_id", "task_ids"), [("restore", {"start", "wait", "failed_lately", "keep"}), ("fetch", {"job_ids"})]
+)
+def test_a_dag_in_the_readme_is_accepted_by_airflow(dag_id: str, task_ids: set[str]) -> None:
+    [block] = [block for block in PYTHON_BLOCKS if f"def {dag_id}(" in block]
     namespace: dict[str, Any] = {"__name__": "readme"}
 
     exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102
 
-    assert set(namespace["restore"]().task_ids) == {"start", "wait", "failed_lately", "keep"}
+    assert set(namespace[dag_id]().task_ids) == task_ids
 
 
 def test_every_make_target_in_the_readme_exists() -> None:

@@ -21,7 +21,11 @@ HOME = FOLDER / "airflow"
 LOG = FOLDER / "airflow.log"
 
 #: The DAGs that are run, in this order.
-DAG_IDS = ["glacier_jobs_snapshot"]
+DAG_IDS = ["glacier_jobs_snapshot", "glacier_wait_for_inventory"]
+
+#: The vault whose inventory is waited for, and how long its job takes: hours elsewhere, but it is a demo.
+WAITED_FOR = "photo-archive"
+INVENTORY_SECONDS = 5.0
 
 _SHOWN_LOG_LINES = 40
 
@@ -41,6 +45,7 @@ def main() -> int:
             print(
                 f"1. The local AWS runs at {local_aws.endpoint}; it has vaults in us-east-1 and eu-west-1.", flush=True
             )
+            local_aws.next_outcome(vault_name=WAITED_FOR, duration_seconds=INVENTORY_SECONDS)
             print(f"2. Airflow, with a home of its own; what it says goes to {_shown(LOG)}.", flush=True)
             if not _run_dags(local_aws.endpoint):
                 return 1

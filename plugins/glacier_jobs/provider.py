@@ -23,4 +23,11 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.hooks"]}],
         "operators": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.operators"]}],
+        "sensors": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.sensors"]}],
+        "triggers": [
+            {
+                "integration-name": "Amazon Glacier jobs",
+                "python-modules": ["glacier_jobs.triggers", "glacier_jobs.events"],
+            }
+        ],
     }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,7 @@ PATIENCE_SECONDS = 240.0
 def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     """An Airflow with the drill's DAGs, wired to the local AWS."""
     local_aws_process.reset()
+    local_aws_process.add_vaults("watched")
     folder = tmp_path_factory.mktemp("airflow")
     (folder / "dags").mkdir()
     shutil.copy(Path(__file__).with_name("dags_to_wait.py"), folder / "dags")
@@ -46,6 +48,13 @@ def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
         wait_for("the DAGs", lambda: {"deferred", "rescheduled", "watching"} <= airflow.api.dag_ids() or None, 120)
         assert airflow.api.import_errors() == []
         yield airflow
+
+
+@pytest.fixture(scope="module")
+def processes(airflow: Standalone) -> Iterator[ExitStack]:
+    """What the drills start beside that Airflow, ended with it."""
+    with ExitStack() as stack:
+        yield stack
 
 
 def job(job_id: str, **life: Any) -> dict[str, Any]:
@@ -79,22 +88,22 @@ def wait_for_states(
 
 def kill_triggerer(airflow: Standalone) -> dict[str, str]:
     """Kill Airflow's triggerer with all its processes, and return its environment."""
-    triggerers = [
-        process
-        for process in psutil.Process(airflow.process.pid).children(recursive=True)
-        if "triggerer" in " ".join(process.cmdline())
-    ]
-    assert triggerers
-    environment = triggerers[0].environ()
-    for process in triggerers:
-        for each in [process, *process.children(recursive=True)]:
-            if each.is_running():
+    found = []
+    for process in psutil.Process(airflow.process.pid).children(recursive=True):
+        # A task's process may have ended meanwhile.
+        with suppress(psutil.Error):
+            if "triggerer" in " ".join(process.cmdline()):
+                found.append((process, process.environ()))
+    assert found
+    for process, _ in found:
+        with suppress(psutil.NoSuchProcess):
+            for each in [process, *process.children(recursive=True)]:
                 each.kill()
-    return environment
+    return found[0][1]
 
 
 def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_triggerers_death(
-    airflow: Standalone, local_aws_process: Control
+    airflow: Standalone, processes: ExitStack, local_aws_process: Control
 ) -> None:
     local_aws, api = local_aws_process, airflow.api
     ids = [f"job-{number}" for number in range(6)]
@@ -130,13 +139,13 @@ def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_trigge
 
     environment = kill_triggerer(airflow)
     local_aws.advance(5 * HOUR)
-    with subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment) as successor:
-        try:
-            ended = {index: ("success", tries) for index, (_, tries) in waiting.items()}
-            # A failed job uses up no retries.
-            wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
-        finally:
-            successor.terminate()
+    successor = processes.enter_context(
+        subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment)
+    )
+    processes.callback(successor.terminate)
+    ended = {index: ("success", tries) for index, (_, tries) in waiting.items()}
+    # A failed job uses up no retries.
+    wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
     assert result(api, "deferred", run_id, 1)["JobId"] == "job-1"
 
 
@@ -144,9 +153,8 @@ def test_a_rescheduled_task_remembers_from_process_to_process(airflow: Standalon
     """The job was seen by the first stretch, and is gone for the next: so it is missing, without a grace."""
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("films", [job("a")])
-    calls = local_aws.calls().total
     run_id = api.trigger("rescheduled", {"job_ids": ["a"]})
-    wait_for("the first look", lambda: local_aws.calls().total > calls or None, PATIENCE_SECONDS)
+    wait_for_states(api, "rescheduled", run_id, {-1: ("up_for_reschedule", 1)})
 
     local_aws.advance(40 * HOUR)
 
@@ -154,7 +162,6 @@ def test_a_rescheduled_task_remembers_from_process_to_process(airflow: Standalon
 
 
 def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_process: Control) -> None:
-    """The watcher polls from the start of Airflow on, a vault that is not there yet included."""
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("watched", [job("a"), {**job("b", duration_seconds=90 * HOUR), "JobDescription": "holidays"}])
     calls = local_aws.calls().by_vault.get(("ListJobs", "watched"), 0)

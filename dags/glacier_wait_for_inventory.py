@@ -1,0 +1,73 @@
+"""An example to copy: start an inventory of a vault, wait for it, read it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.glacier import GlacierCreateJobOperator
+from airflow.sdk import Param, dag, get_current_context, task
+
+from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.sensors import GlacierJobSensor
+
+AWS_CONN_ID = "aws_default"
+
+DOC = """
+### Wait for a vault's inventory
+
+- **start** starts the inventory job, by the operator of Airflow's own Amazon provider.
+- **wait** gives its slot back and waits in the triggerer, typically 3 to 5 hours. If the job fails, so does the task,
+  with what Glacier said.
+- **read** reads the inventory and returns how many archives the vault has, and their size.
+
+Start it with the param `vault_name`. An inventory costs money and cannot be cancelled.
+"""
+
+
+@task
+def read(job: Any) -> dict[str, Any]:
+    """Return a job's inventory in numbers; its archives may be too many for an XCom."""
+    vault_name = get_current_context()["params"]["vault_name"]
+    output = GlacierJobsHook(aws_conn_id=AWS_CONN_ID).retrieve_inventory_results(vault_name, job["JobId"])
+    inventory = json.load(output["body"])
+    archives = inventory["ArchiveList"]
+    return {
+        "vault_arn": inventory["VaultARN"],
+        "inventory_date": inventory["InventoryDate"],
+        "archives": len(archives),
+        "size_in_bytes": sum(archive["Size"] for archive in archives),
+    }
+
+
+@dag(
+    dag_id="glacier_wait_for_inventory",
+    schedule=None,
+    params={"vault_name": Param("photo-archive", type="string", title="Vault", description_md="Its name.")},
+    tags=["glacier", "aws", "example"],
+    doc_md=DOC,
+)
+def glacier_wait_for_inventory() -> None:
+    """Start, wait, read."""
+    start = GlacierCreateJobOperator(
+        task_id="start",
+        aws_conn_id=AWS_CONN_ID,
+        vault_name="{{ params.vault_name }}",
+        # Glacier cannot tell a repeated request from a second order, so a retry could pay for two inventories.
+        retries=0,
+    )
+    job = GlacierJobSensor(
+        task_id="wait",
+        aws_conn_id=AWS_CONN_ID,
+        vault_name="{{ params.vault_name }}",
+        job_id=start.output,
+        deferrable=True,
+        # Airflow 3.3.2 can lose a task that is resumed just after its deferral; a retry finds the job where it is.
+        retries=3,
+        retry_delay=timedelta(minutes=1),
+    )
+    read(job.output)
+
+
+glacier_wait_for_inventory()

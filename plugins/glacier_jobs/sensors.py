@@ -1,0 +1,295 @@
+"""The Airflow sensor that waits for Amazon Glacier's jobs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
+from airflow.sdk import PokeReturnValue
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
+from glacier_jobs.arguments import refuse_discarded
+from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
+from glacier_jobs.hooks import POLLING, GlacierJobsHook
+from glacier_jobs.job_ids import awaited_ids, is_single
+from glacier_jobs.links import GlacierVaultLink
+from glacier_jobs.looking import Wanted, look
+from glacier_jobs.memory import from_json, to_json
+from glacier_jobs.polling import next_delay_seconds
+from glacier_jobs.triggers import GlacierJobTrigger
+from glacier_jobs.verdict import Sight, Wait, failure_message, timeout_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import Context
+
+#: Jobs take hours, and a poll is cheap, but in the mode ``reschedule`` starts a process.
+DEFAULT_POKE_INTERVAL = timedelta(minutes=10)
+
+#: Bulk retrievals typically take up to 12 hours, and a finished job is kept for 24.
+DEFAULT_TIMEOUT = timedelta(hours=24)
+
+DEFAULT_MISSING_GRACE = timedelta(minutes=15)
+DEFAULT_MAX_BAD_POLLS = 10
+
+#: A task that is due again within seconds may be queued before the scheduler has heard that its last stretch ended;
+#: Airflow 3.3.2 then takes that end for the new stretch's, finds a "state mismatch", and fails the try.
+SHORTEST_RESCHEDULE_SECONDS = 15.0
+
+#: After the trigger's own deadline, Airflow ends a deferral from which nothing was heard.
+_NET = timedelta(seconds=60)
+
+_MEMORY = "glacier_jobs_wait"
+
+
+class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
+    """Wait until jobs of one vault have succeeded, be it one or ten thousand.
+
+    A job that failed, or that is missing, fails the task at once and without retries, with a message that says which
+    and why. Missing is a job that neither a complete listing shows nor Describe Job knows, once it was seen before or
+    ``missing_grace`` is over. Polls that go wrong in passing (throttling, 5xx, dropped connections) are waited out.
+
+    All modes give the same verdicts, time-outs and results. A deferred sensor shares its polls with all others in
+    the triggerer that wait for the same vault through the same connection settings.
+
+    :param vault_name: the vault of the jobs. (templated)
+    :param job_id: one id; several, also an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids, as text
+        with one a line, or as Parquet with a column ``job_id``. What Initiate Job answers will do for an id.
+        (templated)
+    :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
+    :param wait_for_all: whether to wait until all jobs are final before failing for those that failed or are missing.
+    :param missing_grace: how long after the first start of this try a job that was never seen is not missing yet;
+        a ``timedelta`` or seconds. New jobs may be listed late.
+    :param max_bad_polls: how many polls in a row may go wrong; with ``silent_fail`` any number.
+    :param deferrable: whether the wait goes on in the triggerer; the default is Airflow's
+        ``[operators] default_deferrable``.
+    :param poke_interval: the time between two polls, 10 minutes by default; rescheduled, at least 15 seconds.
+        Deferred, ``exponential_backoff`` does not lengthen it: the poll is shared.
+    :param timeout: the time from the first start of this try, 24 hours by default.
+    :param aws_conn_id: the Airflow connection for Glacier. (templated)
+    :param region_name: the Region; ``None`` takes the connection's. (templated)
+    :param verify: as boto3 takes it. (templated)
+    :param botocore_config: keywords of botocore's ``Config``. (templated)
+    :return: as XCom, for one id the job's description, else
+        ``{"vault_name", "jobs", "succeeded", "failed", "missing"}`` with counts.
+    :raises AirflowFailException: a job failed or is missing, or Glacier would refuse again (no such vault, access
+        denied, not supported).
+    :raises AirflowSensorTimeout: jobs are still pending after ``timeout``.
+    :raises ServiceUnavailable: more than ``max_bad_polls`` in a row; Airflow's retries apply.
+    """
+
+    aws_hook_class = GlacierJobsHook
+    template_fields: Sequence[str] = aws_template_fields("account_id", "botocore_config", "job_id", "vault_name")
+    operator_extra_links = (GlacierVaultLink(),)
+    ui_color = "#e0f0ea"
+
+    def __init__(
+        self,
+        *,
+        vault_name: str,
+        job_id: Any,
+        account_id: str = "-",
+        wait_for_all: bool = False,
+        missing_grace: timedelta | float = DEFAULT_MISSING_GRACE,
+        max_bad_polls: int = DEFAULT_MAX_BAD_POLLS,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = DEFAULT_POKE_INTERVAL,
+        timeout: timedelta | float = DEFAULT_TIMEOUT,
+        mode: str = "reschedule",
+        **kwargs: Any,
+    ) -> None:
+        refuse_discarded(type(self).__name__, kwargs)
+        super().__init__(poke_interval=poke_interval, timeout=timeout, mode=mode, **kwargs)
+        self.vault_name = vault_name
+        self.job_id = job_id
+        self.account_id = account_id
+        self.wait_for_all = wait_for_all
+        self.missing_grace = self._coerce_timeout(missing_grace).total_seconds()
+        self.max_bad_polls = _checked_count(max_bad_polls)
+        self.deferrable = deferrable
+        self._wait: Wait | None = None
+
+    @property
+    def _hook_parameters(self) -> dict[str, Any]:
+        return {**super()._hook_parameters, "patience": POLLING}
+
+    def execute(self, context: Context) -> Any:
+        """Wait, or in the modes that give the slot back begin to."""
+        self._wait = None
+        return super().execute(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once; where jobs are still pending and the sensor is deferrable, go on in the triggerer."""
+        try:
+            job_ids = awaited_ids(self.job_id)
+            self._wait = wait = self._recalled(context, job_ids)
+            try:
+                self._link(context)
+                sight = self._look(wait)
+            except TransientError as error:
+                self._wait = wait = wait.after_bad_poll()
+                self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
+                if self._max_bad_polls is not None and wait.bad_polls > self._max_bad_polls:
+                    raise self._unreachable(wait, str(error)) from error
+            else:
+                self._wait = wait = self._judged(wait, sight)
+                if wait.is_over(wait_for_all=self.wait_for_all):
+                    return PokeReturnValue(is_done=True, xcom_value=self._result(wait, sight.found.get(job_ids[0])))
+        except FinalError as error:
+            raise AirflowFailException(str(error)) from error
+        if datetime.now(timezone.utc) >= self._deadline(wait):
+            raise self._overtime(wait)
+        if self.deferrable:
+            self._defer_until_deadline(wait)
+        if self._remembers(context):
+            context["task_state_store"].set(
+                _MEMORY, {"try_number": context["ti"].try_number, "wait": to_json(wait, job_ids)}
+            )
+        return PokeReturnValue(is_done=False)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
+        """Take over from the trigger."""
+        wait = from_json(event["wait"], event["job_ids"])
+        try:
+            if event["outcome"] == "refused":
+                raise AirflowFailException(event["message"])
+            if event["outcome"] == "unreachable":
+                raise self._unreachable(wait, event["message"])
+            if event["outcome"] == "timed_out":
+                wait = self._last_look(wait)
+            return self._result(wait)
+        except FinalError as error:
+            raise AirflowFailException(str(error)) from error
+        except TransientError as error:
+            # What Airflow does for poke() it does here for its own errors only.
+            if self.never_fail:
+                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+            raise
+
+    def _get_next_poke_interval(
+        self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
+    ) -> float:
+        """Back off after bad polls, and be there at the deadline; rescheduled, not sooner than Airflow can bear."""
+        interval_seconds = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        if self._wait is None:
+            return interval_seconds
+        delay_seconds = next_delay_seconds(interval_seconds, self._wait.bad_polls, random.random())  # noqa: S311
+        remaining = self._deadline(self._wait) - datetime.now(timezone.utc)
+        shortest_seconds = SHORTEST_RESCHEDULE_SECONDS if self.reschedule else 0.0
+        return max(shortest_seconds, min(delay_seconds, remaining.total_seconds()))
+
+    def _recalled(self, context: Context, job_ids: Sequence[str]) -> Wait:
+        if self._wait is not None:
+            return self._wait
+        ti = context.get("ti")
+        if ti is not None and self._remembers(context):
+            memory: Any = context["task_state_store"].get(_MEMORY)
+            # The store outlives a try, and a retry begins anew.
+            if memory is not None and memory["try_number"] == ti.try_number:
+                return from_json(memory["wait"], job_ids)
+        started_at = ti.start_date if ti is not None else None
+        return Wait(started_at=started_at or datetime.now(timezone.utc), pending=tuple(job_ids))
+
+    def _remembers(self, context: Context) -> bool:
+        return self.reschedule and not self.deferrable and "task_state_store" in context
+
+    def _look(self, wait: Wait) -> Sight:
+        doubtful = wait.doubtful(datetime.now(timezone.utc), self._missing_grace)
+        wanted = Wanted(job_ids=frozenset(wait.pending), doubtful=doubtful)
+        return look(self.hook, self.vault_name, self.account_id, wanted, pages=wait.pages)
+
+    def _judged(self, wait: Wait, sight: Sight) -> Wait:
+        judged = wait.after(sight, datetime.now(timezone.utc), self._missing_grace)
+        self.log.info("%s", judged)
+        return judged
+
+    def _last_look(self, wait: Wait) -> Wait:
+        """Look once more at the deadline, as the other modes do."""
+        try:
+            wait = self._judged(wait, self._look(wait))
+        except TransientError as error:
+            raise self._overtime(wait) from error
+        if not wait.is_over(wait_for_all=self.wait_for_all):
+            raise self._overtime(wait)
+        return wait
+
+    def _defer_until_deadline(self, wait: Wait) -> NoReturn:
+        deadline = self._deadline(wait)
+        self.defer(
+            trigger=GlacierJobTrigger(
+                vault_name=self.vault_name,
+                account_id=self.account_id,
+                job_ids=wait.pending,
+                wait=to_json(wait, wait.pending),
+                deadline=deadline.isoformat(),
+                missing_grace_seconds=self._missing_grace.total_seconds(),
+                poll_seconds=self.poke_interval,
+                max_bad_polls=self._max_bad_polls,
+                wait_for_all=self.wait_for_all,
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            ),
+            method_name="execute_complete",
+            timeout=deadline - datetime.now(timezone.utc) + _NET,
+        )
+
+    def _result(self, wait: Wait, description: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        if wait.has_problems:
+            raise AirflowFailException(failure_message(self.vault_name, wait))
+        if is_single(self.job_id):
+            return dict(description or self._described())
+        return {
+            "vault_name": self.vault_name,
+            "jobs": wait.jobs,
+            "succeeded": wait.succeeded,
+            "failed": wait.failed,
+            "missing": wait.missing,
+        }
+
+    def _described(self) -> Mapping[str, Any]:
+        """Ask for the description that a trigger's event does not carry, with all patience."""
+        (job_id,) = awaited_ids(self.job_id)
+        return GlacierJobsHook(**super()._hook_parameters).get_job(self.vault_name, job_id, self.account_id)
+
+    def _deadline(self, wait: Wait) -> datetime:
+        return wait.started_at + timedelta(seconds=self.timeout)
+
+    def _overtime(self, wait: Wait) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
+
+    def _unreachable(self, wait: Wait, reason: str) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"{wait.bad_polls} polls in a row of the jobs of vault {self.vault_name} went wrong ({wait}). "
+            f"The last: {reason}"
+        )
+
+    @property
+    def _missing_grace(self) -> timedelta:
+        return timedelta(seconds=self.missing_grace)
+
+    @property
+    def _max_bad_polls(self) -> int | None:
+        return None if self.silent_fail else self.max_bad_polls
+
+    def _link(self, context: Context) -> None:
+        GlacierVaultLink.persist(
+            context=context,
+            operator=self,
+            region_name=self.hook.conn_region_name,
+            aws_partition=self.hook.conn_partition,
+            vault_name=self.vault_name,
+        )
+
+
+def _checked_count(max_bad_polls: object) -> int:
+    if isinstance(max_bad_polls, int) and not isinstance(max_bad_polls, bool) and max_bad_polls >= 0:
+        return max_bad_polls
+    raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number from 0 on")

@@ -1,0 +1,181 @@
+"""What has become of awaited jobs: each is pending, succeeded, failed or missing. All pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from glacier_jobs.errors import MalformedAnswer
+
+#: How many jobs a message names; the others are counted.
+NAMED_AT_MOST = 20
+
+
+class Verdict(str, Enum):
+    """What has become of one awaited job."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    MISSING = "missing"
+
+
+_BY_STATUS = {"InProgress": Verdict.PENDING, "Succeeded": Verdict.SUCCEEDED, "Failed": Verdict.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What one look at a vault showed.
+
+    :param found: id -> description of those awaited jobs that exist.
+    :param gone: ids that neither a complete listing shows nor Describe Job knows.
+    :param completed: id -> description of all jobs of the vault that ended, where that was asked for; ``None``
+        stands for a description that nobody needs.
+    :param pages: how many pages of the vault's list a look has to walk, as far as anybody knows.
+    """
+
+    found: Mapping[str, Mapping[str, Any]]
+    gone: frozenset[str] = frozenset()
+    completed: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    pages: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A job that cannot succeed any more, and what Glacier said of it."""
+
+    job_id: str
+    verdict: Verdict
+    message: str | None = None
+
+    def __str__(self) -> str:
+        if self.verdict is Verdict.FAILED:
+            return f"{self.job_id} failed: {self.message or 'Glacier gives no reason'}"
+        return f"{self.job_id} is missing: it is not listed, and Describe Job does not know it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """How far the wait for some jobs is.
+
+    :param started_at: when this try began to wait.
+    :param pending: the ids that are still awaited.
+    :param seen: those of them that some look has shown.
+    :param problems: the first :data:`NAMED_AT_MOST` jobs that failed or are missing, in the order of their discovery.
+    :param bad_polls: how many looks went wrong since the last good one.
+    :param pages: how many pages of the vault's list a look has to walk, as the last one found.
+    """
+
+    started_at: datetime
+    pending: tuple[str, ...]
+    seen: frozenset[str] = frozenset()
+    succeeded: int = 0
+    failed: int = 0
+    missing: int = 0
+    problems: tuple[Problem, ...] = ()
+    bad_polls: int = 0
+    pages: int = 0
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs are or were awaited."""
+        return len(self.pending) + self.succeeded + self.failed + self.missing
+
+    def doubtful(self, now: datetime, missing_grace: timedelta) -> frozenset[str]:
+        """Return the pending ids that are missing if the next look does not show them."""
+        if now - self.started_at >= missing_grace:
+            return frozenset(self.pending)
+        return self.seen
+
+    def after_bad_poll(self) -> Wait:
+        """Return the wait after a look that went wrong."""
+        return replace(self, bad_polls=self.bad_polls + 1)
+
+    def after(self, sight: Sight, now: datetime, missing_grace: timedelta) -> Wait:
+        """Return the wait after a look that went well.
+
+        :raises MalformedAnswer: a job has a status that is not documented.
+        """
+        doubtful = self.doubtful(now, missing_grace)
+        verdicts = {job_id: _verdict(job_id, sight, job_id in doubtful) for job_id in self.pending}
+        pending = tuple(job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING)
+        problems = [
+            Problem(job_id=job_id, verdict=verdict, message=sight.found.get(job_id, {}).get("StatusMessage"))
+            for job_id, verdict in verdicts.items()
+            if verdict in (Verdict.FAILED, Verdict.MISSING)
+        ]
+        counts = list(verdicts.values())
+        return replace(
+            self,
+            pending=pending,
+            seen=frozenset(job_id for job_id in pending if job_id in self.seen or job_id in sight.found),
+            succeeded=self.succeeded + counts.count(Verdict.SUCCEEDED),
+            failed=self.failed + counts.count(Verdict.FAILED),
+            missing=self.missing + counts.count(Verdict.MISSING),
+            problems=(*self.problems, *problems)[:NAMED_AT_MOST],
+            bad_polls=0,
+            pages=sight.pages,
+        )
+
+    def is_over(self, *, wait_for_all: bool) -> bool:
+        """Tell whether there is nothing left to wait for.
+
+        :param wait_for_all: whether a job that failed or is missing leaves the others worth waiting for.
+        """
+        return not self.pending or (self.has_problems and not wait_for_all)
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether a job failed or is missing."""
+        return self.failed + self.missing > 0
+
+    def __str__(self) -> str:
+        counts = {
+            "succeeded": self.succeeded,
+            "pending": len(self.pending),
+            "failed": self.failed,
+            "missing": self.missing,
+        }
+        return f"{self.jobs} {'job' if self.jobs == 1 else 'jobs'}: " + ", ".join(
+            f"{count} {name}" for name, count in counts.items() if count
+        )
+
+
+def _verdict(job_id: str, sight: Sight, doubtful: bool) -> Verdict:
+    if job_id in sight.found:
+        status = sight.found[job_id].get("StatusCode")
+        if status not in _BY_STATUS:
+            raise MalformedAnswer(f"job {job_id}: StatusCode is {status!r}; expected one of {', '.join(_BY_STATUS)}")
+        return _BY_STATUS[status]
+    return Verdict.MISSING if doubtful and job_id in sight.gone else Verdict.PENDING
+
+
+def failure_message(vault_name: str, wait: Wait) -> str:
+    """Say which jobs did not succeed, why, and what to do."""
+    return "\n".join(
+        [
+            f"{wait.failed + wait.missing} of {wait.jobs} awaited jobs of vault {vault_name} cannot succeed any more "
+            f"({wait}):",
+            *_listed([str(problem) for problem in wait.problems], wait.failed + wait.missing),
+            "Start the retrieval again: finished jobs are kept for about 24 hours.",
+        ]
+    )
+
+
+def timeout_message(vault_name: str, wait: Wait, timeout_seconds: float) -> str:
+    """Say which jobs are still awaited after the time that was given."""
+    return "\n".join(
+        [
+            f"{len(wait.pending)} of {wait.jobs} awaited jobs of vault {vault_name} are still pending after "
+            f"{timeout_seconds:g} s ({wait}):",
+            *_listed(wait.pending[:NAMED_AT_MOST], len(wait.pending)),
+        ]
+    )
+
+
+def _listed(lines: Sequence[str], total: int) -> list[str]:
+    rest = [f"- and {total - len(lines)} more"] if total > len(lines) else []
+    return [f"- {line}" for line in lines] + rest

@@ -1,0 +1,334 @@
+"""The watcher of a vault, as the triggerer runs it: an endless generator with the state store of an asset."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Asset, AssetWatcher
+from airflow.serialization.serialized_objects import DagSerialization
+
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.events import GlacierJobCompletedTrigger
+from local_aws.client import Control
+from tests.conftest import Connect
+
+HOUR = 3600
+SILENCE_SECONDS = 0.4
+
+
+class AssetState:
+    """Keeps what JSON can hold, as Airflow's store of an asset does; fails as often as it is told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.values: dict[str, str] = {}
+        self.failures = failures
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        self._fail()
+        return json.loads(self.values[key]) if key in self.values else default
+
+    async def aset(self, key: str, value: Any) -> None:
+        self._fail()
+        self.values[key] = json.dumps(value)
+
+    def told(self) -> list[str]:
+        (value,) = self.values.values()
+        return list(json.loads(value)["told"])
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the API server is away")
+
+
+class Watching:
+    """A watcher that runs, and the ids of the jobs that it told, as they come."""
+
+    def __init__(self, trigger: GlacierJobCompletedTrigger) -> None:
+        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.task = asyncio.ensure_future(self._watch(trigger))
+
+    async def _watch(self, trigger: GlacierJobCompletedTrigger) -> None:
+        async for event in trigger.run():
+            self._told.put_nowait(json.loads(json.dumps(event.payload)))
+
+    async def next(self) -> dict[str, Any]:
+        return await asyncio.wait_for(self._told.get(), 30)
+
+    async def next_ids(self, count: int) -> set[str]:
+        return {(await self.next())["JobId"] for _ in range(count)}
+
+    async def keeps_silent(self) -> bool:
+        await asyncio.sleep(SILENCE_SECONDS)
+        return self._told.empty() and not self.task.done()
+
+
+@pytest.fixture
+def glacier(connect: Connect) -> dict[str, Any]:
+    return {"vault_name": "photos", "aws_conn_id": connect(attempts=1), "poll_seconds": 0.05}
+
+
+@asynccontextmanager
+async def watching(state: AssetState | None, **arguments: Any) -> AsyncIterator[Watching]:
+    """Run a watcher until the block ends, then cancel it as the triggerer does."""
+    trigger = GlacierJobCompletedTrigger(**arguments)
+    trigger.asset_state_store = state  # type: ignore[assignment]
+    watching = Watching(trigger)
+    try:
+        yield watching
+    finally:
+        watching.task.cancel()
+        await asyncio.wait({watching.task})
+        await trigger.cleanup()
+
+
+async def polled(local_aws: Control, times: int) -> None:
+    calls = local_aws.calls().total
+    while local_aws.calls().total < calls + times:  # noqa: ASYNC110 - it happens in another process
+        await asyncio.sleep(0.02)
+
+
+def job(job_id: str, **life: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+
+
+def completed(job_id: str, status_code: str = "Succeeded") -> dict[str, Any]:
+    return {"JobId": job_id, "StatusCode": status_code}
+
+
+def test_a_job_that_completes_is_told_with_its_description(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holidays"}])
+
+    async def test() -> None:
+        async with watching(AssetState(), **glacier) as watcher:
+            await polled(local_aws, 2)
+            local_aws.advance(5 * HOUR)
+            told = await watcher.next()
+
+        assert (told["JobId"], told["StatusCode"], told["JobDescription"]) == ("a", "Succeeded", "holidays")
+
+    asyncio.run(test())
+
+
+def test_each_job_is_told_once(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job(str(number), duration_seconds=number * HOUR) for number in range(1, 121)])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            local_aws.advance(20 * HOUR)
+            assert await watcher.next_ids(20) == {str(number) for number in range(1, 21)}
+            local_aws.advance(2 * HOUR)
+            assert await watcher.next_ids(2) == {"21", "22"}
+            assert await watcher.keeps_silent()
+
+    asyncio.run(test())
+
+
+def test_at_the_very_first_start_only_what_completes_from_then_on_counts(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("old"), job("new")])
+
+    async def test() -> None:
+        async with watching(AssetState(), **glacier) as watcher:
+            await polled(local_aws, 2)
+            local_aws.advance(5 * HOUR)
+            assert await watcher.next_ids(1) == {"new"}
+            assert await watcher.keeps_silent()
+
+    asyncio.run(test())
+
+
+def test_at_the_very_first_start_everything_may_count(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("old"), completed("torn", "Failed"), job("new")])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            assert await watcher.next_ids(2) == {"old", "torn"}
+
+    asyncio.run(test())
+
+
+def test_what_completed_while_nobody_watched_is_told_after_a_restart(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("old"), job("new")])
+    state = AssetState()
+
+    async def test() -> None:
+        async with watching(state, **glacier):
+            await polled(local_aws, 2)
+        local_aws.advance(5 * HOUR)
+        async with watching(state, **glacier) as watcher:
+            assert await watcher.next_ids(1) == {"new"}
+            assert await watcher.keeps_silent()
+
+    asyncio.run(test())
+
+
+def test_an_event_that_airflow_may_have_lost_is_told_again(glacier: Any, local_aws: Control) -> None:
+    """The triggerer dies right after the event: it is not on record before the next poll."""
+    local_aws.add_jobs("photos", [completed("a")])
+    state = AssetState()
+
+    async def test() -> None:
+        slow = {**glacier, "poll_seconds": 600}
+        async with watching(state, begin_with="everything", **slow) as watcher:
+            assert await watcher.next_ids(1) == {"a"}
+        assert state.told() == []
+        async with watching(state, begin_with="everything", **glacier) as watcher:
+            assert await watcher.next_ids(1) == {"a"}
+            await polled(local_aws, 2)
+        assert state.told() == ["a"]
+
+    asyncio.run(test())
+
+
+def test_ids_are_forgotten_once_they_are_no_longer_listed(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("a"), job("b", duration_seconds=30 * HOUR)])
+    state = AssetState()
+
+    async def test() -> None:
+        async with watching(state, begin_with="everything", **glacier) as watcher:
+            await watcher.next_ids(1)
+            local_aws.advance(31 * HOUR)
+            await watcher.next_ids(1)
+            await polled(local_aws, 2)
+        assert state.told() == ["b"]
+
+    asyncio.run(test())
+
+
+def test_jobs_of_one_status_can_be_watched_alone(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("a"), completed("b", "Failed")])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", statuscode="Failed", **glacier) as watcher:
+            assert await watcher.next_ids(1) == {"b"}
+            assert await watcher.keeps_silent()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("kind", ["access_denied", "no_longer_supported", "throttling", "not_json", "marker_cycle"])
+def test_nothing_ends_the_watch(kind: str, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed(str(number)) for number in range(60)])
+    local_aws.fault(kind, operation="ListJobs", count=3)
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            assert len(await watcher.next_ids(60)) == 60
+
+    asyncio.run(test())
+
+
+def test_a_vault_that_is_not_there_yet_is_waited_for(glacier: Any, local_aws: Control) -> None:
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            await polled(local_aws, 2)
+            local_aws.add_jobs("photos", [completed("a")])
+            assert await watcher.next_ids(1) == {"a"}
+
+    asyncio.run(test())
+
+
+def test_a_connection_that_is_mended_is_taken_up(glacier: Any, connect: Connect, local_aws: Control) -> None:
+    """It first has credentials that AWS refuses."""
+    local_aws.add_jobs("photos", [completed("a")])
+    local_aws.fault("access_denied", access_key="LOCALAWSACCESSKEY000")
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            await polled(local_aws, 2)
+            connect(attempts=1, access_key="LOCALAWSACCESSKEY111")
+            assert await watcher.next_ids(1) == {"a"}
+
+    asyncio.run(test())
+
+
+def test_a_state_store_that_is_away_is_waited_for(glacier: Any, local_aws: Control) -> None:
+    """Nothing is taken for a first start because the store could not be read."""
+    local_aws.add_jobs("photos", [completed("a")])
+    state = AssetState()
+
+    async def test() -> None:
+        async with watching(state, **glacier):
+            await polled(local_aws, 2)
+        local_aws.add_jobs("photos", [completed("b")])
+        state.failures = 3
+        async with watching(state, **glacier) as watcher:
+            assert await watcher.next_ids(1) == {"b"}
+
+    asyncio.run(test())
+
+
+def test_without_a_state_store_the_watch_remembers_by_itself(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("a")])
+
+    async def test() -> None:
+        async with watching(None, begin_with="everything", **glacier) as watcher:
+            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.keeps_silent()
+
+    asyncio.run(test())
+
+
+def test_watchers_of_a_vault_share_its_sweeps(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [completed("a")])
+    slow = {**glacier, "poll_seconds": 600, "begin_with": "everything"}
+
+    async def test() -> None:
+        async with watching(AssetState(), **slow) as one, watching(AssetState(), **slow) as other:
+            assert await one.next_ids(1) == await other.next_ids(1) == {"a"}
+
+    asyncio.run(test())
+
+    assert local_aws.calls().total == 1
+
+
+def test_only_completed_jobs_are_listed_for_a_watcher_alone(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [*[job(str(number)) for number in range(200)], completed("a")])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **{**glacier, "poll_seconds": 600}) as watcher:
+            await watcher.next_ids(1)
+
+    asyncio.run(test())
+
+    assert local_aws.calls().total == 1
+
+
+def test_a_watcher_comes_back_from_the_database_as_it_was() -> None:
+    trigger = GlacierJobCompletedTrigger(
+        vault_name="photos", begin_with="everything", statuscode="Failed", botocore_config={"read_timeout": 9}
+    )
+    classpath, kwargs = trigger.serialize()
+
+    again = GlacierJobCompletedTrigger(**json.loads(json.dumps(kwargs)))
+
+    assert classpath == "glacier_jobs.events.GlacierJobCompletedTrigger"
+    assert again.serialize() == (classpath, kwargs)
+
+
+def test_a_dag_that_is_started_by_a_watcher_is_handed_to_the_scheduler_with_it() -> None:
+    trigger = GlacierJobCompletedTrigger(vault_name="photos", botocore_config={"read_timeout": 9})
+    watched = Asset("photos_jobs", watchers=[AssetWatcher(name="photos", trigger=trigger)])
+
+    serialized = json.dumps(DagSerialization.serialize_dag(DAG("told", schedule=[watched])))
+
+    assert "glacier_jobs.events.GlacierJobCompletedTrigger" in serialized
+    assert "read_timeout" in serialized
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"vault_name": "no/vault"}, {"account_id": "12"}, {"begin_with": "now"}, {"statuscode": "Done"}]
+)
+def test_arguments_are_checked_where_they_are_written(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=next(iter(wrong))):
+        GlacierJobCompletedTrigger(**{"vault_name": "photos", **wrong})
+
+
+def test_a_misspelt_region_is_refused() -> None:
+    with pytest.raises(TypeError, match="region_name"):
+        GlacierJobCompletedTrigger(vault_name="photos", region="eu-west-1")

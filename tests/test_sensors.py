@@ -1,0 +1,655 @@
+"""One suite for poke, reschedule and deferrable, so that they cannot drift; then what each mode has of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+
+import glacier_jobs
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.links import GlacierVaultLink
+from glacier_jobs.sensors import GlacierJobSensor
+from glacier_jobs.verdict import NAMED_AT_MOST
+from local_aws.client import Control
+from local_aws.faults import KINDS
+from tests.conftest import Connect
+from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
+
+HOUR = 3600
+
+# All faults of the local AWS, by what they mean for a wait.
+REFUSALS = {
+    "access_denied": "AccessDeniedException",
+    "no_longer_supported": "NoLongerSupportedException",
+    "unrecognized_client": "UnrecognizedClientException",
+    "invalid_signature": "InvalidSignatureException",
+    "expired_token": "ExpiredTokenException",
+    "limit_exceeded": "LimitExceededException",
+    "policy_enforced": "PolicyEnforcedException",
+}
+TRANSIENT = [
+    "insufficient_capacity",
+    "throttling",
+    "service_unavailable",
+    "request_timeout",
+    "dropped_connection",
+    "truncated_body",
+    "cut_json",
+    "not_json",
+    "marker_cycle",
+]
+ODD_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
+#: Answers in no other way; it holds calls back until several are under way, for those who list side by side.
+NO_FAULTS = ["crowd"]
+
+in_all_modes = pytest.mark.parametrize("mode", MODES)
+
+
+@pytest.fixture
+def glacier(connect: Connect) -> dict[str, Any]:
+    """Arguments for a sensor that waits for jobs of the vault photos, and lets no request be repeated."""
+    return {"vault_name": "photos", "aws_conn_id": connect(attempts=1)}
+
+
+def job(job_id: str, **life: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+
+
+@in_all_modes
+def test_a_job_that_has_succeeded_gives_its_description(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded", "InventorySizeInBytes": 7}])
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "success"
+    assert ended.said["JobId"] == "a"
+    assert ended.said["StatusCode"] == "Succeeded"
+    assert ended.said["InventorySizeInBytes"] == 7
+
+
+@in_all_modes
+def test_a_job_that_takes_hours_is_waited_for(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 1.5 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "success"
+    assert ended.said["StatusCode"] == "Succeeded"
+    assert local_aws.calls().by_operation["ListJobs"] == 4
+
+
+@in_all_modes
+def test_several_jobs_give_counts(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a", duration_seconds=1 * HOUR), job("b", duration_seconds=9 * HOUR), job("c")])
+    local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id=["a", "b", "c"], **glacier)
+
+    assert ended == Ended("success", {"vault_name": "photos", "jobs": 3, "succeeded": 3, "failed": 0, "missing": 0})
+
+
+@in_all_modes
+def test_a_list_of_one_gives_counts_like_any_list(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id=["a"], **glacier)
+
+    assert ended == Ended("success", {"vault_name": "photos", "jobs": 1, "succeeded": 1, "failed": 0, "missing": 0})
+
+
+@in_all_modes
+def test_a_failed_job_fails_at_once_and_says_why(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a"), job("b", duration_seconds=HOUR, outcome="Failed", status_message="Torn")])
+    local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs", count=1)
+
+    ended = wait(mode, job_id=["a", "b"], **glacier)
+
+    assert ended == Ended(
+        "failed at once",
+        "1 of 2 awaited jobs of vault photos cannot succeed any more (2 jobs: 1 pending, 1 failed):\n"
+        "- b failed: Torn\n"
+        "Start the retrieval again: finished jobs are kept for about 24 hours.",
+    )
+
+
+@in_all_modes
+def test_the_others_can_be_waited_for_before_failing(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a"), job("b", duration_seconds=HOUR, outcome="Failed", status_message="Torn")])
+    local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id=["a", "b"], wait_for_all=True, **glacier)
+
+    assert ended.how == "failed at once"
+    assert "(2 jobs: 1 succeeded, 1 failed):\n- b failed: Torn" in ended.said
+
+
+@in_all_modes
+def test_verdicts_are_remembered_when_finished_jobs_expire(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """The first is dropped a day before the last succeeds: nothing but the wait's memory knows that it succeeded."""
+    local_aws.add_jobs(
+        "photos",
+        [
+            job("a", duration_seconds=1 * HOUR),
+            job("b", duration_seconds=2 * HOUR, outcome="Failed"),
+            job("c", duration_seconds=60 * HOUR),
+        ],
+    )
+    local_aws.hook("advance", {"seconds": 10 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id=["a", "b", "c"], wait_for_all=True, **glacier)
+
+    assert ended.how == "failed at once"
+    assert "(3 jobs: 2 succeeded, 1 failed):\n- b failed: Glacier gives no reason\n" in ended.said
+
+
+@in_all_modes
+def test_of_many_that_failed_the_first_are_named_and_the_others_counted(
+    mode: Mode, glacier: Any, local_aws: Control
+) -> None:
+    ids = [f"job-{number:03}" for number in range(60)]
+    local_aws.add_jobs("photos", [job(job_id, outcome="Failed", status_message=f"why {job_id}") for job_id in ids])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=1)
+
+    ended = wait(mode, job_id=ids, **glacier)
+
+    assert ended.how == "failed at once"
+    assert ended.said.count("\n- job-") == NAMED_AT_MOST == 20
+    assert "- job-019 failed: why job-019\n- and 40 more\n" in ended.said
+
+
+@in_all_modes
+def test_a_job_that_nobody_knows_is_missing_after_the_grace(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+
+    ended = wait(mode, job_id=["a", "b"], missing_grace=0, **glacier)
+
+    assert ended == Ended(
+        "failed at once",
+        "1 of 2 awaited jobs of vault photos cannot succeed any more (2 jobs: 1 pending, 1 missing):\n"
+        "- b is missing: it is not listed, and Describe Job does not know it\n"
+        "Start the retrieval again: finished jobs are kept for about 24 hours.",
+    )
+
+
+@in_all_modes
+def test_a_job_that_nobody_knows_is_pending_within_the_grace(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_vaults("photos")
+
+    ended = wait(mode, job_id="a", timeout=0.3, poke_interval=0.1, **glacier)
+
+    assert ended.how == "timed out"
+    assert "1 of 1 awaited jobs of vault photos are still pending after 0.3 s (1 job: 1 pending):\n- a" in ended.said
+
+
+@in_all_modes
+def test_the_grace_ends_in_mid_wait(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_vaults("photos")
+
+    ended = wait(mode, job_id="a", missing_grace=0.3, poke_interval=0.1, **glacier)
+
+    assert ended.how == "failed at once"
+    assert "1 missing" in ended.said
+
+
+@in_all_modes
+def test_a_job_that_was_seen_and_is_gone_is_missing_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """It succeeded and expired between two polls."""
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 40 * HOUR}, operation="ListJobs", count=1)
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert "- a is missing" in ended.said
+
+
+@in_all_modes
+def test_a_job_that_is_listed_late_is_not_missing(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """Describe Job knows it while List Jobs does not show it, for longer than the grace."""
+    local_aws.add_jobs("photos", [job("a", listed_after_seconds=3 * HOUR)])
+    local_aws.hook("advance", {"seconds": 1 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id="a", missing_grace=0, **glacier)
+
+    assert ended.how == "success"
+    assert ended.said["StatusCode"] == "Succeeded"
+
+
+@in_all_modes
+def test_a_job_on_the_last_of_many_pages_is_found(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    fillers = [job(f"other-{number:04}") for number in range(2_000)]
+    local_aws.add_jobs("photos", [*fillers, *[job(f"mine-{number:03}") for number in range(100)]])
+    local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs", skip=41, count=2)
+
+    ended = wait(mode, job_id=[f"mine-{number:03}" for number in range(100)], **glacier)
+
+    assert ended.how == "success"
+    assert ended.said["succeeded"] == 100
+
+
+@in_all_modes
+def test_page_boundaries_may_move_while_the_pages_are_walked(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """Jobs before the marker vanish at each page, so that the next page begins where some were not shown yet."""
+    old = [
+        {"JobId": f"old-{number:03}", "StatusCode": "Succeeded", "_life": {"retention_seconds": 60 * (number + 1)}}
+        for number in range(150)
+    ]
+    local_aws.add_jobs("photos", old + [job(f"mine-{number:03}") for number in range(120)])
+    local_aws.hook("advance", {"seconds": 20 * 60}, operation="ListJobs")
+    local_aws.fault("repeated_job", probability=0.5)
+
+    ended = wait(mode, job_id=[f"mine-{number:03}" for number in range(120)], **glacier)
+
+    assert ended == Ended("success", {"vault_name": "photos", "jobs": 120, "succeeded": 120, "failed": 0, "missing": 0})
+
+
+@in_all_modes
+def test_thousands_of_jobs_are_waited_for(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    ids = local_aws.add_jobs("photos", [job(f"job-{number:05}") for number in range(5_000)])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=99, count=1)
+
+    ended = wait(mode, job_id=ids, **glacier)
+
+    assert ended.how == "success"
+    assert ended.said["succeeded"] == 5_000
+    assert local_aws.calls().by_operation == {"ListJobs": 200}
+
+
+def test_each_fault_of_the_local_aws_is_among_those_of_this_suite() -> None:
+    assert sorted([*REFUSALS, *TRANSIENT, *ODD_ANSWERS, *NO_FAULTS]) == sorted(KINDS)
+
+
+@in_all_modes
+def test_an_unknown_vault_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert "Vault not found for ARN" in ended.said
+    assert "check the vault's name, the account and the Region" in ended.said
+
+
+@in_all_modes
+@pytest.mark.parametrize(("kind", "code"), REFUSALS.items())
+def test_a_refusal_fails_at_once_also_in_mid_wait(
+    mode: Mode, kind: str, code: str, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault(kind, skip=1)
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert code in ended.said
+
+
+@in_all_modes
+def test_a_vault_that_is_deleted_in_mid_wait_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("delete_vault", {"vault_name": "photos"}, operation="ListJobs", count=1)
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert "Vault not found" in ended.said
+
+
+@in_all_modes
+def test_a_status_that_is_not_documented_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    life = {"verbatim": True}
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Paused", "Completed": False, "_life": life}])
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended == Ended(
+        "failed at once", "job a: StatusCode is 'Paused'; expected one of InProgress, Succeeded, Failed"
+    )
+
+
+@in_all_modes
+def test_a_connection_that_does_not_exist_fails_at_once(mode: Mode, local_aws: Control) -> None:
+    ended = wait(mode, job_id="a", vault_name="photos", aws_conn_id="nowhere", region_name="us-east-1")
+
+    assert ended.how == "failed at once"
+    assert "the Airflow connection 'nowhere' does not exist" in ended.said
+
+
+@in_all_modes
+@pytest.mark.parametrize("kind", TRANSIENT)
+def test_polls_that_go_wrong_in_passing_are_waited_out(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
+    """The hook asks three times for a page whose body cannot be read."""
+    local_aws.add_jobs("photos", [job("a"), *[job(f"other-{number}") for number in range(60)]])
+    local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs", skip=1)
+    local_aws.fault(kind, operation="ListJobs", skip=1, count=3)
+
+    ended = wait(mode, job_id="a", max_bad_polls=3, **glacier)
+
+    assert ended.how == "success"
+
+
+@in_all_modes
+@pytest.mark.parametrize("kind", ODD_ANSWERS)
+def test_odd_pages_change_nothing(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
+    ids = [f"job-{number:03}" for number in range(120)]
+    local_aws.add_jobs("photos", [job(job_id) for job_id in ids])
+    local_aws.fault(kind, operation="ListJobs", probability=0.5)
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=2, count=1)
+
+    ended = wait(mode, job_id=ids, **glacier)
+
+    assert ended == Ended("success", {"vault_name": "photos", "jobs": 120, "succeeded": 120, "failed": 0, "missing": 0})
+
+
+@in_all_modes
+def test_too_many_bad_polls_in_a_row_end_the_try(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("service_unavailable")
+
+    ended = wait(mode, job_id="a", max_bad_polls=2, **glacier)
+
+    assert ended.how == "to be retried"
+    assert ended.said.startswith(
+        "3 polls in a row of the jobs of vault photos went wrong (1 job: 1 pending). The last: List Jobs of vault "
+        "photos in us-east-1: AWS answered ServiceUnavailableException (HTTP 500)"
+    )
+    assert local_aws.calls().total == 3
+
+
+@in_all_modes
+def test_a_good_poll_resets_the_count_of_bad_ones(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    for good_polls in range(3):
+        local_aws.fault("throttling", skip=1 + 2 * good_polls + good_polls, count=2)
+    local_aws.hook("advance", {"seconds": HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id="a", max_bad_polls=2, **glacier)
+
+    assert ended.how == "success"
+
+
+@in_all_modes
+def test_any_number_of_bad_polls_may_fail_silently(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0)])
+    local_aws.fault("service_unavailable", count=5)
+
+    ended = wait(mode, job_id="a", max_bad_polls=0, silent_fail=True, **glacier)
+
+    assert ended.how == "success"
+
+
+@in_all_modes
+def test_the_timeout_counts_from_the_start_of_the_try(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """An hour of the try's two is over when the sensor first looks; the job would need one minute more."""
+    local_aws.add_jobs("photos", [job("a")])
+    started_at = datetime.now(timezone.utc) - timedelta(hours=2, seconds=-0.3)
+
+    ended = wait(mode, new_context(start_date=started_at), job_id="a", timeout=2 * HOUR, **glacier)
+
+    assert ended.how == "timed out"
+    assert ended.said == ("1 of 1 awaited jobs of vault photos are still pending after 7200 s (1 job: 1 pending):\n- a")
+
+
+@in_all_modes
+def test_the_last_look_is_at_the_deadline(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """The interval is longer than the timeout, and the job succeeds after the first look."""
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
+
+    ended = wait(mode, job_id="a", timeout=2, poke_interval=HOUR, **glacier)
+
+    assert ended.how == "success"
+
+
+@in_all_modes
+def test_a_time_out_under_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+
+    assert wait(mode, job_id="a", timeout=0.2, soft_fail=True, **glacier).how == "skipped"
+
+
+@in_all_modes
+def test_a_failed_job_under_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a", outcome="Failed")])
+    local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs")
+
+    assert wait(mode, job_id="a", soft_fail=True, **glacier).how == "skipped"
+
+
+@in_all_modes
+def test_bad_polls_under_soft_fail_are_still_retried(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("service_unavailable", skip=1)
+
+    assert wait(mode, job_id="a", soft_fail=True, max_bad_polls=1, **glacier).how == "to be retried"
+
+
+@in_all_modes
+def test_whatever_ends_badly_under_never_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("service_unavailable", skip=1)
+
+    assert wait(mode, job_id="a", never_fail=True, max_bad_polls=1, **glacier).how == "skipped"
+
+
+@in_all_modes
+@pytest.mark.parametrize("job_id", [[], "", None, ["a", None], "[]", 7, "{'id': 'a'}", "file:///nowhere/at/all"])
+def test_ids_that_are_none_fail_at_once(mode: Mode, job_id: Any, glacier: Any, local_aws: Control) -> None:
+    ended = wait(mode, job_id=job_id, **glacier)
+
+    assert ended.how == "failed at once"
+    assert "job_id" in ended.said
+    assert local_aws.calls().total == 0
+
+
+@in_all_modes
+def test_ids_come_from_a_file(mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path) -> None:
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0), job("b", duration_seconds=HOUR)])
+    local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
+    (tmp_path / "ids.txt").write_text("a\nb\na\n")
+
+    ended = wait(mode, job_id=f"file://{tmp_path}/ids.txt", **glacier)
+
+    assert ended.said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+
+
+@in_all_modes
+def test_the_region_and_account_given_are_asked(mode: Mode, connect: Connect, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")], account_id="210987654321", region="eu-west-1")
+    local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs")
+
+    ended = wait(
+        mode,
+        job_id="a",
+        vault_name="photos",
+        account_id="210987654321",
+        aws_conn_id=connect(region_name=None),
+        region_name="eu-west-1",
+        botocore_config={"user_agent_extra": "waits"},
+    )
+
+    assert ended.how == "success"
+    asked = {(request["account"], request["region"]) for request in local_aws.requests()}
+    assert asked == {("210987654321", "eu-west-1")}
+
+
+def test_rescheduled_the_wait_goes_on_in_another_process(glacier: Any, local_aws: Control) -> None:
+    """Each stretch is a new sensor; only the task's state store tells it what the last one saw."""
+    local_aws.add_jobs("photos", [job("a")])
+    context = new_context()
+    with pytest.raises(AirflowRescheduleException):
+        GlacierJobSensor(task_id="wait", job_id="a", **glacier).execute(context)
+    local_aws.advance(40 * HOUR)
+
+    with pytest.raises(AirflowFailException, match="a is missing"):
+        GlacierJobSensor(task_id="wait", job_id="a", **glacier).execute(context)
+
+
+def test_a_retry_begins_anew(glacier: Any, local_aws: Control) -> None:
+    """What the first try saw is no reason for the second to call the job missing, and its time is its own."""
+    local_aws.add_jobs("photos", [job("a")])
+    context = new_context()
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, **glacier)
+    with pytest.raises(AirflowRescheduleException):
+        sensor.execute(context)
+    local_aws.remove_jobs("photos", ["a"])
+    context["ti"] = TaskInstance(try_number=2)
+
+    with pytest.raises(AirflowRescheduleException) as rescheduled:
+        sensor.execute(context)
+
+    next_look_after = rescheduled.value.reschedule_date - datetime.now(timezone.utc)
+    assert next_look_after > timedelta(minutes=9)
+
+
+def test_ids_that_changed_between_two_looks_are_looked_at_as_new(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a"), job("b")])
+    context = new_context()
+    with pytest.raises(AirflowRescheduleException):
+        GlacierJobSensor(task_id="wait", job_id=["a", "b"], **glacier).execute(context)
+    local_aws.advance(5 * HOUR)
+
+    said = GlacierJobSensor(task_id="wait", job_id=["b"], **glacier).execute(context)
+
+    assert said["jobs"] == said["succeeded"] == 1
+
+
+def test_a_rescheduled_stretch_does_not_begin_before_airflow_has_ended_the_last(
+    glacier: Any, local_aws: Control
+) -> None:
+    """Neither a short interval nor a near deadline brings it sooner."""
+    local_aws.add_jobs("photos", [job("a")])
+
+    shorts: list[dict[str, Any]] = [{"poke_interval": 1}, {"timeout": 5}]
+    for short in shorts:
+        with pytest.raises(AirflowRescheduleException) as rescheduled:
+            GlacierJobSensor(task_id="wait", job_id="a", **short, **glacier).execute(new_context())
+        assert rescheduled.value.reschedule_date - datetime.now(timezone.utc) > timedelta(seconds=14)
+
+
+def test_a_look_that_was_refused_in_passing_is_repeated_later_than_the_interval(
+    glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_vaults("photos")
+    local_aws.fault("throttling")
+    context = new_context()
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", poke_interval=60, **glacier)
+
+    dates = []
+    for _ in range(6):
+        with pytest.raises(AirflowRescheduleException) as rescheduled:
+            sensor.execute(context)
+        dates.append((rescheduled.value.reschedule_date - datetime.now(timezone.utc)).total_seconds())
+
+    assert min(dates) >= 59
+    assert max(dates) <= 60 * 2**6
+    assert max(dates) > 65
+
+
+def test_the_defaults_fit_glacier() -> None:
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a")
+
+    assert (sensor.mode, sensor.deferrable) == ("reschedule", False)
+    assert timedelta(seconds=sensor.poke_interval) == timedelta(minutes=10)
+    assert timedelta(hours=12) < timedelta(seconds=sensor.timeout) < timedelta(days=7)
+
+
+def test_deferral_is_the_default_where_airflow_says_so(tmp_path: Path) -> None:
+    """The default is read when the module is imported, as everywhere in Airflow."""
+    program = (
+        "from glacier_jobs.sensors import GlacierJobSensor\n"
+        "print(GlacierJobSensor(task_id='wait', vault_name='photos', job_id='a').deferrable)"
+    )
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True",
+        "PYTHONPATH": str(Path(glacier_jobs.__file__).parent.parent),
+    }
+
+    said = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.strip().endswith("True")
+
+
+def test_a_misspelt_region_is_refused() -> None:
+    with pytest.raises(TypeError, match="region_name"):
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", region="eu-west-1")
+
+
+@pytest.mark.parametrize("max_bad_polls", [-1, 1.5, True, "3"])
+def test_a_count_of_bad_polls_that_is_none_is_refused(max_bad_polls: Any) -> None:
+    with pytest.raises(InvalidArgument, match="max_bad_polls is"):
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", max_bad_polls=max_bad_polls)
+
+
+def test_every_template_field_is_an_argument_and_all_of_awss_are_among_them() -> None:
+    arguments: dict[str, Any] = {
+        "vault_name": "{{ v }}",
+        "job_id": "{{ j }}",
+        "account_id": "{{ a }}",
+        "aws_conn_id": "{{ c }}",
+        "region_name": "{{ r }}",
+        "verify": "{{ f }}",
+        "botocore_config": {"user_agent_extra": "{{ b }}"},
+    }
+    sensor = GlacierJobSensor(task_id="wait", **arguments)
+
+    assert {name: getattr(sensor, name) for name in sensor.template_fields} == arguments
+
+
+def test_a_deferral_keeps_every_setting_and_lasts_as_long_as_the_wait(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    started_at = datetime.now(timezone.utc) - timedelta(hours=1)
+    settings = {"region_name": "us-east-1", "verify": False, "botocore_config": {"connect_timeout": 7}}
+
+    deferred = deferral(new_context(start_date=started_at), job_id="a", timeout=3 * HOUR, **settings, **glacier)
+    _, kwargs = deferred.trigger.serialize()
+
+    assert kwargs.items() >= {**settings, **glacier, "account_id": "-", "job_ids": ["a"]}.items()
+    assert datetime.fromisoformat(kwargs["deadline"]) == started_at + timedelta(hours=3)
+    assert deferred.timeout is not None
+    assert timedelta(hours=2) < deferred.timeout < timedelta(hours=2, minutes=2)
+
+
+def test_the_trigger_and_its_event_carry_no_descriptions(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holiday pictures"}])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
+
+    deferred = deferral(job_id="a", **glacier)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+
+    assert "holiday" not in str(deferred.trigger.serialize()) + str(event.payload)
+
+
+def test_a_job_that_expires_between_the_event_and_the_resumption_fails_at_once(
+    glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
+    deferred = deferral(job_id="a", **glacier)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    local_aws.advance(30 * HOUR)
+
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", **glacier)
+    with pytest.raises(AirflowFailException, match="finished jobs are kept for about 24 hours"):
+        sensor.resume_execution("execute_complete", {"event": event.payload}, new_context())
+
+
+def test_the_page_of_the_task_links_to_the_vault(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}])
+    context = new_context()
+    GlacierJobSensor(task_id="wait", mode="poke", job_id="a", **glacier).execute(context)
+
+    link = GlacierVaultLink().format_link(**context["ti"].xcoms["glacier_vault"])
+
+    assert link == ("https://console.aws.amazon.com/glacier/home?region=us-east-1#/vault/photos/view/properties")

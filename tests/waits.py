@@ -1,0 +1,147 @@
+"""A sensor driven through its whole wait in each mode, as Airflow would, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal, TypeAlias
+
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from glacier_jobs.errors import TransientError
+from glacier_jobs.sensors import GlacierJobSensor
+from glacier_jobs.triggers import GlacierJobTrigger
+
+Mode: TypeAlias = Literal["poke", "reschedule", "deferrable"]
+MODES: tuple[Mode, ...] = ("poke", "reschedule", "deferrable")
+
+#: Longer than any wait in a test takes, so that a test that hangs fails.
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a wait ended: the XCom of a success, the message of anything else."""
+
+    how: Literal["success", "failed at once", "timed out", "skipped", "to be retried"]
+    said: Any = None
+
+
+class StateStore:
+    """Keeps what JSON can hold, as Airflow's store of a task does."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return json.loads(self._values[key]) if key in self._values else default
+
+    def set(self, key: str, value: Any) -> None:
+        self._values[key] = json.dumps(value)
+
+
+@dataclass
+class TaskInstance:
+    """What a sensor asks of its task instance."""
+
+    start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    try_number: int = 1
+    first_reschedule_date: datetime | None = None
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        return self.first_reschedule_date
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+def new_context(**ti: Any) -> Any:
+    """Return as much of a task's context as a sensor uses."""
+    return {"ti": TaskInstance(**ti), "task_state_store": StateStore()}
+
+
+def wait(mode: Mode, context: Any = None, **arguments: Any) -> Ended:
+    """Run a sensor until its wait ends; without the trigger's silence."""
+    arguments = {"task_id": "wait", "poke_interval": 0.05, **arguments}
+    context = context or new_context()
+    try:
+        if mode == "deferrable":
+            return Ended("success", _deferred(context, arguments))
+        if mode == "reschedule":
+            return Ended("success", _rescheduled(context, arguments))
+        return Ended("success", GlacierJobSensor(mode="poke", deferrable=False, **arguments).execute(context))
+    except AirflowSkipException:
+        return Ended("skipped")
+    except AirflowFailException as error:
+        return Ended("failed at once", str(error))
+    except AirflowSensorTimeout as error:
+        return Ended("timed out", str(error))
+    except (TransientError, AirflowException) as error:
+        return Ended("to be retried", str(error))
+
+
+def _rescheduled(context: Any, arguments: Mapping[str, Any]) -> Any:
+    while True:
+        try:
+            return GlacierJobSensor(mode="reschedule", deferrable=False, **arguments).execute(context)
+        except AirflowRescheduleException:
+            ti = context["ti"]
+            ti.first_reschedule_date = ti.first_reschedule_date or datetime.now(timezone.utc)
+            # Airflow gives each stretch of a try a start of its own.
+            ti.start_date = datetime.now(timezone.utc)
+
+
+def _deferred(context: Any, arguments: Mapping[str, Any]) -> Any:
+    sensor = GlacierJobSensor(deferrable=True, **arguments)
+    try:
+        return sensor.execute(context)
+    except TaskDeferred as deferred:
+        event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+        resumed = GlacierJobSensor(deferrable=True, **arguments)
+        return resumed.resume_execution(deferred.method_name, {"event": event.payload}, context)
+
+
+def deferral(context: Any = None, **arguments: Any) -> TaskDeferred:
+    """Run a deferrable sensor until it defers."""
+    sensor = GlacierJobSensor(**{"task_id": "wait", "deferrable": True, **arguments})
+    try:
+        sensor.execute(context or new_context())
+    except TaskDeferred as deferred:
+        return deferred
+    raise AssertionError("the sensor did not defer")
+
+
+def rebuilt(trigger: BaseTrigger, **changes: Any) -> GlacierJobTrigger:
+    """Make a trigger again from what the database keeps of it, which is JSON."""
+    classpath, kwargs = trigger.serialize()
+    assert classpath == "glacier_jobs.triggers.GlacierJobTrigger"
+    return GlacierJobTrigger(**{**json.loads(json.dumps(kwargs)), **changes})
+
+
+def run(trigger: BaseTrigger) -> TriggerEvent:
+    """Run a trigger in an event loop of its own, and return its first event as the database keeps it."""
+    return asyncio.run(first_event(trigger))
+
+
+async def first_event(trigger: BaseTrigger) -> TriggerEvent:
+    """Run a trigger until its first event."""
+
+    async def first() -> TriggerEvent:
+        async for event in trigger.run():
+            return event
+        raise AssertionError("the trigger ended without an event")
+
+    event = await asyncio.wait_for(first(), PATIENCE_SECONDS)
+    return TriggerEvent(json.loads(json.dumps(event.payload)))  # type: ignore[no-untyped-call]
