@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from glacier_jobs.reports import QUESTIONS
 from glacier_jobs.schema import TABLES
 from tests.observations import local_dataset, publish
 
@@ -108,8 +109,18 @@ def test_the_column_table_is_the_schema(table: str) -> None:
     assert all(meaning for *_, meaning in rows)
 
 
+def test_the_table_of_questions_is_the_questions_that_can_be_asked() -> None:
+    section = re.search(r"<!-- questions -->(.*?)<!-- end of questions -->", README, flags=re.DOTALL)
+    assert section is not None
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section[1].splitlines() if "| `" in line]
+
+    assert {name.strip("`"): [each for each in re.findall(r"`(\w+)`", arguments)] for name, arguments, _ in rows} == {
+        name: list(question.defaults) for name, question in QUESTIONS.items()
+    }
+
+
 def test_every_python_block_is_valid_and_imports_what_exists() -> None:
-    assert len(PYTHON_BLOCKS) == 7
+    assert len(PYTHON_BLOCKS) == 8
     for block in PYTHON_BLOCKS:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("glacier_jobs"):

@@ -1,4 +1,4 @@
-"""A made-up past, so that the page "Glacier jobs" has every state to show: eight days of an account that does not exist.
+"""A made-up past, so that the page "Glacier jobs" has every state to show: eight days of an account that is not there.
 
 ``python -m demo.past <folder>`` adds it to a dataset. No DAG looks at this account, so nothing contradicts it later.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
+
 from glacier_jobs import __version__
 from glacier_jobs.dataset import Dataset, new_observation
 from glacier_jobs.schema import SCHEMA_VERSION, jobs_batch

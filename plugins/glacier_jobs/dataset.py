@@ -20,6 +20,7 @@ from datetime import date, datetime, timezone
 from pathlib import PurePosixPath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from fsspec import AbstractFileSystem
 from pyarrow.fs import FSSpecHandler, PyFileSystem
@@ -163,13 +164,13 @@ class Dataset:
         observation_ids: Iterable[str],
         *,
         columns: Sequence[str] | None = None,
-        where: pads.Expression | None = None,
+        where: pc.Expression | None = None,
     ) -> pa.RecordBatchReader:
         """Return a table's rows of some observations, to be read once; no other file is opened.
 
         :param observation_ids: committed ones, as :meth:`observation_ids` gives them.
         :param columns: those wanted; ``None`` for all.
-        :param where: which rows are wanted; ``None`` for all.
+        :param where: which rows are wanted, by the wanted columns; ``None`` for all.
         """
         paths = [self.path(table, observation_id) for observation_id in observation_ids]
         return read_files(self.filesystem, paths, TABLES[table], columns=columns, where=where)

@@ -22,7 +22,8 @@
         ├── Throttled
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
         ├── VaultsUnavailable   some vaults could not be listed just now; the message names every one
-        └── MarkerRepeated      a listing that would never end
+        ├── MarkerRepeated      a listing that would never end
+        └── TookTooLong         a question was broken off, because its time was over
 
 None derives from ``AirflowException``: Airflow's sensors treat every subclass of that as a reason to skip
 under ``soft_fail``. The operators and sensors turn a :class:`FinalError` into ``AirflowFailException``, so
@@ -114,3 +115,7 @@ class VaultsUnavailable(TransientError):
 
 class MarkerRepeated(TransientError):
     """A page carried a marker that the listing had been given before: it would never end."""
+
+
+class TookTooLong(TransientError):
+    """A question to the dataset was broken off, because its time was over."""

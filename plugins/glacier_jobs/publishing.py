@@ -34,6 +34,9 @@ class Publisher(Protocol):
         :raises ObservationExists: the path is taken; what is there is not touched.
         """
 
+    def replace(self, staged: Path, path: str) -> None:
+        """Put a finished file where another may be: in one step, so that a reader finds the one or the other."""
+
 
 def publisher_for(filesystem: AbstractFileSystem, root: str) -> Publisher:
     """Return the way to publish below ``root``.
@@ -67,16 +70,26 @@ class _LocalPublisher:
         return folder
 
     def publish(self, staged: Path, path: str) -> None:
-        target = Path(path)
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._ready(staged, path)
         try:
             # Not rename, which replaces; not open(…, "x"), which shows a file before it is whole.
             os.link(staged, target)
         except FileExistsError as error:
             raise ObservationExists(f"{path} exists already; nothing was changed") from error
         _sync_folder(target.parent)
+
+    def replace(self, staged: Path, path: str) -> None:
+        target = self._ready(staged, path)
+        staged.replace(target)
+        _sync_folder(target.parent)
+
+    @staticmethod
+    def _ready(staged: Path, path: str) -> Path:
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
 
     def _sweep(self) -> None:
         oldest = time.time() - ABANDONED_AFTER_SECONDS
@@ -107,11 +120,23 @@ class _ObjectPublisher:
 
     def publish(self, staged: Path, path: str) -> None:
         try:
-            self._filesystem.put_file(str(staged), path, mode="create")
+            self._put(staged, path, mode="create")
         except FileExistsError as error:
             # An upload that arrived, whose answer was lost, is refused when the client sends it again.
             if not self._holds(path, staged):
                 raise ObservationExists(f"{path} exists already; nothing was changed") from error
+
+    def replace(self, staged: Path, path: str) -> None:
+        self._put(staged, path)
+
+    def _put(self, staged: Path, path: str, **how: str) -> None:
+        try:
+            self._filesystem.put_file(str(staged), path, **how)
+        except OSError:
+            raise
+        except Exception as error:
+            # A connection that breaks off comes through as the store's client has it, each with errors of its own.
+            raise OSError(f"{path} could not be written: {error}") from error
 
     def _holds(self, path: str, staged: Path) -> bool:
         self._filesystem.invalidate_cache()

@@ -1,0 +1,161 @@
+"""How long each question takes, and what it needs, over months and years of hourly observations.
+
+::
+
+    python -m benchmarks.reports                         # 30 days of 12 targets, on disk; 2 days of them on S3
+    python -m benchmarks.reports --days 365 --s3-days 30 # a year: 105,120 files a table
+
+Every figure is taken in a process of its own: seconds of wall clock, and peak memory above that of the process
+before it began. S3 is the local AWS in a process of its own, and each request to it is delayed as by a network; a real
+S3 answers more requests at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
+NOW = UNTIL + timedelta(minutes=30)
+_BUCKET = "bench"
+_FOLD_ONE, _REBUILD, _FOLD_ALL = "fold one day", "rebuild all days", "fold all days"
+
+
+def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
+    from s3fs import S3FileSystem
+
+    class DistantS3(S3FileSystem):  # type: ignore[misc]
+        """An S3 that is as far away as a Region is."""
+
+        async def _call_s3(self, *args: Any, **kwargs: Any) -> Any:
+            await asyncio.sleep(latency_ms / 1000)
+            return await super()._call_s3(*args, **kwargs)
+
+    return DistantS3(
+        key="LOCALAWSACCESSKEY000", secret="local-aws-secret", endpoint_url=endpoint, skip_instance_cache=True  # noqa: S106
+    )  # fmt: skip
+
+
+def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
+    """Do one piece of work in this process, and tell what it took."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    from glacier_jobs import reports
+    from glacier_jobs.dataset import Dataset
+    from glacier_jobs.days import SETTLES_AFTER, closes_at
+    from glacier_jobs.history import History, fold_closed_days
+
+    filesystem = _s3_filesystem(endpoint, latency_ms) if endpoint else LocalFileSystem()
+    dataset = Dataset(filesystem=filesystem, root=root)
+    history = History.beside(dataset)
+    rows = 0
+    before, began = _peak_mib(), time.perf_counter()
+    if work == _FOLD_ONE:
+        folded = history.last_folded_day()
+        day = min(dataset.dates()) if folded is None else folded + timedelta(days=1)
+        rows = len(fold_closed_days(dataset, history, now=closes_at(day) + SETTLES_AFTER))
+    elif work == _FOLD_ALL:
+        rows = len(fold_closed_days(dataset, history, now=NOW))
+    elif work == _REBUILD:
+        rows = len(fold_closed_days(dataset, History(filesystem=filesystem, root=f"{root}-rebuilt"), now=NOW))
+    else:
+        rows = reports.run(work, dataset, now=NOW).num_rows
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "mib": _peak_mib() - before, "rows": rows}
+
+
+def _peak_mib() -> float:
+    # Not getrusage, whose peak is that of the parent, where that was higher.
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(peak) / 1024
+
+
+def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
+    """Do one piece of work in a process of its own."""
+    arguments = ["--work", work, "--root", root, "--latency-ms", str(latency_ms)]
+    arguments += ["--endpoint", endpoint] if endpoint else []
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "benchmarks.reports", *arguments], check=True, capture_output=True, text=True
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _measure_all(place: str, root: str, endpoint: str | None, latency_ms: float) -> Iterator[dict[str, Any]]:
+    from glacier_jobs.reports import QUESTIONS
+
+    works = [_FOLD_ONE, _REBUILD, _FOLD_ALL, *QUESTIONS]
+    for work in works:
+        figures = _measured(work, root, endpoint, latency_ms)
+        took = f"{figures['seconds']:8.2f} s {figures['mib']:6.0f} MiB {figures['rows']:9,.0f} rows"
+        print(f"{place:<22} {work:<20} {took}", flush=True)
+        yield {"place": place, "work": work, **figures}
+
+
+@contextmanager
+def _s3_copy(source: Path) -> Iterator[tuple[str, str]]:
+    """Serve a copy of a dataset from an S3 on this machine; yield its root and endpoint."""
+    from local_aws.process import running
+
+    with running() as local_aws:
+        filesystem = _s3_filesystem(local_aws.endpoint, 0)
+        filesystem.mkdir(_BUCKET)
+        filesystem.put(str(source), f"{_BUCKET}/records", recursive=True)
+        yield f"{_BUCKET}/records", local_aws.endpoint
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make datasets, measure, and print a table, then the same as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description="Measure the questions.")
+    parser.add_argument("--days", type=int, default=30, help="days of hourly observations on disk (a year: 365)")
+    parser.add_argument("--s3-days", type=int, default=2, help="days of them on S3; 0 for none")
+    parser.add_argument("--targets", type=int, default=12, help="accounts and Regions")
+    parser.add_argument("--jobs-an-hour", type=float, default=1.0, help="jobs started in each target")
+    parser.add_argument("--latency-ms", type=float, default=20.0, help="delay of each request to S3")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    for hidden in ("--work", "--root", "--endpoint"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.work:
+        print(json.dumps(_measure(given.work, given.root, given.endpoint, given.latency_ms)))
+        return 0
+    from benchmarks.history_maker import make_dataset
+
+    figures: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-") as folder:
+        for days, on_s3 in ((given.days, False), (given.s3_days, True)):
+            if not days:
+                continue
+            root = Path(folder, "s3" if on_s3 else "disk", "records")
+            began = time.perf_counter()
+            made = make_dataset(
+                root, until=UNTIL, days=days, targets=given.targets, jobs_an_hour=given.jobs_an_hour
+            )  # fmt: skip
+            print(f"{made:,} observations of {given.targets} targets in {days} days, "
+                  f"written in {time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
+            if on_s3:
+                with _s3_copy(root) as (s3_root, endpoint):
+                    place = f"S3, {given.latency_ms:g} ms, {days} days"
+                    figures += _measure_all(place, s3_root, endpoint, given.latency_ms)
+            else:
+                figures += _measure_all(f"disk, {days} days", str(root), None, 0)
+            shutil.rmtree(root)
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,131 @@
+"""DuckDB as this package uses it: over Arrow tables handed to it, in UTC, without reach for files or the network."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from glacier_jobs.errors import TookTooLong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a computation may use.
+
+    :param memory: what DuckDB may hold before it spills to the temporary folder.
+    :param deadline: the moment by ``time.monotonic`` at which it is broken off; ``None`` for never.
+    """
+
+    memory: str = "2GiB"
+    deadline: float | None = None
+
+
+_LIMITS: ContextVar[Limits] = ContextVar("glacier_jobs_engine_limits", default=Limits())  # noqa: B039 - it is frozen
+
+_BATCH_ROWS = 65_536
+
+
+@cache
+def statement(name: str) -> str:
+    """Return an SQL statement of this package by its path below ``sql/``, without the ending."""
+    return files("glacier_jobs").joinpath(f"sql/{name}.sql").read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def limited(*, memory: str, seconds: float) -> Iterator[None]:
+    """Limit all computations of the block.
+
+    :raises TookTooLong: one of them was not done in time, and was broken off.
+    """
+    token = _LIMITS.set(Limits(memory=memory, deadline=time.monotonic() + seconds))
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise TookTooLong(f"the question was not answered within {seconds:g} s, and was broken off") from error
+    finally:
+        _LIMITS.reset(token)
+
+
+class Engine:
+    """An empty DuckDB database in memory, for one computation. A context manager."""
+
+    def __init__(self) -> None:
+        limits = _LIMITS.get()
+        self._spill = tempfile.TemporaryDirectory(prefix="glacier-jobs-duckdb-")
+        self._connection = duckdb.connect()
+        for name, value in {
+            "TimeZone": "UTC",
+            "memory_limit": limits.memory,
+            "temp_directory": self._spill.name,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            # A name that was not given must be an error, not some variable of the caller.
+            "python_enable_replacements": "false",
+            # Last: it refuses a change of the temporary folder.
+            "enable_external_access": "false",
+        }.items():
+            self._connection.execute(f"SET {name} = '{value}'")
+        self._watch: threading.Timer | None = None
+        if limits.deadline is not None:
+            self._watch = threading.Timer(max(limits.deadline - time.monotonic(), 0.0), self._connection.interrupt)
+            self._watch.daemon = True
+            self._watch.start()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._connection.close()
+        self._spill.cleanup()
+
+    def give(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
+        """Make Arrow tables visible by name; a reader can be read once."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+
+    def take_in(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Make an Arrow table visible by name, as often as it is read."""
+        if isinstance(table, pa.RecordBatchReader):
+            # One chunk: it comes in as many as there are files.
+            table = table.read_all().combine_chunks()
+        self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str, **arguments: Any) -> None:
+        """Keep the answer to a question as a table."""
+        self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
+
+    def add(self, name: str, sql: str) -> None:
+        """Add the answer to a question to a table that is kept."""
+        self._connection.execute(f"INSERT INTO {name} {sql}")
+
+    def ask(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
+        """Return the answer to a question.
+
+        :param schema: what the answer must look like; an answer that does not is an error.
+        :param arguments: the values bound to the question's ``$names``.
+        """
+        found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
+        return found if schema is None else _as_declared(found, schema)
+
+
+def _as_declared(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the same rows with nullability and field order as declared."""
+    if table.schema.names != schema.names:
+        raise ValueError(f"the answer has the columns {table.schema.names}; expected {schema.names}")
+    return pa.table(dict(zip(schema.names, table.columns, strict=True))).cast(schema)

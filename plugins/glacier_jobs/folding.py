@@ -1,0 +1,156 @@
+"""History folded: what was open before and what was observed since give what is closed and what is still open.
+
+Pure: tables in, tables out. Nothing here reads or writes a file, or asks for the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import pyarrow as pa
+
+from glacier_jobs.engine import Engine, statement
+from glacier_jobs.schema import JOBS, UTC_MICROSECONDS, VAULTS, required
+
+#: One row a job: its last description, when it was seen, and its fate.
+LIVES = pa.schema(
+    [
+        *[JOBS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "job_id")],
+        *[
+            JOBS.field(name)
+            for name in (
+                "action",
+                "tier",
+                "job_description",
+                "archive_id",
+                "retrieval_byte_range",
+                "creation_date",
+                "completion_date",
+                "status_code",
+                "status_message",
+                "archive_size_in_bytes",
+                "inventory_size_in_bytes",
+            )
+        ],
+        required("first_seen_at", UTC_MICROSECONDS),
+        required("last_seen_at", UTC_MICROSECONDS),
+        required("last_observation_id", pa.string()),
+        required("sightings", pa.int64()),
+        required("fate", pa.string()),
+        required("as_of", UTC_MICROSECONDS),
+    ]
+)
+
+#: One row a look at a vault.
+LOOKS = pa.schema(
+    [
+        *[VAULTS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "observation_id")],
+        required("looked_at", UTC_MICROSECONDS),
+        required("ended_at", UTC_MICROSECONDS),
+        VAULTS.field("outcome"),
+    ]
+)
+
+#: What the folding needs of the raw tables.
+SIGHT_COLUMNS = [name for name in LIVES.names if name in JOBS.names] + ["observation_id", "observed_at"]
+VAULT_COLUMNS = [
+    "account_id", "region", "vault_name", "vault_arn", "observation_id", "listing_began_at", "listing_ended_at",
+    "outcome",
+]  # fmt: skip
+OBSERVATION_COLUMNS = ["observation_id", "snapshot_at", "account_id", "region", "scope"]
+
+#: Where there is no end: of the days that are not closed yet, every look counts.
+NO_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
+
+_VAULT_KEY = ["account_id", "region", "vault_name", "vault_arn"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What the next day must know of all days before it.
+
+    :param open_jobs: the jobs of which more may be seen, with the schema :data:`LIVES`.
+    :param looks: the looks at vaults that still matter, with the schema :data:`LOOKS`.
+    """
+
+    open_jobs: pa.Table
+    looks: pa.Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """The raw rows of some days; each can be read once.
+
+    :param sights: rows of ``jobs``, with :data:`SIGHT_COLUMNS`.
+    :param vaults: rows of ``vaults``, with :data:`VAULT_COLUMNS`.
+    :param observations: rows of ``observations``, with :data:`OBSERVATION_COLUMNS`.
+    """
+
+    sights: pa.RecordBatchReader | pa.Table
+    vaults: pa.RecordBatchReader | pa.Table
+    observations: pa.RecordBatchReader | pa.Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded:
+    """What some days came to.
+
+    :param closed: the jobs of which nothing more is expected, with the schema :data:`LIVES`.
+    :param state: what the next day must know.
+    """
+
+    closed: pa.Table
+    state: State
+
+
+BEGINNING = State(open_jobs=LIVES.empty_table(), looks=LOOKS.empty_table())
+
+
+def fold(before: State, observed: Observed, *, until: datetime = NO_END) -> Folded:
+    """Fold days into history.
+
+    In which order the rows come makes no difference. Neither does it how many days are folded at once, but for a
+    job that was missed by a listing and is seen again on a later day: it is closed once for each of its lives, and
+    the last of them is right in all but ``first_seen_at`` and ``sightings``.
+
+    :param before: what the days before came to; :data:`BEGINNING` where there are none.
+    :param observed: all raw rows of the days.
+    :param until: the midnight at which the days end. What was looked at later, by an observation that began before,
+        is carried over to the next day.
+    :return: rows in the order of vault and job id.
+    """
+    with Engine() as engine:
+        engine.give(
+            open_jobs=before.open_jobs,
+            carried_looks=before.looks,
+            known_vaults=before.open_jobs.select(_VAULT_KEY),
+            sights=observed.sights,
+        )
+        # Read more than once, and a reader can be read only once.
+        engine.take_in("vaults", observed.vaults)
+        engine.take_in("observations", observed.observations)
+        engine.keep("looks", statement("folding/looks"))
+        engine.keep("lives", statement("folding/lives"), until=until)
+        return Folded(
+            closed=engine.ask("SELECT * EXCLUDE closed FROM lives WHERE closed ORDER BY vault_arn, job_id", LIVES),
+            state=State(
+                open_jobs=engine.ask(
+                    "SELECT * EXCLUDE closed FROM lives WHERE NOT closed ORDER BY vault_arn, job_id", LIVES
+                ),
+                looks=engine.ask(statement("folding/carried"), LOOKS, until=until),
+            ),
+        )
+
+
+def looks_of(observed: Observed, *, before: pa.Table) -> pa.Table:
+    """Return when which vault was looked at.
+
+    :param observed: the raw rows of some days; ``sights`` are not read.
+    :param before: looks of earlier days, with the schema :data:`LOOKS`; they are part of the answer.
+    """
+    with Engine() as engine:
+        engine.give(carried_looks=before, known_vaults=before.select(_VAULT_KEY))
+        engine.take_in("vaults", observed.vaults)
+        engine.take_in("observations", observed.observations)
+        return engine.ask(statement("folding/looks"), LOOKS)

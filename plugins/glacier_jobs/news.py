@@ -1,0 +1,21 @@
+"""What an event of the asset ``glacier_jobs`` says: which datasets have new observations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def announced_datasets(extras: Iterable[object]) -> list[str]:
+    """Return the datasets that events name, each once, in the order of the events.
+
+    :param extras: the ``extra`` of each event: ``{"observations": [{"dataset_uri": …, …}, …]}``, as the snapshot DAG
+        emits it. An event that somebody else made, of another form, names none.
+    """
+    uris: dict[str, None] = {}
+    for extra in extras:
+        observations = extra.get("observations") if isinstance(extra, dict) else None
+        for observation in observations if isinstance(observations, list) else []:
+            uri = observation.get("dataset_uri") if isinstance(observation, dict) else None
+            if isinstance(uri, str) and uri:
+                uris[uri] = None
+    return list(uris)

@@ -1,0 +1,155 @@
+"""What the questions are asked of: the tables that their SQL names, with no more read than they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from glacier_jobs.dataset import Dataset, target_of
+from glacier_jobs.engine import Engine, statement
+from glacier_jobs.folding import LIVES, OBSERVATION_COLUMNS, VAULT_COLUMNS, Folded, Observed, fold, looks_of
+from glacier_jobs.history import History, observed_between
+from glacier_jobs.job import VaultArn
+from glacier_jobs.listings import newest_listings
+from glacier_jobs.schema import JOBS
+
+_DAY = timedelta(days=1)
+
+#: Stands for vault and job id. The ids are long, and a year of them need not be held to tell one job from another.
+_JOB_KEY = "md5_number(concat_ws(' ', vault_arn, job_id)) AS job_key"
+
+#: What the questions about many jobs at once need of each.
+_MEASURES = [
+    "account_id", "region", "vault_name", "vault_arn", "action", "tier", "retrieval_byte_range", "creation_date",
+    "completion_date", "archive_size_in_bytes", "inventory_size_in_bytes", "first_seen_at", "last_seen_at",
+    "sightings", "fate", "as_of",
+]  # fmt: skip
+
+#: What the questions about the newest listings need of each job.
+_LIVE_COLUMNS = [
+    "observation_id", "observed_at", "account_id", "region", "vault_name", "vault_arn", "job_id", "job_description",
+    "action", "tier", "archive_id", "status_code", "status_message", "creation_date", "completion_date",
+    "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The committed observations of a dataset and its folded history, as they were when first asked for.
+
+    What several questions need is read once.
+
+    :param now: the present time, an aware UTC datetime.
+    """
+
+    dataset: Dataset
+    history: History
+    now: datetime
+
+    def give_newest_jobs(self, engine: Engine) -> None:
+        """Give the tables ``newest_listings`` and ``jobs``: the newest listing of each vault, and what it showed."""
+        self._give_newest(engine, JOBS.names)
+
+    def give_latest_jobs(self, engine: Engine) -> None:
+        """Give the tables ``newest_listings``, and ``latest_jobs`` without the columns nobody asks for."""
+        engine.give(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
+
+    def give_failed_jobs(self, engine: Engine, since: datetime) -> None:
+        """Give the table ``jobs``: the failed ones of every observation from a moment on."""
+        observation_ids = self.dataset.observation_ids(since=since.date())
+        failed = pc.field("status_code") == "Failed"
+        engine.give(jobs=self.dataset.read("jobs", observation_ids, columns=_LIVE_COLUMNS, where=failed))
+
+    def give_looks(self, engine: Engine, since: datetime, until: datetime) -> None:
+        """Give the table ``looks``: those of a period, and before it the newest listing of each vault."""
+        first = since.date()
+        folded = self.history.last_folded_day(until=first - _DAY)
+        earlier = self.dataset.observation_ids(since=_day_after(folded), until=first - _DAY)
+        before = newest_listings(self.dataset, earlier, self.history.state(folded).looks)
+        observation_ids = self.dataset.observation_ids(since=first, until=until.date())
+        observed = Observed(
+            sights=LIVES.empty_table(),
+            vaults=self.dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
+            observations=self.dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
+        )
+        engine.give(looks=looks_of(observed, before=before))
+
+    def give_failed_looks(self, engine: Engine, since: datetime) -> None:
+        """Give the tables ``looks``, up to now, and ``failed_vaults``: the raw rows of those that failed."""
+        self.give_looks(engine, since, self.now)
+        observation_ids = self.dataset.observation_ids(since=since.date(), until=self.now.date())
+        failed = pc.field("outcome") == "failed"
+        engine.give(
+            failed_vaults=self.dataset.read("vaults", observation_ids, columns=[*VAULT_COLUMNS, "error"], where=failed)
+        )
+
+    def give_sights(self, engine: Engine, vault_arn: str, job_id: str, since: datetime, until: datetime) -> None:
+        """Give the table ``sights``: what the observations of a period say of one job."""
+        arn = VaultArn.parse(vault_arn)
+        observation_ids = [
+            observation_id
+            for observation_id in self.dataset.observation_ids(since=since.date(), until=until.date())
+            if target_of(observation_id) == (arn.account_id, arn.region)
+        ]
+        this_job = (pc.field("vault_arn") == vault_arn) & (pc.field("job_id") == job_id)
+        engine.give(sights=self.dataset.read("jobs", observation_ids, where=this_job))
+
+    def give_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
+        """Give the table ``history``: one row a job, of the folded days and of the raw files of the days after them.
+
+        :param since: jobs that were closed before this may be left out.
+        :param whole: with all columns, and not only those that are counted and measured.
+        """
+        columns = LIVES.names if whole else _MEASURES
+        selected = f"SELECT {', '.join(columns)}, {_JOB_KEY} FROM"
+        read = [*columns, *({"job_id"} - set(columns))]
+        newest = self._open_days
+        engine.give(open_days=pa.concat_tables([newest.closed, newest.state.open_jobs]), looks=newest.state.looks)
+        engine.keep("folded", f"{selected} open_days")
+        if self._folded is not None:
+            first = None if since is None else since.date()
+            engine.give(closed_days=self.history.closed(since=first, until=self._folded, columns=read))
+            engine.add("folded", f"{selected} closed_days")
+        engine.keep("lives", statement("folding/once"))
+        engine.keep("history", statement("folding/told"), newest_at=self.newest_at)
+
+    def _give_newest(self, engine: Engine, columns: list[str]) -> None:
+        observation_ids = sorted(set(self._newest_listings["observation_id"].to_pylist()))
+        engine.give(
+            newest_listings=self._newest_listings, jobs=self.dataset.read("jobs", observation_ids, columns=columns)
+        )
+
+    @cached_property
+    def _folded(self) -> date | None:
+        return self.history.last_folded_day()
+
+    @cached_property
+    def _open_observation_ids(self) -> list[str]:
+        return self.dataset.observation_ids(since=_day_after(self._folded))
+
+    @cached_property
+    def newest_at(self) -> datetime | None:
+        """When the newest committed observation began, to the second; ``None`` where there is none."""
+        return self.dataset.newest_observation_at()
+
+    @cached_property
+    def _newest_listings(self) -> pa.Table:
+        return newest_listings(self.dataset, self._open_observation_ids, self.history.state(self._folded).looks)
+
+    @cached_property
+    def _latest_jobs(self) -> pa.Table:
+        with Engine() as engine:
+            self._give_newest(engine, _LIVE_COLUMNS)
+            return engine.ask(statement("latest_jobs"), now=self.now)
+
+    @cached_property
+    def _open_days(self) -> Folded:
+        return fold(self.history.state(self._folded), observed_between(self.dataset, self._open_observation_ids))
+
+
+def _day_after(day: date | None) -> date | None:
+    return None if day is None else day + _DAY

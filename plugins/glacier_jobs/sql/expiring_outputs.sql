@@ -1,0 +1,38 @@
+-- Question:  which outputs must be downloaded, and by when?
+-- Grain:     one row a job that succeeded and that Glacier still had, or must still have: soonest first.
+-- Tables:    latest_jobs
+-- Arguments: $now, $within_hours: only those with less left; null for all.
+-- Columns:   hours_left      until Glacier may drop the job with its output: 24 hours after its completion. Below zero,
+--                            it may be gone at any moment, though the listing at as_of still showed it.
+--            expires_at      that moment
+--            as_of, age_hours  of the listing
+--            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
+--            bytes           of the output: the range, else the archive's size, else the inventory's
+--            creation_date, completion_date
+-- Units:     hours, bytes; timestamps in UTC.
+WITH outputs AS (
+    SELECT
+        completion_date + INTERVAL 24 HOURS AS expires_at,
+        coalesce(
+            TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
+                - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1,
+            archive_size_in_bytes,
+            inventory_size_in_bytes
+        ) AS bytes,
+        *
+    FROM latest_jobs
+    WHERE status_code = 'Succeeded'
+)
+SELECT
+    date_diff('microseconds', $now, expires_at) / 3.6e9 AS hours_left,
+    expires_at,
+    as_of, age_hours,
+    account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id,
+    bytes,
+    creation_date, completion_date
+FROM outputs
+WHERE
+    -- Overdue and seen all the same, not long ago: it may well be there still.
+    (expires_at IS NULL OR expires_at > $now OR (as_of >= expires_at AND age_hours < 24))
+    AND ($within_hours IS NULL OR expires_at < $now + to_microseconds(($within_hours * 3.6e9)::BIGINT))
+ORDER BY hours_left NULLS LAST, vault_arn, job_id

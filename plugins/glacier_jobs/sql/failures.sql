@@ -1,0 +1,39 @@
+-- Question:  which jobs failed lately, and what did Glacier say?
+-- Grain:     one row a job, the newest failure first.
+-- Tables:    jobs (raw, observed since $now - $hours)
+-- Arguments: $now, $hours: how far back a job may have failed.
+-- Columns:   failed_at       Glacier's completion date, or where it has none, when the failure was first seen
+--            status_message  Glacier's own words
+--            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
+--            creation_date, completion_date
+--            first_seen_failed_at, last_seen_at  in that time
+-- Units:     timestamps in UTC.
+WITH failed AS (
+    SELECT
+        vault_arn,
+        job_id,
+        min(observed_at) AS first_seen_failed_at,
+        max(observed_at) AS last_seen_at,
+        unnest(
+            arg_max(
+                {
+                    account_id: account_id, region: region, vault_name: vault_name, status_message: status_message,
+                    job_description: job_description, action: action, tier: tier, archive_id: archive_id,
+                    creation_date: creation_date, completion_date: completion_date
+                },
+                (observed_at, observation_id)
+            )
+        )
+    FROM jobs
+    WHERE status_code = 'Failed'
+    GROUP BY vault_arn, job_id
+)
+SELECT
+    coalesce(completion_date, first_seen_failed_at) AS failed_at,
+    status_message,
+    account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id,
+    creation_date, completion_date,
+    first_seen_failed_at, last_seen_at
+FROM failed
+WHERE coalesce(completion_date, first_seen_failed_at) >= $now - to_microseconds(($hours * 3.6e9)::BIGINT)
+ORDER BY failed_at DESC, vault_arn, job_id

@@ -1,0 +1,53 @@
+-- Question:  how many jobs were there at each hour, and in which state?
+-- Grain:     one row a UTC hour from $since to $until; none at all where no job was ever seen.
+-- Tables:    history (the folded days and the open ones, as folding/told.sql gives them).
+-- Arguments: $since, $until
+-- Columns:   hour            when it begins
+--            in_progress     jobs that were in progress when the hour ended. One that was missed, or whose vault is no
+--                            longer looked at, counts up to when it was last seen.
+--            succeeded, failed  jobs that were completed within the 24 hours before the hour ended, for which Glacier
+--                            keeps them at least
+-- Units:     jobs; timestamps in UTC.
+WITH spans AS (
+    SELECT
+        'in_progress' AS state,
+        creation_date AS begins_at,
+        CASE
+            WHEN fate = 'in_progress' THEN NULL
+            WHEN fate IN ('succeeded', 'failed') THEN coalesce(completion_date, last_seen_at)
+            ELSE last_seen_at
+        END AS ends_at
+    FROM history
+    WHERE creation_date IS NOT NULL
+    UNION ALL
+    SELECT fate, completion_date, completion_date + INTERVAL 24 HOURS
+    FROM history
+    WHERE fate IN ('succeeded', 'failed') AND completion_date IS NOT NULL
+),
+changes AS (
+    SELECT greatest(date_trunc('hour', begins_at), date_trunc('hour', $since)) AS hour, state, 1 AS change
+    FROM spans WHERE begins_at < $until AND (ends_at IS NULL OR date_trunc('hour', ends_at) >= date_trunc('hour', $since))
+    UNION ALL
+    SELECT date_trunc('hour', ends_at), state, -1
+    FROM spans WHERE begins_at < $until AND ends_at < $until AND date_trunc('hour', ends_at) >= date_trunc('hour', $since)
+),
+hours AS (
+    SELECT unnest(generate_series(date_trunc('hour', $since), $until - INTERVAL 1 MICROSECOND, INTERVAL 1 HOUR)) AS hour
+),
+summed AS (
+    SELECT
+        hour,
+        sum(change) FILTER (state = 'in_progress') AS in_progress,
+        sum(change) FILTER (state = 'succeeded') AS succeeded,
+        sum(change) FILTER (state = 'failed') AS failed
+    FROM changes GROUP BY hour
+)
+SELECT
+    hour,
+    (sum(coalesce(in_progress, 0)) OVER so_far)::BIGINT AS in_progress,
+    (sum(coalesce(succeeded, 0)) OVER so_far)::BIGINT AS succeeded,
+    (sum(coalesce(failed, 0)) OVER so_far)::BIGINT AS failed
+FROM hours LEFT JOIN summed USING (hour)
+WHERE EXISTS (FROM history)
+WINDOW so_far AS (ORDER BY hour)
+ORDER BY hour

@@ -1,0 +1,17 @@
+-- Question:  which jobs does each vault have, as far as we know?
+-- Grain:     one row a job of the newest observation that listed its vault. A vault that was not listed since is shown
+--            as it was then, however long ago; one observed gone has no jobs.
+-- Tables:    jobs (raw, of those observations), newest_listings (for each vault the newest look that listed it, unless
+--            it has gone since).
+-- Arguments: $now
+-- Columns:   as_of           when that listing of the vault began
+--            age_hours       from then until now
+--            and all columns of the table jobs
+-- Units:     hours, bytes; timestamps in UTC.
+SELECT
+    newest_listings.looked_at AS as_of,
+    date_diff('microseconds', newest_listings.looked_at, $now) / 3.6e9 AS age_hours,
+    jobs.*
+FROM jobs
+JOIN newest_listings USING (observation_id, vault_arn)
+ORDER BY account_id, region, vault_name, creation_date DESC NULLS LAST, job_id

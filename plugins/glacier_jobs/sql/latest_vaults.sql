@@ -1,0 +1,27 @@
+-- Question:  which vaults are there, how old is what we know of each, and how many jobs has it?
+-- Grain:     one row a vault that was ever listed and is not known to be gone, those with most jobs first.
+-- Tables:    newest_listings (for each vault the newest look that listed it), latest_jobs
+-- Arguments: $now
+-- Columns:   account_id, region, vault_name, vault_arn
+--            as_of, age_hours  when that listing began, and from then until now
+--            in_progress, succeeded, failed  jobs that it showed
+-- Units:     hours, jobs; timestamps in UTC.
+WITH counted AS (
+    SELECT
+        vault_arn,
+        count(*) FILTER (status_code = 'InProgress') AS in_progress,
+        count(*) FILTER (status_code = 'Succeeded') AS succeeded,
+        count(*) FILTER (status_code = 'Failed') AS failed
+    FROM latest_jobs
+    GROUP BY vault_arn
+)
+SELECT
+    account_id, region, vault_name, vault_arn,
+    looked_at AS as_of,
+    date_diff('microseconds', looked_at, $now) / 3.6e9 AS age_hours,
+    coalesce(in_progress, 0) AS in_progress,
+    coalesce(succeeded, 0) AS succeeded,
+    coalesce(failed, 0) AS failed
+FROM newest_listings
+LEFT JOIN counted USING (vault_arn)
+ORDER BY coalesce(in_progress + succeeded + failed, 0) DESC, account_id, region, vault_name

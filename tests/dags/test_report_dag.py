@@ -1,0 +1,273 @@
+"""The report DAG, run by Airflow on a dataset written by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import airflow.models.dagrun
+import pyarrow.parquet as pq
+import pytest
+from airflow.models.asset import AssetEvent, AssetModel
+from airflow.sdk import BaseNotifier, Context
+from airflow.sdk.exceptions import AirflowFailException
+from sqlalchemy import select
+
+from glacier_jobs import reports
+from glacier_jobs.folding import LIVES
+from glacier_jobs.report_files import ReportFiles
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, Run, Runner
+from tests.hand_written import job, observe
+from tests.observations import local_dataset
+
+pytestmark = THIRD_PARTY_WARNINGS
+
+NOW = datetime.now(timezone.utc)
+
+
+def ago(hours: float) -> datetime:
+    return NOW - timedelta(hours=hours)
+
+
+@pytest.fixture
+def report_dag(dag_bag: object) -> Runner:
+    """The report DAG, ready to be run."""
+    return Runner(dag_id="glacier_jobs_report")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", "AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def files(dataset_root: Path) -> ReportFiles:
+    """Reports of a dataset with one output about to expire, and one failed job."""
+    dataset = local_dataset(dataset_root)
+    urgent = job("urgent", "Succeeded", completed=ago(20), JobDescription="the audit")
+    failed = job("failed", "Failed", completed=ago(1), StatusMessage="Not {{ 7 * 7 }} <b>found</b>")
+    observe(dataset, ago(60), {"photos": [job("urgent", created=ago(61))]})
+    observe(dataset, ago(0.1), {"photos": [urgent, failed, job("running", created=ago(1))]})
+    return ReportFiles(dataset)
+
+
+def of_task(run: Run, task_id: str) -> set[str]:
+    return {state for (name, _), state in run.tasks.items() if name == task_id}
+
+
+def test_a_run_folds_what_has_closed_and_writes_all_answers(
+    report_dag: Runner, files: ReportFiles, dataset_root: Path
+) -> None:
+    run = report_dag(dataset_uri=dataset_root.as_uri())
+
+    assert run.state == "success"
+    assert list(dataset_root.glob("open_jobs/*/*.parquet"))
+    latest = files.latest()
+    assert latest is not None
+    assert latest["answers"].keys() == reports.QUESTIONS.keys()
+    for question, answer in latest["answers"].items():
+        table = pq.read_table(dataset_root / "reports" / answer["path"], partitioning=None)
+        assert table.num_rows == answer["rows"]
+        assert table.schema.names == reports.run(question, files.dataset).schema.names
+    assert files.answer(latest["report"], "expiring_outputs")["job_id"].to_pylist() == ["urgent"]
+    page = (dataset_root / "reports" / latest["html"]).read_text()
+    assert "the audit" in page
+    assert (dataset_root / "reports" / "latest.html").read_text() == page
+
+
+def test_an_older_report_stays(report_dag: Runner, files: ReportFiles, dataset_root: Path) -> None:
+    report_dag(dataset_uri=dataset_root.as_uri())
+    first = files.latest()
+    assert first is not None
+    before = (dataset_root / "reports" / first["html"]).read_bytes()
+
+    report_dag(dataset_uri=dataset_root.as_uri())
+
+    second = files.latest()
+    assert second is not None
+    assert second["report"] != first["report"]
+    assert (dataset_root / "reports" / first["html"]).read_bytes() == before
+
+
+def test_without_any_observation_the_report_says_what_to_do(report_dag: Runner, dataset_root: Path) -> None:
+    run = report_dag(dataset_uri=dataset_root.as_uri())
+
+    assert run.state == "success"
+    latest = ReportFiles(local_dataset(dataset_root)).latest()
+    assert latest is not None
+    assert {answer["rows"] for answer in latest["answers"].values()} == {0}
+    assert "Run the DAG\n<code>glacier_jobs_snapshot</code>" in (dataset_root / "reports" / "latest.html").read_text()
+
+
+def test_without_a_dataset_the_run_says_what_to_set(report_dag: Runner) -> None:
+    run = report_dag()
+
+    assert run.state == "failed"
+    assert "set the Variable glacier_jobs_dataset_uri" in run.errors["datasets"]
+
+
+def test_the_report_is_written_though_history_cannot_be_folded(
+    report_dag: Runner, files: ReportFiles, dataset_root: Path
+) -> None:
+    day = ago(60).date()
+    wrong = dataset_root / f"job_history/closed_date={day}/job_history.parquet"
+    wrong.parent.mkdir(parents=True)
+    pq.write_table(LIVES.empty_table(), wrong)
+    observe(files.dataset, ago(59), {"photos": []})
+
+    run = report_dag(dataset_uri=dataset_root.as_uri())
+
+    assert run.state == "failed"
+    assert of_task(run, "fold") == {"failed"}
+    assert of_task(run, "report") == {"success"}
+    assert files.latest() is not None
+
+
+class TestAnEvent:
+    @pytest.fixture
+    def triggered_by(self, monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> Any:
+        """Run the DAG as the scheduler would: with asset events that triggered it."""
+        real = airflow.models.dagrun.get_or_create_dagrun
+
+        def run(extras: Sequence[dict[str, Any]]) -> Run:
+            def with_events(*, session: Any, **kwargs: Any) -> Any:
+                dag_run = real(session=session, **kwargs)
+                asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
+                dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=extra) for extra in extras]
+                session.commit()
+                return dag_run
+
+            monkeypatch.setattr(airflow.models.dagrun, "get_or_create_dagrun", with_events)
+            return report_dag()
+
+        return run
+
+    def test_of_every_kind_is_read_and_each_dataset_reported(self, triggered_by: Any, tmp_path: Path) -> None:
+        roots = [tmp_path / name for name in ("one", "two")]
+        for root in roots:
+            observe(local_dataset(root), ago(0.1), {"photos": [job("a")]})
+        extras = [
+            {"observations": [{"dataset_uri": roots[0].as_uri()}, {"dataset_uri": roots[0].as_uri()}]},
+            {"observations": [{"dataset_uri": roots[1].as_uri()}]},
+            {"made by": "somebody else"},
+        ]
+
+        run = triggered_by(extras)
+
+        assert run.state == "success"
+        assert sum(task_id == "report" for task_id, _ in run.tasks) == 2
+        assert all((root / "reports" / "latest.html").exists() for root in roots)
+
+    def test_waits_for_an_hour_that_has_no_report_yet(self, report_dag: Runner, files: ReportFiles) -> None:
+        from airflow.dag_processing.dagbag import DagBag
+
+        from tests.conftest import ROOT
+
+        files.publish(datetime.now(timezone.utc), {}, "<p>just made</p>")
+        dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
+        sensor: Any = dag.get_task("next_hour")
+
+        assert sensor.mode == "reschedule"
+        sensor.dataset_uris = [f"file://{files.dataset.root}"]
+        by_an_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
+        assert sensor.poke(by_an_event) is False
+        assert sensor.poke({"triggering_asset_events": {}}) is True
+        latest = Path(f"{files.root}/latest.json")
+        told = json.loads(latest.read_text())
+        latest.write_text(json.dumps({**told, "made_at": ago(1).isoformat()}))
+        assert sensor.poke(by_an_event) is True
+
+
+class Messenger(BaseNotifier):
+    """Writes what it is to tell into a file, a line a message."""
+
+    template_fields = ("text",)
+
+    def __init__(self, text: str, path: str) -> None:
+        super().__init__()
+        self.text = text
+        self.path = path
+
+    def notify(self, context: Context) -> None:
+        """Write the message down, or fail for good where that cannot be."""
+        try:
+            with Path(self.path).open("a") as file:
+                file.write(json.dumps(self.text) + "\n")
+        except OSError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+class TestNotifying:
+    @pytest.fixture
+    def messages(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+        path = tmp_path / "messages"
+        arguments = {"text": "{{ glacier_jobs_alert.text }}", "path": str(path)}
+        notifier = {"notifier": f"{__name__}.Messenger", "arguments": arguments}
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", json.dumps(notifier))
+        return path
+
+    def test_tells_which_outputs_expire_and_which_jobs_failed_once(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        report_dag(dataset_uri=dataset_root.as_uri())
+        report_dag(dataset_uri=dataset_root.as_uri())
+
+        (line,) = messages.read_text().splitlines()
+        text = json.loads(line)
+        assert text.startswith("Glacier: 1 output about to expire, 1 job failed\n")
+        assert "vault photos in us-east-1, job urgent (the audit)" in text
+        assert "job failed: Not {{ 7 * 7 }} <b>found</b>" in text
+        assert f"Report: {dataset_root.as_uri()}/reports/report=" in text
+
+    def test_tells_only_what_is_new(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        report_dag(dataset_uri=dataset_root.as_uri())
+        observe(files.dataset, ago(0.05), {"photos": [job("another", "Failed", completed=ago(0.06))]})
+        report_dag(dataset_uri=dataset_root.as_uri())
+
+        _, second = messages.read_text().splitlines()
+        assert json.loads(second).startswith("Glacier: 1 job failed\n")
+        assert "job another" in second
+
+    def test_that_failed_is_tried_again(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        messages.mkdir()
+        assert of_task(report_dag(dataset_uri=dataset_root.as_uri()), "notify") == {"failed"}
+        assert files.told() == {}
+        messages.rmdir()
+
+        report_dag(dataset_uri=dataset_root.as_uri())
+
+        assert len(messages.read_text().splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("configured", "complaint"),
+        [
+            ("slack", "not JSON"),
+            ('{"notifier": "os.path.join", "arguments": {"a": "{{ glacier_jobs_alert.text }}"}}', "is no notifier"),
+            ('{"notifier": "no.such.Thing", "arguments": {"a": "glacier_jobs_alert"}}', "install its provider"),
+            ('{"notifier": "a.B", "arguments": {"text": "hello"}}', "no argument of the notifier would tell"),
+        ],
+    )
+    def test_by_something_else_than_a_notifier_is_refused(
+        self,
+        report_dag: Runner,
+        files: ReportFiles,
+        dataset_root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        configured: str,
+        complaint: str,
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", configured)
+
+        run = report_dag(dataset_uri=dataset_root.as_uri())
+
+        assert run.state == "failed"
+        assert complaint in run.errors["notify"]
+        assert files.latest() is not None

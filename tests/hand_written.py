@@ -1,0 +1,83 @@
+"""Observations written by hand, a line a vault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from glacier_jobs.dataset import Dataset, new_observation
+from glacier_jobs.schema import Observation, jobs_batch
+from glacier_jobs.writer import ObservationWriter
+from tests.descriptions import aws_date
+from tests.observations import observation_row, vault_row
+
+Job = dict[str, Any]
+Found = Sequence[Job] | Literal["failed", "gone"]
+
+
+def arn(vault_name: str, region: str = "us-east-1") -> str:
+    return f"arn:aws:glacier:{region}:123456789012:vaults/{vault_name}"
+
+
+def job(
+    job_id: str,
+    status: str = "InProgress",
+    *,
+    created: datetime | None = None,
+    completed: datetime | None = None,
+    **fields: Any,
+) -> Job:
+    """Describe an archive retrieval as AWS would."""
+    dates = {"CreationDate": created, "CompletionDate": completed}
+    return {
+        "JobId": job_id,
+        "Action": "ArchiveRetrieval",
+        "StatusCode": status,
+        "Completed": status != "InProgress",
+        **{name: aws_date(moment) for name, moment in dates.items() if moment is not None},
+        **fields,
+    }
+
+
+def observe(
+    dataset: Dataset,
+    at: datetime,
+    found: Mapping[str, Found],
+    *,
+    scope: str = "all",
+    region: str = "us-east-1",
+    listed_after: timedelta = timedelta(),
+    lasting: timedelta = timedelta(),
+    clock: datetime | None = None,
+) -> Observation:
+    """Publish one observation.
+
+    :param found: vault name -> its jobs, or why there are none.
+    :param listed_after: from the observation's beginning to that of each listing.
+    :param lasting: how long each listing took; all jobs came with its last page.
+    :param clock: the time at which it is published; ``None`` for when it is over.
+    """
+    observation = new_observation("123456789012", region, at)
+    began_at = at + listed_after
+    ended_at = began_at + lasting
+    vaults = []
+    with ObservationWriter(dataset, observation, clock=lambda: clock or ended_at) as writer:
+        for name, jobs in found.items():
+            outcome = jobs if isinstance(jobs, str) else "listed"
+            listed = [] if isinstance(jobs, str) else [{"VaultARN": arn(name, region), **each} for each in jobs]
+            writer.write_jobs(jobs_batch(listed, observation=observation, vault_name=name, observed_at=ended_at))
+            vaults.append(
+                vault_row(
+                    name,
+                    began_at,
+                    vault_arn=arn(name, region),
+                    listing_ended_at=ended_at,
+                    outcome=outcome,
+                    jobs=len(listed),
+                    error="AccessDeniedException" if outcome == "failed" else None,
+                )
+            )
+        writer.finish_jobs()
+        writer.publish(vaults=vaults, observation=observation_row(ended_at, scope=scope))
+    return observation

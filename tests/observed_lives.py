@@ -1,0 +1,205 @@
+"""Random observations of random jobs, and what a plain Python computation makes of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import strategies as st
+
+from glacier_jobs.dataset import Dataset
+from glacier_jobs.folding import OBSERVATION_COLUMNS, SIGHT_COLUMNS, VAULT_COLUMNS, Observed
+from glacier_jobs.schema import TABLES
+
+FIRST_DAY = date(2026, 11, 18)
+DAYS = 5
+BEGINNING_AT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+DAY = timedelta(hours=24)
+VAULTS = ("photos", "films")
+JOB_IDS = ("a", "b", "c")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One observation: its row, its vaults' rows and its jobs' rows, as in the raw tables."""
+
+    observation: dict[str, Any]
+    vaults: list[dict[str, Any]]
+    sights: list[dict[str, Any]]
+
+    @property
+    def day(self) -> date:
+        moment: datetime = self.observation["snapshot_at"]
+        return moment.date()
+
+
+def _place(vault_name: str, region: str) -> dict[str, str]:
+    return {
+        "account_id": "123456789012",
+        "region": region,
+        "vault_name": vault_name,
+        "vault_arn": f"arn:aws:glacier:{region}:123456789012:vaults/{vault_name}",
+    }
+
+
+#: Minutes since the beginning: any, and often such that the listing goes on over midnight.
+_MINUTES = st.integers(0, DAYS * 24 * 60 - 1) | st.builds(
+    lambda day, minute: day * 24 * 60 + minute, st.integers(0, DAYS - 1), st.integers(23 * 60, 24 * 60 - 1)
+)
+
+
+@st.composite
+def looks(draw: st.DrawFn, number: int, longest_minutes: int) -> Look:
+    """An observation at any moment, of all vaults or some, with any outcome and any jobs in any state."""
+    region = draw(st.sampled_from(["us-east-1", "eu-west-1"]))
+    snapshot_at = BEGINNING_AT + timedelta(minutes=draw(_MINUTES), microseconds=number)
+    observation_id = f"123456789012_{region}_{snapshot_at:%Y%m%dT%H%M%S}Z_{number:06x}"
+    vaults, sights = [], []
+    for vault_name in VAULTS:
+        outcome = draw(st.sampled_from(["listed", "listed", "listed", "failed", "gone", "unmentioned"]))
+        if outcome == "unmentioned":
+            continue
+        began_at = snapshot_at + timedelta(minutes=draw(st.integers(0, longest_minutes)))
+        length = draw(st.integers(0, longest_minutes))
+        vaults.append(
+            {
+                "observation_id": observation_id,
+                **_place(vault_name, region),
+                "listing_began_at": began_at,
+                "listing_ended_at": began_at + timedelta(minutes=length),
+                "outcome": outcome,
+            }
+        )
+        for job_id in JOB_IDS if outcome == "listed" else ():
+            status = draw(st.sampled_from([None, "InProgress", "InProgress", "Succeeded", "Failed"]))
+            if status is not None:
+                sights.append(
+                    {
+                        **dict.fromkeys(SIGHT_COLUMNS),
+                        "observation_id": observation_id,
+                        **_place(vault_name, region),
+                        "job_id": job_id,
+                        "observed_at": began_at + timedelta(minutes=draw(st.integers(0, length))),
+                        "status_code": status,
+                    }
+                )
+    return Look(
+        observation={
+            "observation_id": observation_id,
+            "snapshot_at": snapshot_at,
+            "account_id": "123456789012",
+            "region": region,
+            "scope": draw(st.sampled_from(["all", "named"])),
+        },
+        vaults=vaults,
+        sights=sights,
+    )
+
+
+@st.composite
+def observed_lives(draw: st.DrawFn, *, overlapping: bool = True) -> list[Look]:
+    """Some observations over some days, in no order.
+
+    :param overlapping: whether one may go on while another one is made.
+    """
+    longest = 120 if overlapping else 0
+    return [draw(looks(number, longest)) for number in range(draw(st.integers(0, 14)))]
+
+
+def write_raw(dataset: Dataset, seen: list[Look]) -> None:
+    """Write observations as they are, also such as our own writer would never make."""
+    for look in seen:
+        for table, rows in (("jobs", look.sights), ("vaults", look.vaults), ("observations", [look.observation])):
+            path = Path(dataset.path(table, look.observation["observation_id"]))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            schema = pa.schema([field.with_nullable(True) for field in TABLES[table]])
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def raw_rows(seen: Sequence[Look]) -> Observed:
+    """Return the raw tables of some observations."""
+    return Observed(
+        sights=_table("jobs", SIGHT_COLUMNS, [row for look in seen for row in look.sights]),
+        vaults=_table("vaults", VAULT_COLUMNS, [row for look in seen for row in look.vaults]),
+        observations=_table("observations", OBSERVATION_COLUMNS, [look.observation for look in seen]),
+    )
+
+
+def _table(table: str, columns: Sequence[str], rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=pa.schema([TABLES[table].field(name) for name in columns]))
+
+
+def plain_fates(seen: Sequence[Look]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Compute (vault ARN, job id) -> what became of the job, with nothing but loops over all rows at once."""
+    sights: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for look in seen:
+        for sight in look.sights:
+            sights[sight["vault_arn"], sight["job_id"]].append(sight)
+    newest_at = max((look.observation["snapshot_at"].replace(microsecond=0) for look in seen), default=None)
+    fates = {}
+    for (arn, job_id), seen_rows in sights.items():
+        last = max(seen_rows, key=lambda row: (row["observed_at"], row["observation_id"]))
+        evidence, failed_at = _evidence(seen, arn, seen_rows[0]["region"])
+        after = [item for item in evidence if item[0] > last["observed_at"]]
+        looked_at = [at for at, *_ in evidence] + failed_at
+        fate, as_of = _fate(last, after, max(looked_at), newest_at)
+        fates[arn, job_id] = {
+            "fate": fate,
+            "as_of": as_of,
+            "status_code": last["status_code"],
+            "first_seen_at": min(row["observed_at"] for row in seen_rows),
+            "last_seen_at": last["observed_at"],
+            "sightings": len(seen_rows),
+        }
+    return fates
+
+
+def _evidence(seen: Sequence[Look], arn: str, region: str) -> tuple[list[Any], list[datetime]]:
+    """Return what each observation tells of a vault: (from when, listed or gone, until when), and failures."""
+    evidence: list[Any] = []
+    failed_at = []
+    for look in seen:
+        rows = [row for row in look.vaults if row["vault_arn"] == arn]
+        began_at = look.observation["snapshot_at"]
+        if not rows and look.observation["region"] == region and look.observation["scope"] == "all":
+            evidence.append((began_at, "gone", began_at))
+        for row in rows:
+            if row["outcome"] == "listed":
+                evidence.append((row["listing_began_at"], "listed", row["listing_ended_at"]))
+            elif row["outcome"] == "gone":
+                evidence.append((row["listing_ended_at"], "gone", row["listing_ended_at"]))
+            else:
+                failed_at.append(row["listing_ended_at"])
+    return evidence, failed_at
+
+
+def _fate(
+    last: dict[str, Any], after: list[Any], newest_look_at: datetime, newest_at: datetime | None
+) -> tuple[str, datetime]:
+    last_seen_at: datetime = last["observed_at"]
+    if last["status_code"] != "InProgress":
+        return last["status_code"].lower(), last_seen_at
+    if after:
+        at, outcome, ended_at = min(after)
+        if outcome == "gone":
+            return "vault_gone", at
+        return ("vanished" if ended_at - last_seen_at < DAY else "unknown_gap"), at
+    if newest_look_at - last_seen_at >= DAY:
+        return "unknown_gap", newest_look_at
+    if newest_at is not None and newest_at - max(newest_look_at, last_seen_at) >= DAY:
+        return "stale", last_seen_at
+    return "in_progress", last_seen_at
+
+
+def told(rows: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return rows of ``job_history`` in the form of :func:`plain_fates`."""
+    columns = ["fate", "as_of", "status_code", "first_seen_at", "last_seen_at", "sightings"]
+    found = {(row["vault_arn"], row["job_id"]): {name: row[name] for name in columns} for row in rows.to_pylist()}
+    assert len(found) == rows.num_rows
+    return found

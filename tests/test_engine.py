@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from glacier_jobs.engine import Engine, limited
+
+
+def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    late = datetime(2026, 11, 18, 23, 30, tzinfo=timezone.utc)
+
+    with Engine() as engine:
+        answer = engine.ask("SELECT $at::DATE AS day, date_trunc('hour', $at) AS hour", at=late)
+
+    assert answer.to_pylist() == [{"day": late.date(), "hour": late.replace(minute=0)}]
+    assert answer.schema.field("hour").type == pa.timestamp("us", tz="UTC")
+
+
+@pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
+def test_it_reaches_for_nothing_that_it_was_not_given(sql: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("a\n1\n")
+    secret = pa.table({"a": [1]})
+    assert secret.num_rows
+
+    with Engine() as engine, pytest.raises(duckdb.Error):
+        engine.ask(sql.format(path=path))
+
+
+def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() -> None:
+    table = pa.table({"a": [1, 2, 3]})
+
+    with Engine() as engine:
+        engine.give(once=table.to_reader())
+        engine.take_in("often", table.to_reader())
+        engine.keep("kept", "SELECT a FROM once WHERE a > $least", least=1)
+        engine.add("kept", "SELECT a FROM often")
+
+        assert sorted(engine.ask("SELECT a FROM kept UNION ALL FROM often")["a"].to_pylist()) == [
+            1,
+            1,
+            2,
+            2,
+            2,
+            3,
+            3,
+            3,
+        ]
+
+
+def test_an_answer_of_another_form_than_declared_is_an_error() -> None:
+    with Engine() as engine, pytest.raises(ValueError, match="expected"):
+        engine.ask("SELECT 1 AS a", pa.schema([pa.field("b", pa.int32())]))
+
+
+def test_more_than_fits_into_memory_is_spilled() -> None:
+    with limited(memory="50MiB", seconds=120), Engine() as engine:
+        engine.keep("many", "SELECT md5(range::VARCHAR) AS text FROM range(2000000)")
+
+        assert engine.ask("SELECT count(DISTINCT text) AS count FROM many")["count"].to_pylist() == [2000000]
