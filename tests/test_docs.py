@@ -114,7 +114,7 @@ def test_the_table_of_questions_is_the_questions_that_can_be_asked() -> None:
     assert section is not None
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section[1].splitlines() if "| `" in line]
 
-    assert {name.strip("`"): [each for each in re.findall(r"`(\w+)`", arguments)] for name, arguments, _ in rows} == {
+    assert {name.strip("`"): re.findall(r"`(\w+)`", arguments) for name, arguments, _ in rows} == {
         name: list(question.defaults) for name, question in QUESTIONS.items()
     }
 

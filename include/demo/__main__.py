@@ -21,7 +21,7 @@ HOME = FOLDER / "airflow"
 LOG = FOLDER / "airflow.log"
 
 #: The DAGs that are run, in this order.
-DAG_IDS = ["glacier_jobs_snapshot", "glacier_wait_for_inventory"]
+DAG_IDS = ["glacier_jobs_snapshot", "glacier_wait_for_inventory", "glacier_jobs_report"]
 
 #: The vault whose inventory is waited for, and how long its job takes: hours elsewhere, but it is a demo.
 WAITED_FOR = "photo-archive"
@@ -53,6 +53,7 @@ def main() -> int:
         print(answer(DATASET))
         print(f"The dataset: {_shown(DATASET)}; it grows with each run. Go on with your own query:\n")
         print(f"  {_command()}\n")
+        print(f"The report, for a browser: {_shown(DATASET / 'reports' / 'latest.html')}\n")
         print(f"Done in {time.monotonic() - began:.0f} s; the local AWS is stopped.")
     return 0
 

@@ -50,6 +50,9 @@ def test_the_demo_run_twice_keeps_both_observations_and_tells_how_many_jobs_each
     dataset = clone / ".local" / "demo" / "dataset"
     jobs = pads.dataset(dataset / "jobs").to_table(columns=["observation_id"])["observation_id"].to_pylist()
     assert len(list(dataset.glob("observations/*/*.parquet"))) == 4
+    assert "glacier_wait_for_inventory: success" in first.stdout
+    assert ".local/demo/dataset/reports/latest.html" in first.stdout
+    assert "Glacier" in (dataset / "reports" / "latest.html").read_text()
     assert f"4 observations are committed so far, of {len(jobs)} jobs in all." in second.stdout
     latest = max(observation_id for observation_id in jobs if "_eu-west-1_" in observation_id)
     shown = re.findall(r"^  eu-west-1  \S+ +(\d+)", second.stdout, re.MULTILINE)
