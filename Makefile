@@ -10,10 +10,10 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow test drill constraints page clean
+.PHONY: help demo airflow test drill bench bench-reports bench-waiting page constraints clean
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 demo: .venv/.for-demo ## Snapshot a local AWS's Glacier jobs into Parquet through Airflow, and query them
 	@$(RUN) -m demo
@@ -32,7 +32,16 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 
 drill: .venv/.for-drill ## Run the tests against running systems: a real Airflow, a browser, Spark
 	@echo "== Drills (pytest)"
-	@.venv/bin/python -m pytest -m drill
+	@.venv/bin/python -m pytest -m "drill or quick_drill"
+
+bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
+	@$(RUN) -m benchmarks.reports $(ARGS)
+
+bench-waiting: .venv/.for-demo ## Measure 1,000 deferred sensors in one event loop; ARGS="--triggers 100" for fewer
+	@$(RUN) -m benchmarks.waiting $(ARGS)
+
+bench: .venv/.for-demo ## Measure speed, memory and size against boto3 and pandas
+	@$(RUN) -m benchmarks
 
 constraints: .venv/.created ## Put exact versions of all requirements, for all Pythons, into constraints.txt
 	@echo "== Resolving the versions of all requirements"

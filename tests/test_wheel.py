@@ -27,6 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source / "plugins" / "glacier_jobs",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    shutil.copy(ROOT / "plugins" / "glacier_jobs_plugin.py", source / "plugins")
     # The build back end that is installed: an isolated build would ask the package registry.
     command = [
         sys.executable,
@@ -62,10 +63,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> 
         if file.is_file() and "__pycache__" not in file.parts
     }
 
+    expected.add("glacier_jobs_plugin.py")
+
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
 
     assert held == expected
-    assert "glacier_jobs/py.typed" in held
+    assert {"glacier_jobs/py.typed", "glacier_jobs/page/static/page.js"} <= held
 
 
 def test_airflow_lists_the_installed_wheel_among_its_providers(site_packages: Path, tmp_path: Path) -> None:
@@ -85,3 +88,23 @@ def test_airflow_lists_the_installed_wheel_among_its_providers(site_packages: Pa
 def _installed_version(site_packages: Path) -> str:
     [dist_info] = site_packages.glob("airflow_glacier_jobs-*.dist-info")
     return dist_info.name.removesuffix(".dist-info").partition("-")[2]
+
+
+def test_airflow_finds_the_page_in_the_installed_wheel(site_packages: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "airflow", "plugins", "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "AIRFLOW_HOME": str(tmp_path),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "none"),
+            "PYTHONPATH": str(site_packages),
+        },
+    )
+
+    plugins = json.loads(ended.stdout[ended.stdout.index("[{") :])
+    [plugin] = [plugin for plugin in plugins if plugin["name"] == "glacier_jobs"]
+    assert "airflow-glacier-jobs" in plugin["source"]

@@ -139,7 +139,7 @@ def _lives(vault: _Vault, now: datetime, chance: random.Random) -> Iterator[_Lif
             },
             created_at=created_at,
             completed_at=completed_at,
-            forgotten_at=completed_at + timedelta(hours=24 + 3 * chance.random()),
+            forgotten_at=completed_at + timedelta(hours=24 + 0.5 * chance.random()),
             end={"StatusCode": "Failed", "StatusMessage": chance.choice(_MESSAGES)}
             if failed
             else {"StatusCode": "Succeeded", "StatusMessage": "Succeeded"},

@@ -47,11 +47,14 @@ def main() -> int:
 def _serve() -> None:
     with local_aws_running("--seed", "demo") as local_aws:
         print(f"1. The local AWS runs at {local_aws.endpoint}; it has vaults in us-east-1 and eu-west-1.", flush=True)
-        if not DATASET.exists():
-            print("   A dataset begins with a made-up past of an account that does not exist.", flush=True)
-            add_past(DATASET, now=datetime.now(timezone.utc))
-        print("2. Airflow starts; that takes some seconds.", flush=True)
-        shutil.rmtree(HOME, ignore_errors=True)
+        print(
+            "2. Airflow starts with a made-up past of an account that is not there; that takes some seconds.",
+            flush=True,
+        )
+        # Each time anew: an old past would have nothing left that needs a person.
+        for folder in (HOME, DATASET):
+            shutil.rmtree(folder, ignore_errors=True)
+        add_past(DATASET, now=datetime.now(timezone.utc))
         environment = airflow_environment(HOME, endpoint=local_aws.endpoint, dataset=DATASET)
         with running(environment, port=free_port(_PREFERRED_PORT)) as airflow:
             print(f"3. Airflow is ready: {airflow.url}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -16,6 +17,8 @@ from local_aws.process import running as local_aws_running
 
 #: Set by CI, which has all that the drills need.
 _NO_SKIPS = "CI_NO_SKIPS"
+
+_BROKE, _HELD = "broke", "held"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,6 +31,35 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, though {_NO_SKIPS} is set: {report.longrepr}"
     return report
+
+
+class Told(Protocol):
+    """Takes down, for the table at the end, what a drill broke and what held."""
+
+    def __call__(self, broke: str, held: str) -> None: ...
+
+
+@pytest.fixture
+def told(record_property: Callable[[str, object], None]) -> Told:
+    """What a drill says at its end."""
+
+    def told(broke: str, held: str) -> None:
+        record_property(_BROKE, broke)
+        record_property(_HELD, held)
+
+    return told
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the drills broke and what held."""
+    passed = terminalreporter.stats.get("passed", [])
+    drills = [dict(report.user_properties) for report in passed if _BROKE in dict(report.user_properties)]
+    if not drills:
+        return
+    terminalreporter.section("drills")
+    width = max(len(str(drill[_BROKE])) for drill in drills)
+    for drill in drills:
+        terminalreporter.write_line(f"{drill[_BROKE]!s:{width}}  {drill[_HELD]}")
 
 
 @dataclass(frozen=True, kw_only=True)

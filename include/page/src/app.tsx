@@ -1,0 +1,156 @@
+import { useEffect, useState } from "preact/hooks";
+
+import { selection, useView } from "./address";
+import type { JobsPage, Overview, Pictures as PicturesAnswer, Ready, Watch } from "./api";
+import { type Asked, useAsked, useNowAndThen } from "./asking";
+import { Attention } from "./attention";
+import { JobDialog } from "./job-dialog";
+import { Jobs } from "./jobs";
+import { Pictures } from "./pictures";
+import { Problem, Waiting } from "./states";
+import { ago, duration, exactMoment, hoursBetween, moment } from "./wording";
+
+const REFRESH_MILLISECONDS = 30_000;
+const TICK_MILLISECONDS = 10_000;
+
+export function App() {
+  const [view, change] = useView();
+  const overview = useAsked<Overview>("api/overview", null);
+  useNowAndThen(overview.again, REFRESH_MILLISECONDS);
+  const now = useServersNow(overview.answer);
+
+  const ready = overview.answer?.state === "ready" ? overview.answer : null;
+  const version = ready?.version ?? null;
+  const params = selection(view);
+  params.set("page", String(view.page));
+  params.set("size", String(view.size));
+  const jobs = useAsked<JobsPage>(ready && `api/jobs?${params}`, version);
+  const watch = useAsked<Watch>(ready && "api/watch", version);
+  const pictures = useAsked<PicturesAnswer>(ready && "api/pictures", version);
+
+  return (
+    <>
+      <header class="head">
+        <h1>Glacier jobs</h1>
+        {ready && <Age ready={ready} watch={watch.answer} now={now} />}
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => {
+            overview.again();
+            jobs.again();
+            watch.again();
+          }}
+        >
+          Refresh
+        </button>
+      </header>
+      <main>
+        {overview.error && <Problem error={overview.error} again={overview.again} stale={overview.answer !== null} />}
+        {!overview.answer && overview.loading && <Waiting what="Reading the newest listings" />}
+        {overview.answer && overview.answer.state !== "ready" && <NothingYet overview={overview.answer} />}
+        {ready && (
+          <>
+            <Attention ready={ready} watch={watch} now={now} change={change} />
+            <Jobs view={view} change={change} asked={jobs} choices={ready.choices} now={now} />
+            <Pictures asked={pictures} />
+            <footer>
+              <p>
+                All times are UTC. Dataset: <code>{ready.dataset_uri}</code>
+              </p>
+            </footer>
+          </>
+        )}
+      </main>
+      {view.job && ready && (
+        <JobDialog job={view.job} version={version} now={now} close={() => change({ job: null })} />
+      )}
+      <Announcement overview={overview} />
+    </>
+  );
+}
+
+// The server's time, which a browser's clock need not agree with, going on.
+function useServersNow(overview: Overview | null): number {
+  const [ahead, setAhead] = useState(0);
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (overview) setAhead(new Date(overview.now).getTime() - Date.now());
+  }, [overview]);
+  useNowAndThen(() => setNow(Date.now()), TICK_MILLISECONDS);
+  return now + ahead;
+}
+
+const OLD_HOURS = 2;
+
+function Age({ ready, watch, now }: { ready: Ready; watch: Watch | null; now: number }) {
+  const old = hoursBetween(ready.newest_at, now) > OLD_HOURS;
+  const oldest = watch?.oldest_as_of ?? null;
+  return (
+    <p class={old ? "age old" : "age"}>
+      {old && <span aria-hidden="true">⚠ </span>}
+      Newest listing{" "}
+      <time dateTime={ready.newest_at} title={exactMoment(ready.newest_at)}>
+        {ago(ready.newest_at, now)}
+      </time>
+      <span class="detail">
+        {" "}
+        ({moment(ready.newest_at)})
+        {oldest && hoursBetween(oldest, ready.newest_at) > OLD_HOURS && (
+          <>, the oldest of a vault {duration(hoursBetween(oldest, now))}</>
+        )}
+      </span>
+      {old && ": does the DAG glacier_jobs_snapshot run?"}
+    </p>
+  );
+}
+
+function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
+  return (
+    <section class="nothing-yet" aria-labelledby="nothing-yet">
+      {overview.state === "unset" ? (
+        <>
+          <h2 id="nothing-yet">No dataset is named yet</h2>
+          <ol>
+            <li>
+              Under Admin → Variables, set <code>{overview.variable}</code> to where the jobs shall be kept, such as{" "}
+              <code>s3://conn_id@bucket/glacier</code> or <code>file:///data/glacier</code>.
+            </li>
+            <li>
+              Set <code>glacier_jobs_targets</code> to the accounts and Regions to observe.
+            </li>
+            <li>
+              Unpause the DAG <code>glacier_jobs_snapshot</code>.
+            </li>
+          </ol>
+        </>
+      ) : (
+        <>
+          <h2 id="nothing-yet">No observation yet</h2>
+          <p>
+            Nothing was published in <code>{overview.dataset_uri}</code> so far. Unpause or trigger the DAG{" "}
+            <code>glacier_jobs_snapshot</code>; once its first run has listed the vaults, their jobs show up here by
+            themselves. If it ran and failed, the log of its task says why.
+          </p>
+        </>
+      )}
+    </section>
+  );
+}
+
+// Says once, to those who listen, that there is something newer.
+function Announcement({ overview }: { overview: Asked<Overview> }) {
+  const [said, setSaid] = useState("");
+  const [known, setKnown] = useState<string | null>(null);
+  const ready = overview.answer?.state === "ready" ? overview.answer : null;
+  useEffect(() => {
+    if (!ready) return;
+    if (known !== null && known !== ready.version) setSaid(`A newer listing is shown, of ${moment(ready.newest_at)}.`);
+    setKnown(ready.version);
+  }, [ready?.version]);
+  return (
+    <div class="for-listeners" aria-live="polite">
+      {said}
+    </div>
+  );
+}

@@ -1,0 +1,279 @@
+import type { ComponentChildren } from "preact";
+
+import { type Change, DEFAULT_SORT, type View } from "./address";
+import { type Expiring, FILTERS, type Place, type Ready, type Watch } from "./api";
+import type { Asked } from "./asking";
+import { Problem, Waiting } from "./states";
+import { ago, count, counted, duration, hoursBetween, moment } from "./wording";
+
+// So many of a kind are told before somebody asks for more.
+const FEW = 3;
+
+interface Properties {
+  ready: Ready;
+  watch: Asked<Watch>;
+  now: number;
+  change: Change;
+}
+
+export function Attention({ ready, watch, now, change }: Properties) {
+  const { expiring, failed, slow } = ready;
+  const { answer } = watch;
+  const quiet =
+    answer &&
+    !expiring.total &&
+    !failed.total &&
+    !slow.total &&
+    !answer.unlisted.total &&
+    !answer.stale.total &&
+    !answer.gaps.total;
+  return (
+    <section aria-labelledby="attention">
+      <h2 id="attention">What needs a person</h2>
+      {quiet ? (
+        <p class="all-well">
+          <span aria-hidden="true">✓ </span>
+          Nothing needs a person: no output is waiting to be downloaded, no job failed or is slow, and every vault was
+          listed without a gap.
+        </p>
+      ) : (
+        <div class="cards">
+          <Outputs {...{ ready, now, change }} />
+          <Card title="Failed" total={failed.total} level="bad" none="No job failed.">
+            <Items
+              rows={failed.rows}
+              item={(job) => (
+                <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
+                  <strong>{job.status_message ?? "Glacier gave no reason."}</strong>
+                  <small>
+                    {what(job)} · {place(job)}
+                    {job.completion_date && ` · ${ago(job.completion_date, now)}`}
+                  </small>
+                </OpenJob>
+              )}
+            />
+            <ShowAll change={change} status="Failed" sort="-completion_date" total={failed.total} />
+          </Card>
+          <Card title="Slower than typical" total={slow.total} level="warn" none="No job is slower than typical.">
+            <Items
+              rows={slow.rows}
+              item={(job) => (
+                <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
+                  <strong>
+                    {job.tier} for {duration(job.running_hours)}
+                  </strong>
+                  <small>
+                    typical: up to {duration(job.typical_hours)} · {what(job)} · {place(job)}
+                  </small>
+                </OpenJob>
+              )}
+            />
+            <ShowAll change={change} status="InProgress" sort="creation_date" total={slow.total} label="Show the oldest jobs" />
+          </Card>
+          <Vaults asked={watch} now={now} />
+          <Gaps asked={watch} />
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Outputs({ ready: { expiring }, now, change }: Omit<Properties, "watch">) {
+  const urgent = expiring.urgent > 0;
+  return (
+    <Card
+      title="Outputs to download"
+      total={expiring.total}
+      level={urgent ? "bad" : "info"}
+      none="No output is waiting to be downloaded."
+    >
+      {urgent && (
+        <p class="headline">
+          {count(expiring.urgent)} of them within {duration(expiring.urgent_hours)}
+        </p>
+      )}
+      <Items
+        rows={expiring.rows}
+        item={(output) => (
+          <OpenJob key={output.vault_arn + output.job_id} job={output} change={change}>
+            <strong>{left(output, now)}</strong>
+            <small>
+              {what(output)} · {place(output)} · listed {ago(output.as_of, now)}
+            </small>
+          </OpenJob>
+        )}
+      />
+      <ShowAll change={change} status="Succeeded" sort="expires_at" total={expiring.total} />
+    </Card>
+  );
+}
+
+function left(output: Expiring, now: number): string {
+  if (output.expires_at === null) return "Expires at an unknown time";
+  const hours = hoursBetween(now, output.expires_at);
+  return hours > 0 ? `${duration(hours)} left` : `May be gone: due ${duration(-hours)} ago`;
+}
+
+function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
+  const { answer, error, again } = asked;
+  if (!answer) return <Unknown title="Vaults not listed" error={error} again={again} />;
+  const failed = new Set(answer.unlisted.rows.map((vault) => vault.vault_arn));
+  const forgotten = answer.stale.rows.filter((vault) => !failed.has(vault.vault_arn));
+  const shown = [
+    ...answer.unlisted.rows.map((vault) => ({
+      ...vault,
+      says: vault.error ?? "The listing failed.",
+      since: vault.listed_at ? `last listed ${ago(vault.listed_at, now)}` : "never listed",
+    })),
+    ...forgotten.map((vault) => ({ ...vault, says: "Not looked at any more", since: `last listed ${ago(vault.as_of, now)}` })),
+  ];
+  const total = Math.max(shown.length, answer.unlisted.total, answer.stale.total);
+  return (
+    <Card
+      title="Vaults not listed"
+      total={total}
+      level="bad"
+      none={`All ${counted(answer.vaults, "vault")} were listed within ${duration(answer.stale.stale_hours)}.`}
+    >
+      <Items
+        rows={shown}
+        item={(vault) => (
+          <span class="item" key={vault.vault_arn}>
+            <strong>{place(vault)}</strong>
+            <small>
+              {vault.says} · {vault.since}
+            </small>
+          </span>
+        )}
+      />
+      {total > shown.length && <p class="more">and {count(total - shown.length)} more</p>}
+    </Card>
+  );
+}
+
+function Gaps({ asked }: { asked: Asked<Watch> }) {
+  const { answer, error, again } = asked;
+  if (!answer) return <Unknown title="Gaps in coverage" error={error} again={again} />;
+  const { gaps } = answer;
+  return (
+    <Card
+      title="Gaps in coverage"
+      total={gaps.total}
+      level="warn"
+      none={`In ${gaps.days} days, no vault went unlisted for longer than Glacier keeps a finished job.`}
+    >
+      <p class="headline">There, jobs may have come and gone unseen.</p>
+      <Items
+        rows={gaps.rows}
+        item={(gap) => (
+          <span class="item" key={gap.from_hour + gap.to_hour}>
+            <strong>
+              {duration(gap.gap_hours)} without a listing of {counted(gap.vaults, "vault")}
+            </strong>
+            <small>
+              {moment(gap.from_hour)} to {moment(gap.to_hour)} · {gap.names.join("; ")}
+              {gap.vaults > gap.names.length && ` and ${count(gap.vaults - gap.names.length)} more`}
+            </small>
+          </span>
+        )}
+      />
+      {gaps.total > gaps.rows.length && <p class="more">and {count(gaps.total - gaps.rows.length)} more</p>}
+    </Card>
+  );
+}
+
+interface CardProperties {
+  title: string;
+  total: number;
+  level: "bad" | "warn" | "info";
+  none: string;
+  children: ComponentChildren;
+}
+
+function Card({ title, total, level, none, children }: CardProperties) {
+  return (
+    <article class={`card ${total ? level : "none"}`}>
+      <h3>
+        {title} <span class="number">{count(total)}</span>
+      </h3>
+      {total ? children : <p class="nothing">{none}</p>}
+    </article>
+  );
+}
+
+function Unknown({ title, error, again }: { title: string; error: Asked<Watch>["error"]; again: () => void }) {
+  return (
+    <article class="card none">
+      <h3>{title}</h3>
+      {error ? <Problem error={error} again={again} stale={false} /> : <Waiting what="Looking" />}
+    </article>
+  );
+}
+
+function Items<Row>({ rows, item }: { rows: Row[]; item: (row: Row) => ComponentChildren }) {
+  return (
+    <>
+      <ul class="items">
+        {rows.slice(0, FEW).map((row, index) => (
+          <li key={index}>{item(row)}</li>
+        ))}
+      </ul>
+      {rows.length > FEW && (
+        <details class="more-items">
+          <summary>{counted(rows.length - FEW, "more item")}</summary>
+          <ul class="items">
+            {rows.slice(FEW).map((row, index) => (
+              <li key={index}>{item(row)}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </>
+  );
+}
+
+interface OpenJobProperties {
+  job: Place & { job_id: string; creation_date: string | null };
+  change: Change;
+  children: ComponentChildren;
+}
+
+function OpenJob({ job, change, children }: OpenJobProperties) {
+  const { vault_arn, job_id, creation_date } = job;
+  return (
+    <button type="button" class="item" onClick={() => change({ job: { vault_arn, job_id, created_at: creation_date } })}>
+      {children}
+    </button>
+  );
+}
+
+interface ShowAllProperties {
+  change: Change;
+  status: string;
+  sort: string;
+  total: number;
+  label?: string;
+}
+
+function ShowAll({ change, status, sort, total, label }: ShowAllProperties) {
+  const show = () => {
+    const filters = Object.fromEntries(FILTERS.map((name) => [name, [] as string[]])) as View["filters"];
+    change({ filters: { ...filters, status: [status] }, q: "", sort: sort || DEFAULT_SORT, page: 1 });
+    const heading = document.getElementById("jobs");
+    heading?.scrollIntoView({ block: "start" });
+    heading?.focus({ preventScroll: true });
+  };
+  return (
+    <button type="button" class="show-all" onClick={show}>
+      {label ?? (total === 1 ? "Show the job" : `Show all ${count(total)} jobs`)}
+    </button>
+  );
+}
+
+function what(job: { job_description: string | null; job_id: string }): string {
+  return job.job_description || `job ${job.job_id.slice(0, 12)}…`;
+}
+
+function place(vault: Place): string {
+  return `${vault.vault_name}, ${vault.region}`;
+}

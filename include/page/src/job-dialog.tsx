@@ -1,0 +1,212 @@
+import { useEffect, useRef } from "preact/hooks";
+
+import type { JobKey } from "./address";
+import type { Sight } from "./api";
+import { useAsked } from "./asking";
+import { Status } from "./jobs";
+import { Problem, Waiting } from "./states";
+import { action, ago, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./wording";
+
+const RETENTION_HOURS = 24;
+
+interface Properties {
+  job: JobKey;
+  version: string | null;
+  now: number;
+  close: () => void;
+}
+
+export function JobDialog({ job, version, now, close }: Properties) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    // Modal: the browser keeps the focus within, and gives it back to what was left.
+    dialog.current?.showModal();
+    return () => dialog.current?.close();
+  }, []);
+  const params = new URLSearchParams({ vault_arn: job.vault_arn, job_id: job.job_id });
+  if (job.created_at) params.set("created_at", job.created_at);
+  const { answer, of, error, loading, again } = useAsked<{ sights: Sight[] }>(`api/job?${params}`, version);
+  // Of another job, if the page's address was changed meanwhile.
+  const sights = of === `api/job?${params}` ? (answer?.sights ?? []) : [];
+  const newest = sights[sights.length - 1];
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="job-title"
+      onClose={close}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
+      <div class="dialog">
+        <header>
+          <h2 id="job-title">{text(newest?.job_description) ?? (newest ? "Job without a description" : "Job")}</h2>
+          <button type="button" class="quiet" aria-label="Close" onClick={close}>
+            ×
+          </button>
+        </header>
+        {error && <Problem error={error} again={again} stale={sights.length > 0} />}
+        {loading && !newest && <Waiting what="Reading the observations" />}
+        {newest && (
+          <>
+            <p class="verdict">
+              <Status code={newest.status_code} /> {verdict(newest, now)}
+            </p>
+            <h3>Its life</h3>
+            <Life sights={sights} now={now} />
+            <h3>All that is known of it</h3>
+            <Facts sight={newest} />
+          </>
+        )}
+      </div>
+    </dialog>
+  );
+}
+
+function verdict(sight: Sight, now: number): string {
+  const completed = text(sight.completion_date);
+  const created = text(sight.creation_date);
+  if (sight.status_code === "Succeeded" && completed) {
+    const left = RETENTION_HOURS - hoursBetween(completed, now);
+    return left > 0
+      ? `Its output can be downloaded for another ${duration(left)}, until ${exactMoment(after(completed))}.`
+      : `Glacier may have dropped its output since ${exactMoment(after(completed))}.`;
+  }
+  if (sight.status_code === "Failed") return sight.status_message ?? "Glacier gave no reason.";
+  if (created) return `It was running for ${duration(hoursBetween(created, sight.observed_at))} when it was last seen.`;
+  return "";
+}
+
+function after(completed: string): string {
+  return new Date(new Date(completed).getTime() + RETENTION_HOURS * 3_600_000).toISOString();
+}
+
+// Listings one after the other that say the same.
+interface Stretch {
+  status: string | null;
+  first: Sight;
+  last: Sight;
+  listings: number;
+}
+
+function stretches(sights: Sight[]): Stretch[] {
+  const found: Stretch[] = [];
+  for (const sight of sights) {
+    const current = found[found.length - 1];
+    if (current && current.status === sight.status_code) {
+      current.last = sight;
+      current.listings += 1;
+    } else {
+      found.push({ status: sight.status_code, first: sight, last: sight, listings: 1 });
+    }
+  }
+  return found;
+}
+
+function Life({ sights, now }: { sights: Sight[]; now: number }) {
+  const newest = sights[sights.length - 1]!;
+  const created = text(newest.creation_date);
+  const completed = text(newest.completion_date);
+  const events: { at: string; says: preact.ComponentChildren }[] = [];
+  if (created) events.push({ at: created, says: <>Created{newest.tier ? `, tier ${String(newest.tier)}` : ""}</> });
+  if (completed) {
+    const took = created ? ` after ${duration(hoursBetween(created, completed))}` : "";
+    events.push({ at: completed, says: <>Completed{took}</> });
+  }
+  for (const { status: code, first, last, listings } of stretches(sights)) {
+    events.push({
+      at: first.observed_at,
+      says: (
+        <>
+          Seen as “{status(code)}” by {counted(listings, "listing")}
+          {listings > 1 && `, until ${moment(last.observed_at)}`}
+        </>
+      ),
+    });
+  }
+  if (completed && newest.status_code === "Succeeded") {
+    events.push({ at: after(completed), says: "Glacier may drop its output from here on" });
+  }
+  events.sort((one, other) => new Date(one.at).getTime() - new Date(other.at).getTime());
+  return (
+    <>
+      <ol class="life">
+        {events.map((event, index) => (
+          <li key={index} class={new Date(event.at).getTime() > now ? "to-come" : ""}>
+            <time dateTime={event.at}>{moment(event.at)}</time> <span>{event.says}</span>
+          </li>
+        ))}
+      </ol>
+      <p class="hint">Last seen {ago(newest.observed_at, now)}.</p>
+      <details>
+        <summary>Each of the {counted(sights.length, "listing")} that showed it</summary>
+        <div class="table-frame" tabIndex={0} role="region" aria-label="Listings that showed the job">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Seen</th>
+                <th scope="col">Status</th>
+                <th scope="col">Message</th>
+                <th scope="col">Observation</th>
+              </tr>
+            </thead>
+            <tbody>
+              {sights.map((sight) => (
+                <tr key={sight.observation_id}>
+                  <td>{moment(sight.observed_at)}</td>
+                  <td>{status(sight.status_code)}</td>
+                  <td>{sight.status_message}</td>
+                  <td>
+                    <code>{sight.observation_id}</code>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </>
+  );
+}
+
+const BYTES = new Set(["archive_size_in_bytes", "inventory_size_in_bytes"]);
+// What says how we know, and not what Glacier said.
+const OURS = new Set(["observation_id", "snapshot_at", "observed_at"]);
+const MOMENTS = new Set(["creation_date", "completion_date", "snapshot_at", "observed_at"]);
+
+function Facts({ sight }: { sight: Sight }) {
+  const ours = Object.entries(sight).filter(([name]) => OURS.has(name));
+  const known = [...Object.entries(sight).filter(([name, value]) => value !== null && !OURS.has(name)), ...ours];
+  const missing = Object.entries(sight).filter(([, value]) => value === null);
+  return (
+    <>
+      <dl class="facts">
+        {known.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name.replaceAll("_", " ")}</dt>
+            <dd>{fact(name, value)}</dd>
+          </div>
+        ))}
+      </dl>
+      {missing.length > 0 && (
+        <p class="hint">Glacier says nothing of {missing.map(([name]) => name.replaceAll("_", " ")).join(", ")}.</p>
+      )}
+    </>
+  );
+}
+
+function fact(name: string, value: unknown): string {
+  if (BYTES.has(name)) return `${size(Number(value))} (${Number(value).toLocaleString("en-US")} B)`;
+  if (MOMENTS.has(name)) return exactMoment(String(value));
+  if (name === "action") return `${action(String(value))} (${String(value)})`;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "object" && value !== null) {
+    return Object.entries(value)
+      .filter(([, each]) => each !== null)
+      .map(([key, each]) => `${key.replaceAll("_", " ")}: ${String(each)}`)
+      .join(", ");
+  }
+  return String(value);
+}
+
+function text(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}

@@ -1,0 +1,56 @@
+"""The page's requests, and their answers in JSON or as files."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.background import BackgroundTask
+
+from glacier_jobs.page.selection import PageOfSelection, Selection
+from glacier_jobs.page.workers import answered
+
+router = APIRouter(prefix="/api")
+
+_ArnOrId = Annotated[str, Query(max_length=1024)]
+
+
+@router.get("/overview")
+async def overview() -> JSONResponse:
+    """Answer what needs a person."""
+    return JSONResponse(await answered("get_overview"))
+
+
+@router.get("/watch")
+async def watch() -> JSONResponse:
+    """Answer what was not listed."""
+    return JSONResponse(await answered("get_watch"))
+
+
+@router.get("/pictures")
+async def pictures() -> JSONResponse:
+    """Answer the numbers behind the pictures."""
+    return JSONResponse(await answered("get_pictures", lane="long"))
+
+
+@router.get("/jobs")
+async def jobs(selection: Annotated[PageOfSelection, Query()]) -> JSONResponse:
+    """Answer one page of the jobs that match."""
+    return JSONResponse(await answered("get_jobs", selection))
+
+
+@router.get("/jobs.{file_format}")
+async def download(file_format: Literal["csv", "parquet"], selection: Annotated[Selection, Query()]) -> FileResponse:
+    """Answer all jobs that match, as a file."""
+    path, name = await answered("write_jobs", selection, file_format, lane="long")
+    return FileResponse(path, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+
+
+@router.get("/job")
+async def job(vault_arn: _ArnOrId, job_id: _ArnOrId, created_at: datetime | None = None) -> JSONResponse:
+    """Answer all that is known of one job."""
+    if created_at is not None and created_at.tzinfo is None:
+        raise HTTPException(422, "created_at has no time zone")
+    return JSONResponse(await answered("get_job", vault_arn, job_id, created_at))

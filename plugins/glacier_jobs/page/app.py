@@ -1,0 +1,33 @@
+"""The application that Airflow's API server mounts."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fastapi import FastAPI, HTTPException
+
+from glacier_jobs.page import api, files
+from glacier_jobs.page.guard import SIGNED_IN_AND_PERMITTED, GuardingHeaders
+
+
+@cache
+def application() -> FastAPI:
+    """Return the one application of this process."""
+    app = FastAPI(
+        title="Glacier jobs",
+        dependencies=SIGNED_IN_AND_PERMITTED,
+        # FastAPI would answer these to everybody.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.add_middleware(GuardingHeaders)
+    app.include_router(api.router)
+    app.include_router(files.router)
+    # Also what is not there is told only to those who may ask.
+    app.add_api_route("/{path:path}", _nothing, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    return app
+
+
+def _nothing(path: str) -> None:
+    raise HTTPException(404, "There is nothing here.")

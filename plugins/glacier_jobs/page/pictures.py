@@ -1,0 +1,55 @@
+"""The numbers behind the pictures."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from glacier_jobs.page.desk import Sitting
+from glacier_jobs.page.wire import rows
+
+#: How far back the pictures look.
+STATUS_DAYS = 7
+HISTORY_DAYS = 31
+
+#: So many vaults have a colour of their own; the others, by bytes, are one.
+VAULTS_SHOWN = 7
+
+
+def pictures(sitting: Sitting) -> dict[str, Any]:
+    """Return jobs by status over time, retrieval times by tier, and volume by vault and day."""
+    since = sitting.now - timedelta(days=HISTORY_DAYS)
+    return {
+        "status_days": STATUS_DAYS,
+        "history_days": HISTORY_DAYS,
+        "jobs_over_time": rows(sitting.ask("jobs_over_time", since=sitting.now - timedelta(days=STATUS_DAYS))),
+        "retrieval_times": rows(sitting.ask("retrieval_times", since=since)),
+        "volume": _volume(sitting.ask("daily_volume", since=since)),
+    }
+
+
+def _volume(daily: pa.Table) -> dict[str, Any]:
+    """Sum up by day and vault; all but the largest vaults become one, without a name."""
+    summed: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    total: Counter[str] = Counter()
+    for row in daily.to_pylist():
+        vault = f"{row['account_id']} {row['region']} {row['vault_name']}"
+        summed[row["day"].isoformat(), vault].update({"jobs": row["jobs"], "bytes": row["bytes"]})
+        total[vault] += row["bytes"]
+    largest = [vault for vault, _ in total.most_common(VAULTS_SHOWN)]
+    shown: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
+    for (day, vault), numbers in summed.items():
+        shown[day, vault if vault in largest else None].update(numbers)
+    return {
+        "vaults": [
+            dict(zip(("account_id", "region", "vault_name"), vault.split(" "), strict=True)) for vault in largest
+        ],
+        "others": len(total) - len(largest),
+        "rows": [
+            {"day": day, "vault": None if vault is None else largest.index(vault), **numbers}
+            for (day, vault), numbers in sorted(shown.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+        ],
+    }

@@ -1,0 +1,28 @@
+"""Answers as JSON."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+
+
+def rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return a table's rows; moments and days are texts in ISO 8601, moments in UTC with a Z."""
+    return [{name: _value(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def moment(at: datetime | None) -> str | None:
+    """Return a moment as a text in ISO 8601, in UTC with a Z."""
+    return None if at is None else at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _value(each) for name, each in value.items()}
+    return value

@@ -1,0 +1,36 @@
+"""Registers the page "Glacier jobs" with Airflow's UI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+#: Where Airflow mounts the page, without slashes.
+_MOUNT = "glacier_jobs"
+
+
+class GlacierJobsPlugin(AirflowPlugin):
+    """The page "Glacier jobs" in Airflow's navigation."""
+
+    name = "glacier_jobs"
+    # Without a leading slash, the links hold below a base path, too.
+    external_views = [  # noqa: RUF012 - as Airflow declares it
+        {
+            "name": "Glacier jobs",
+            "href": f"{_MOUNT}/",
+            "url_route": "glacier-jobs",
+            "destination": "nav",
+            "nav_top_level": True,
+            "icon": f"{_MOUNT}/static/icon.svg",
+            "icon_dark_mode": f"{_MOUNT}/static/icon-dark.svg",
+        }
+    ]
+
+    # Every task loads this class, and only the API server asks for the application.
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+        """The application behind the page."""
+        from glacier_jobs.page.app import application
+
+        return [{"app": application(), "url_prefix": f"/{_MOUNT}", "name": "Glacier jobs"}]

@@ -1,0 +1,34 @@
+"""What the package ships of the page is what its sources build."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.drill
+
+STATIC = ROOT / "plugins" / "glacier_jobs" / "page" / "static"
+
+
+def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("there is no npm; install Debian's packages nodejs and npm")
+    sources, built = tmp_path / "page", tmp_path / "static"
+    shutil.copytree(ROOT / "include" / "page", sources, ignore=shutil.ignore_patterns("node_modules"))
+
+    for command in (
+        [npm, "ci", "--no-audit", "--no-fund"],
+        [npm, "run", "check"],
+        [npm, "run", "build", "--", str(built)],
+    ):
+        ended = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)  # noqa: S603
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    expected = {file.name: file.read_bytes() for file in built.iterdir()}
+    assert {file.name: file.read_bytes() for file in STATIC.iterdir()} == expected

@@ -1,0 +1,614 @@
+"""The page "Glacier jobs" in a real Airflow and a real browser, with a dataset for each of its states."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from demo.past import add_past
+from local_airflow.environment import airflow_environment, aws_connection
+from local_airflow.rest import AirflowApi, wait_for
+from local_airflow.standalone import USERNAME, free_port, running
+from local_aws.client import Control
+from local_aws.process import running as local_aws_running
+from tests.hand_written import job, observe
+from tests.many_jobs import VAULTS, publish_many
+from tests.observations import local_dataset
+
+pytestmark = pytest.mark.drill
+
+VARIABLE = "glacier_jobs_dataset_uri"
+MANY = 300_000
+
+#: No traffic of the browser's own.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+#: Longer than the page waits before it looks whether there is anything newer.
+REFRESHED_MILLISECONDS = 90_000
+
+#: Where the screenshots go that somebody shall look at; nowhere, if it is not set.
+SCREENSHOTS = os.environ.get("GLACIER_JOBS_SCREENSHOTS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A running Airflow.
+
+    :param url: its address, which may have a path, without a trailing slash.
+    """
+
+    url: str
+    passwords: Path
+    environment: dict[str, str]
+    local_aws: Control
+
+    def password(self, user: str) -> str:
+        found: str = httpx.Response(200, content=self.passwords.read_bytes()).json()[user]
+        return found
+
+    def client(self, user: str = USERNAME) -> httpx.Client:
+        """Sign in as a user, and ask as they would."""
+        body = {"username": user, "password": self.password(user)}
+        token = httpx.post(f"{self.url}/auth/token", json=body, timeout=60).raise_for_status().json()["access_token"]
+        return httpx.Client(base_url=self.url, timeout=60, headers={"Authorization": f"Bearer {token}"})
+
+    def show(self, dataset_uri: str | None) -> None:
+        """Let the Airflow Variable in Airflow's database name a dataset, or none."""
+        with self.client() as client:
+            client.delete(f"/api/v2/variables/{VARIABLE}")
+            if dataset_uri is not None:
+                body = {"key": VARIABLE, "value": dataset_uri}
+                client.post("/api/v2/variables", json=body).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An Airflow with an administrator and with somebody who has no role."""
+    home = tmp_path_factory.mktemp("airflow")
+    with local_aws_running("--seed", "demo") as local_aws:
+        environment = airflow_environment(home, endpoint=local_aws.endpoint, dataset=home / "unused")
+        # Where it is, Airflow's database shall say, as it would in earnest.
+        del environment[f"AIRFLOW_VAR_{VARIABLE.upper()}"]
+        environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = f"{USERNAME}:admin,nobody:"
+        with running(environment) as standalone:
+            yield Server(
+                url=standalone.url,
+                passwords=home / "passwords.json",
+                environment=environment,
+                local_aws=local_aws,
+            )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, Debian's, with a profile of its own."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium; install Debian's package of that name")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def sign_in(page: Any, user: str, password: str) -> None:
+    """Fill in Airflow's own form."""
+    page.locator("input[type=password]").wait_for()
+    page.locator("input:not([type=password])").first.fill(user)
+    page.locator("input[type=password]").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.fixture(scope="module")
+def signed_in(browser: Any, server: Server) -> Any:
+    """What a browser remembers of having signed in."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{server.url}/auth/login")
+    sign_in(page, USERNAME, server.password(USERNAME))
+    page.get_by_role("link", name="Glacier jobs").wait_for()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@dataclass
+class Visit:
+    """Somebody's browser tab, and what it complained of."""
+
+    page: Any
+    server: Server
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", self._request)
+
+    def _console(self, message: Any) -> None:
+        # Airflow gives its frames both rights, of which the browser warns; that is Airflow's to decide.
+        if message.type in ("error", "warning") and "can escape its sandboxing" not in message.text:
+            self.complaints.append(message.text)
+
+    def _dialog(self, dialog: Any) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, search: str = "") -> Any:
+        """Open the page by itself, and wait until all of it is there."""
+        self.page.goto(f"{self.server.url}/glacier_jobs/{search}")
+        self.page.locator(".picture").nth(2).wait_for()
+        for waiting in self.page.locator(".waiting").all():
+            waiting.wait_for(state="detached")
+        return self.page
+
+    def open_in_airflow(self, search: str = "") -> Any:
+        """Open the page in Airflow's UI, and wait until all of it is there."""
+        self.page.goto(f"{self.server.url}/")
+        self.page.get_by_role("link", name="Glacier jobs").click()
+        frame = self.page.frame_locator("iframe[title='Glacier jobs']")
+        frame.locator(".picture").nth(2).wait_for()
+        return frame
+
+
+@pytest.fixture
+def visit(browser: Any, server: Server, signed_in: Any) -> Iterator[Visit]:
+    """A tab of somebody who is signed in; at the end nothing may have gone wrong in it."""
+    context = browser.new_context(storage_state=signed_in, viewport={"width": 1400, "height": 900})
+    visit = Visit(page=context.new_page(), server=server)
+    visit.listen()
+    yield visit
+    context.close()
+    assert visit.complaints == []
+    assert visit.elsewhere == []
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The dataset that `make airflow` opens on: it has something of everything."""
+    folder = tmp_path_factory.mktemp("past")
+    add_past(folder, now=datetime.now(timezone.utc))
+    return folder.as_uri()
+
+
+def shot(page: Any, name: str) -> None:
+    if SCREENSHOTS:
+        page.wait_for_timeout(500)
+        page.screenshot(path=f"{SCREENSHOTS}/{name}.png")
+
+
+class TestAccess:
+    @pytest.mark.parametrize("route", ["", "static/page.js", "api/overview", "api/jobs.csv", "docs", "openapi.json"])
+    def test_signed_out_is_401_and_without_a_role_403(self, server: Server, route: str) -> None:
+        assert httpx.get(f"{server.url}/glacier_jobs/{route}").status_code == 401
+        with server.client("nobody") as nobody:
+            assert nobody.get(f"/glacier_jobs/{route}").status_code == 403
+
+    def test_a_cookie_that_is_not_airflows_is_refused(self, server: Server) -> None:
+        with httpx.Client(cookies={"_token": "made.up.token"}) as client:
+            assert client.get(f"{server.url}/glacier_jobs/api/overview").status_code in (401, 403)
+
+    def test_whoever_is_signed_out_is_sent_to_sign_in_and_back(self, browser: Any, server: Server, past: str) -> None:
+        server.show(past)
+        page = browser.new_page()
+        page.goto(f"{server.url}/plugin/glacier-jobs/glacier_jobs/?status=Failed")
+
+        sign_in(page, USERNAME, server.password(USERNAME))
+
+        frame = page.frame_locator("iframe[title='Glacier jobs']")
+        frame.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
+        page.close()
+
+    def test_airflow_reports_neither_import_errors_nor_a_second_registration(self, server: Server) -> None:
+        with server.client() as client:
+            assert client.get("/api/v2/plugins/importErrors").json()["total_entries"] == 0
+            plugins = client.get("/api/v2/plugins").json()["plugins"]
+
+        [plugin] = [plugin for plugin in plugins if plugin["name"] == "glacier_jobs"]
+        assert [view["name"] for view in plugin["external_views"]] == ["Glacier jobs"]
+
+
+class TestStates:
+    def test_without_a_dataset_the_page_says_what_to_do(self, visit: Visit) -> None:
+        visit.server.show(None)
+
+        visit.page.goto(f"{visit.server.url}/glacier_jobs/")
+
+        visit.page.get_by_role("heading", name="No dataset is named yet").wait_for()
+        assert VARIABLE in visit.page.locator(".nothing-yet").inner_text()
+
+    def test_from_nothing_to_the_first_jobs_on_s3_by_itself(self, visit: Visit) -> None:
+        server = visit.server
+        boto3.client("s3", **server.local_aws.boto3_arguments()).create_bucket(  # type: ignore[call-overload]
+            Bucket="records"
+        )
+        with server.client() as client:
+            connection: dict[str, Any] = httpx.Response(200, text=aws_connection(server.local_aws.endpoint)).json()
+            extra = httpx.Request("POST", "http://127.0.0.1", json=connection["extra"]).content.decode()
+            client.post(
+                "/api/v2/connections", json={**connection, "connection_id": "lake", "extra": extra}
+            ).raise_for_status()
+        server.show("s3://lake@records/glacier")
+        visit.page.goto(f"{server.url}/glacier_jobs/")
+        visit.page.get_by_role("heading", name="No observation yet").wait_for()
+        assert "s3://lake@records/glacier" in visit.page.locator(".nothing-yet").inner_text()
+
+        api = AirflowApi(server.url)
+        api.log_in(USERNAME, server.password(USERNAME))
+        wait_for("the DAG", lambda: True if "glacier_jobs_snapshot" in api.dag_ids() else None, seconds=120)
+        run_id = api.trigger("glacier_jobs_snapshot")
+        assert api.finished_run("glacier_jobs_snapshot", run_id, seconds=240)["state"] == "success"
+
+        visit.page.locator("tbody .open").first.wait_for(timeout=REFRESHED_MILLISECONDS)
+        expected = sum(len(list(server.local_aws.jobs(region=region))) for region in ("us-east-1", "eu-west-1"))
+        assert visit.page.locator(".matches").inner_text() == f"{expected:,} jobs"
+
+    def test_while_it_waits_the_page_says_so(self, visit: Visit, past: str) -> None:
+        visit.server.show(past)
+        held: list[Any] = []
+        visit.page.route("**/api/overview", lambda route: held.append(route), times=1)
+        visit.page.goto(f"{visit.server.url}/glacier_jobs/")
+
+        visit.page.get_by_text("Reading the newest listings").wait_for()
+        assert visit.page.locator("tbody .open").count() == 0
+        [route] = held
+        route.continue_()
+
+        visit.page.locator("tbody .open").first.wait_for()
+
+    def test_where_all_is_well_the_page_says_so(self, visit: Visit, tmp_path: Path) -> None:
+        now = datetime.now(timezone.utc)
+        observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
+        visit.server.show(tmp_path.as_uri())
+
+        page = visit.open()
+
+        page.get_by_text("Nothing needs a person").wait_for()
+        shot(page, "well")
+
+    def test_what_cannot_be_read_is_told_and_can_be_tried_again(self, visit: Visit, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path)
+        observation = observe(dataset, datetime.now(timezone.utc), {"photos": [job("a")]})
+        path = Path(dataset.path("jobs", observation.observation_id))
+        body = path.read_bytes()
+        path.write_bytes(b"not Parquet")
+        visit.server.show(tmp_path.as_uri())
+        visit.page.goto(f"{visit.server.url}/glacier_jobs/")
+        problem = visit.page.get_by_role("alert")
+        problem.get_by_text("The dataset cannot be read").wait_for()
+        shot(visit.page, "problem")
+
+        path.write_bytes(body)
+        problem.get_by_role("button", name="Try again").click()
+
+        visit.page.locator("tbody .open").first.wait_for()
+        assert all("502" in complaint for complaint in visit.complaints)
+        visit.complaints.clear()
+
+    def test_when_the_session_ends_the_page_keeps_what_it_shows_and_says_so(self, visit: Visit, past: str) -> None:
+        visit.server.show(past)
+        page = visit.open()
+        page.context.clear_cookies()
+
+        page.get_by_role("button", name="Refresh").click()
+
+        page.get_by_text("Your Airflow session has ended").first.wait_for()
+        assert page.locator("tbody .open").count() > 0
+        assert all("401" in complaint for complaint in visit.complaints)
+        visit.complaints.clear()
+
+    def test_a_newer_listing_is_shown_without_losing_the_place(self, visit: Visit, tmp_path: Path) -> None:
+        dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
+        jobs = [job(f"job-{number}", created=now - timedelta(hours=2), Tier="Bulk") for number in range(90)]
+        observe(dataset, now - timedelta(hours=1), {"photos": jobs})
+        visit.server.show(tmp_path.as_uri())
+        page = visit.open("?size=25&page=2&sort=job_id")
+        page.get_by_role("button", name=re.compile("job-41")).focus()
+        top = page.evaluate("scrollY")
+        assert top > 0
+
+        observe(dataset, now, {"photos": [*jobs, job("newer")]})
+
+        page.get_by_text("91 jobs", exact=True).wait_for(timeout=REFRESHED_MILLISECONDS)
+        assert "job-41" in page.evaluate("document.activeElement.innerText")
+        assert page.evaluate("scrollY") == top
+        assert page.locator(".paging p").inner_text() == "26 to 50 of 91"
+        assert "A newer listing is shown" in page.locator("body > #page > [aria-live]").inner_text()
+
+
+@pytest.mark.usefixtures("past")
+class TestEverything:
+    @pytest.fixture(autouse=True)
+    def _shown(self, server: Server, past: str) -> None:
+        server.show(past)
+
+    def test_what_needs_a_person_is_on_top(self, visit: Visit) -> None:
+        page = visit.open()
+
+        cards = {
+            heading.split("\n")[0].rstrip("0123456789, "): int(re.sub(r"\D", "", heading))
+            for heading in page.locator(".card h3").all_inner_texts()
+        }
+        assert list(cards) == [
+            "Outputs to download",
+            "Failed",
+            "Slower than typical",
+            "Vaults not listed",
+            "Gaps in coverage",
+        ]
+        assert all(number > 0 for number in cards.values())
+        assert page.get_by_text("AccessDeniedException").is_visible()
+        assert page.locator(".age", has_text="Newest listing").is_visible()
+
+    def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit) -> None:
+        frame, page = visit.open_in_airflow(), visit.page
+        shot(page, "light")
+        frame.locator(".filters").get_by_role("button", name="Status").click()
+        frame.get_by_label("Succeeded").check()
+        frame.get_by_role("columnheader", name="Size").get_by_role("button").click()
+        page.wait_for_url(re.compile("sort=-bytes"))
+        frame.get_by_label("Rows").select_option("25")
+        frame.get_by_role("button", name="Next").click()
+        page.wait_for_url(re.compile("page=2"))
+        frame.locator(".paging p", has_text="26 to 50").wait_for()
+        shown = frame.locator("tbody .id").all_inner_texts()
+        assert len(shown) == 25
+
+        shared = page.url
+        page.goto("about:blank")
+        page.goto(shared)
+
+        frame.locator(".paging p", has_text="26 to 50").wait_for()
+        assert frame.locator("tbody .id").all_inner_texts() == shown
+        assert frame.get_by_role("columnheader", name="Size").get_attribute("aria-sort") == "descending"
+        frame.get_by_role("button", name="Remove the filter Status: Succeeded").click()
+        page.wait_for_function("!location.search.includes('status=')")
+
+    def test_typing_narrows_down(self, visit: Visit) -> None:
+        page = visit.open()
+
+        page.get_by_placeholder("Id, description, message, vault").fill("<SCRIPT>")
+        page.wait_for_url(re.compile("q="))
+        page.locator(".matches", has_text=re.compile(r"^\d jobs?$")).wait_for()
+
+        texts = page.locator("tbody .description").all_inner_texts()
+        assert texts
+        assert all(text.startswith("<script>alert(") for text in texts)
+
+    def test_a_filter_that_matches_nothing_says_so(self, visit: Visit) -> None:
+        page = visit.open("?q=nothing+like+this")
+
+        assert page.get_by_text("No job matches these filters.").is_visible()
+
+    def test_a_job_opens_by_keyboard_shows_its_life_and_gives_the_focus_back(self, visit: Visit) -> None:
+        page = visit.open("?status=Failed")
+        opener = page.locator("tbody .open").first
+        opener.focus()
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        dialog.locator(".facts").wait_for()
+
+        assert dialog.get_by_text("Seen as “Failed”").is_visible()
+        assert dialog.get_by_text("Created").is_visible()
+        assert dialog.locator("dt", has_text="status message").is_visible()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.querySelector('dialog').contains(document.activeElement)")
+        shot(page, "job")
+        address = page.url
+        page.keyboard.press("Escape")
+        dialog.wait_for(state="detached")
+        assert opener.evaluate("element => element === document.activeElement")
+
+        page.goto(address)
+        page.get_by_role("dialog").locator(".facts").wait_for()
+        page.go_back()
+        page.get_by_role("dialog").wait_for(state="detached")
+
+    def test_from_what_needs_a_person_to_the_jobs(self, visit: Visit) -> None:
+        page = visit.open()
+
+        page.locator(".card", has_text="Failed").get_by_role("button", name=re.compile("^Show all")).click()
+
+        page.wait_for_url(re.compile("status=Failed"))
+        page.locator(".matches", has_text=re.compile(r"^\d jobs?$")).wait_for()
+        assert set(page.locator(".jobs .status").all_inner_texts()) == {"Failed"}
+        assert page.evaluate("document.activeElement.id") == "jobs"
+
+    def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path) -> None:
+        page = visit.open_in_airflow()
+        page.locator(".filters").get_by_role("button", name="Status").click()
+        page.get_by_label("Failed").check()
+        page.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
+        count = int(page.locator(".matches", has_text=re.compile(r"^\d jobs?$")).inner_text().split()[0])
+        for file_format in ("CSV", "Parquet"):
+            with visit.page.expect_download() as download:
+                page.get_by_role("link", name=file_format).click()
+            download.value.save_as(tmp_path / file_format)
+
+        rows = list(csv.DictReader((tmp_path / "CSV").read_text().splitlines()))
+        assert [row["status_code"] for row in rows] == ["Failed"] * count
+        assert pq.read_table(tmp_path / "Parquet").num_rows == count
+
+    def test_each_picture_tells_its_numbers_on_hovering_and_as_a_table(self, visit: Visit) -> None:
+        page = visit.open()
+
+        for picture in page.locator(".picture").all():
+            picture.scroll_into_view_if_needed()
+            box = picture.locator(".u-over").bounding_box()
+            page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
+            page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+            picture.locator(".u-legend", has_text=re.compile(r"20\d\d-\d\d-\d\d")).wait_for()
+            picture.get_by_text("As a table").click()
+            assert picture.locator("table:not(.u-legend) tbody tr").count() > 3
+        shot(page, "tables")
+
+    def test_it_is_dark_as_airflow_is(self, visit: Visit) -> None:
+        frame, page = visit.open_in_airflow(), visit.page
+        background = "getComputedStyle(document.body).backgroundColor"
+        inner = next(frame for frame in page.frames if frame.url.startswith(f"{visit.server.url}/glacier_jobs/"))
+        light = inner.evaluate(background)
+
+        page.evaluate("document.documentElement.classList.replace('light', 'dark')")
+
+        frame.locator("html.dark").wait_for()
+        assert inner.evaluate(background) != light
+        page.evaluate("localStorage.setItem('theme', 'dark')")
+        page.reload()
+        frame.locator("html.dark .picture").nth(2).wait_for()
+        frame.locator(".paging").evaluate("element => element.scrollIntoView({block: 'start'})")
+        shot(page, "dark")
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [1400, 390])
+    def test_axe_finds_nothing_serious(self, visit: Visit, theme: str, width: int) -> None:
+        axe = pytest.importorskip(
+            "axe_playwright_python.sync_playwright", reason="the Python package axe-playwright-python is not installed"
+        ).Axe()
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        visit.page.set_viewport_size({"width": width, "height": 844})
+
+        def violations() -> list[str]:
+            found = axe.run(visit.page).response["violations"]
+            return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found if each["impact"] != "minor"]
+
+        page = visit.open()
+        assert violations() == []
+        page.locator(".filters").get_by_role("button", name="Vault").click()
+        page.locator(".picture details summary").first.click()
+        assert violations() == []
+        page.keyboard.press("Escape")
+        page.locator("tbody .open").first.click()
+        page.locator(".facts").wait_for()
+        assert violations() == []
+
+    @pytest.mark.parametrize("width", [320, 390, 700, 1024])
+    def test_nothing_runs_out_of_a_narrow_window(self, visit: Visit, width: int) -> None:
+        visit.page.set_viewport_size({"width": width, "height": 844})
+
+        page = visit.open()
+
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator(".table-frame").first.evaluate("frame => frame.scrollWidth - frame.clientWidth") <= 0
+        shot(page, f"{width}")
+        page.locator("#jobs").evaluate("element => element.scrollIntoView()")
+        shot(page, f"{width}-jobs")
+        page.locator("tbody .open").first.click()
+        page.locator(".facts").wait_for()
+        assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
+
+
+class TestManyJobs:
+    def test_hundreds_of_thousands_are_sorted_found_and_paged_through(
+        self, visit: Visit, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        folder = tmp_path_factory.mktemp("many")
+        publish_many(local_dataset(folder), MANY, datetime.now(timezone.utc))
+        visit.server.show(folder.as_uri())
+
+        page = visit.open()
+
+        assert page.locator(".matches").inner_text() == f"{MANY:,} jobs"
+        page.get_by_role("button", name="Last page").click()
+        page.locator(".paging p", has_text=f"of {MANY:,}").wait_for()
+        page.wait_for_url(re.compile(f"page={MANY // 50}"))
+        page.locator(".paging p", has_text=f"{MANY - 49:,} to {MANY:,}").wait_for()
+        page.get_by_placeholder("Id, description, message, vault").fill("file 123456")
+        page.get_by_text("1 job", exact=True).wait_for()
+        assert page.locator("tbody .description").all_inner_texts() == ["file 123456"]
+        page.get_by_role("button", name="Clear all").click()
+        page.locator(".filters").get_by_role("button", name="Vault").click()
+        page.get_by_label("Narrow down: Vault").fill("vault-07")
+        page.get_by_label("vault-07").check()
+        page.get_by_text(f"{MANY // VAULTS:,} jobs", exact=True).wait_for()
+        page.locator("tbody .open").first.click()
+        page.locator(".facts").wait_for()
+
+
+class TestBelowAPath:
+    @pytest.fixture
+    def below(self, server: Server, past: str) -> Iterator[Server]:
+        """The API server once more, with a path of its own."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/team-a"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "api-server"],
+            env={
+                **server.environment,
+                "AIRFLOW__API__HOST": "127.0.0.1",
+                "AIRFLOW__API__PORT": str(port),
+                "AIRFLOW__API__BASE_URL": url,
+                "AIRFLOW__API__WORKERS": "1",
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(server.passwords),
+                f"AIRFLOW_VAR_{VARIABLE.upper()}": past,
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+        def answers() -> bool | None:
+            try:
+                return True if httpx.get(f"{url}/api/v2/monitor/health").is_success else None
+            except httpx.TransportError:
+                return None
+
+        try:
+            wait_for("the API server", answers, seconds=120)
+            yield Server(
+                url=url, passwords=server.passwords, environment=server.environment, local_aws=server.local_aws
+            )
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+    def test_the_page_works_where_airflow_lives_below_a_path(self, browser: Any, below: Server) -> None:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{below.url}/plugin/glacier-jobs")
+        sign_in(page, USERNAME, below.password(USERNAME))
+        frame = page.frame_locator("iframe[title='Glacier jobs']")
+        frame.locator(".picture").nth(2).wait_for()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+
+        frame.locator(".filters").get_by_role("button", name="Status").click()
+        frame.get_by_label("Failed").check()
+        page.wait_for_url(re.compile("status=Failed"))
+        shared = page.url
+        page.goto("about:blank")
+        page.goto(shared)
+        frame.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
+
+        assert asked
+        assert [url for url in asked if not url.startswith((f"{below.url}/", "about:", "blob:", "data:"))] == []
+        context.close()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from glacier_jobs.dataset import Dataset
+from glacier_jobs.page.app import application
+from tests.hand_written import job, observe
+from tests.page.conftest import ago
+
+ROUTES = [
+    "",
+    "static/page.js",
+    "static/page.css",
+    "static/icon.svg",
+    "static/nothing.js",
+    "api/overview",
+    "api/watch",
+    "api/pictures",
+    "api/jobs",
+    "api/jobs.csv",
+    "api/jobs.parquet",
+    "api/job?vault_arn=a&job_id=b",
+    "api/job",
+    "docs",
+    "docs/oauth2-redirect",
+    "redoc",
+    "openapi.json",
+    "nothing/here",
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_whoever_is_signed_out_gets_401_from_every_route(signed_out: TestClient, route: str) -> None:
+    assert signed_out.get(route).status_code == 401
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_whoever_has_no_role_gets_403_from_every_route(
+    signed_in_as: Callable[[str | None], TestClient], route: str
+) -> None:
+    assert signed_in_as(None).get(route).status_code == 403
+
+
+def test_the_list_of_routes_is_complete() -> None:
+    paths = {getattr(route, "path", "") for route in application().routes}
+
+    listed = {f"/{route.partition('?')[0]}" for route in ROUTES}
+    for path in paths - {"/{path:path}"}:
+        prefix = path.partition("{")[0]
+        assert any(route.startswith(prefix) for route in listed), path
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+def test_no_method_is_answered_to_whoever_is_signed_out(signed_out: TestClient, method: str) -> None:
+    assert signed_out.request(method, "api/nothing").status_code == 401
+
+
+def test_whoever_may_only_look_sees_the_page_and_nothing_of_its_workings(viewer: TestClient, dataset: Dataset) -> None:
+    observe(dataset, ago(1), {"photos": [job("a")]})
+
+    assert viewer.get("").status_code == 200
+    assert viewer.get("static/page.js").status_code == 200
+    assert viewer.get("api/overview").status_code == 200
+    assert viewer.get("docs").status_code == 404
+    assert viewer.get("openapi.json").status_code == 404
+
+
+@pytest.mark.parametrize("route", ["", "static/page.js", "api/overview", "nothing"])
+def test_every_answer_forbids_all_that_is_not_ours(viewer: TestClient, dataset: Dataset, route: str) -> None:
+    headers = viewer.get(route).headers
+
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] in ("no-store", "private, no-cache")
+
+
+def test_a_refusal_carries_the_same_headers(signed_out: TestClient) -> None:
+    assert "default-src 'none'" in signed_out.get("").headers["Content-Security-Policy"]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from glacier_jobs.dataset import Dataset
+from tests.hand_written import job, observe
+from tests.page.conftest import Ask, ago
+
+
+def test_without_the_variable_the_page_says_which(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", raising=False)
+
+    answer = ask("overview")
+
+    assert (answer["state"], answer["variable"]) == ("unset", "glacier_jobs_dataset_uri")
+
+
+def test_without_any_observation_the_page_says_where_it_looked(ask: Ask, dataset: Dataset) -> None:
+    answer = ask("overview")
+
+    assert (answer["state"], answer["dataset_uri"]) == ("empty", f"file://{dataset.root}")
+
+
+@pytest.mark.parametrize(("uri", "status"), [("nonsense", 422), ("s3://no_such_connection@bucket/glacier", 502)])
+def test_a_dataset_that_cannot_be_opened_is_told_in_words(
+    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, uri: str, status: int
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", uri)
+
+    answer = viewer.get("api/overview")
+
+    assert answer.status_code == status
+    assert uri in answer.json()["detail"]
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(viewer: TestClient, dataset: Dataset) -> None:
+    observation = observe(dataset, ago(1), {"photos": [job("a")]})
+    with open(dataset.path("jobs", observation.observation_id), "wb") as file:  # noqa: PTH123 - a path of a file system
+        file.write(b"not Parquet")
+
+    answer = viewer.get("api/overview")
+
+    assert answer.status_code == 502
+    detail = answer.json()["detail"]
+    assert detail.startswith("The dataset cannot be read: ")
+    assert "Traceback" not in detail
+
+
+class TestWhatNeedsAPerson:
+    def test_nothing_does_where_all_is_well(self, ask: Ask, dataset: Dataset) -> None:
+        observe(dataset, ago(0.5), {"photos": [job("a", created=ago(1), Tier="Bulk")], "empty": []})
+
+        overview, watch = ask("overview"), ask("watch")
+
+        assert overview["state"] == "ready"
+        assert {kind: overview[kind]["total"] for kind in ("expiring", "failed", "slow")} == {
+            "expiring": 0,
+            "failed": 0,
+            "slow": 0,
+        }
+        assert {kind: watch[kind]["total"] for kind in ("unlisted", "stale", "gaps")} == {
+            "unlisted": 0,
+            "stale": 0,
+            "gaps": 0,
+        }
+        assert watch["vaults"] == 2
+
+    def test_outputs_are_told_soonest_first_with_those_that_are_urgent(self, ask: Ask, dataset: Dataset) -> None:
+        finished = {"later": 2, "soon": 20, "overdue": 24.2}
+        jobs = [job(name, "Succeeded", created=ago(30), completed=ago(hours)) for name, hours in finished.items()]
+        observe(dataset, ago(0.1), {"photos": jobs})
+
+        expiring = ask("overview")["expiring"]
+
+        assert [row["job_id"] for row in expiring["rows"]] == ["overdue", "soon", "later"]
+        assert (expiring["total"], expiring["urgent"]) == (3, 2)
+        assert [round(row["hours_left"]) for row in expiring["rows"]] == [0, 4, 22]
+
+    def test_failed_jobs_come_with_glaciers_message_the_newest_first(self, ask: Ask, dataset: Dataset) -> None:
+        jobs = [
+            job("old", "Failed", created=ago(20), completed=ago(9), StatusMessage="gone"),
+            job("new", "Failed", created=ago(20), completed=ago(3), StatusMessage="<b>denied</b>"),
+        ]
+        observe(dataset, ago(1), {"photos": jobs})
+
+        failed = ask("overview")["failed"]
+
+        assert [(row["job_id"], row["status_message"]) for row in failed["rows"]] == [
+            ("new", "<b>denied</b>"),
+            ("old", "gone"),
+        ]
+
+    def test_slow_jobs_are_told_with_what_is_typical(self, ask: Ask, dataset: Dataset) -> None:
+        observe(dataset, ago(1), {"photos": [job("slow", created=ago(9), Tier="Standard")]})
+
+        [slow] = ask("overview")["slow"]["rows"]
+
+        assert (slow["job_id"], slow["running_hours"], slow["typical_hours"]) == ("slow", 8.0, 5.0)
+
+    def test_a_vault_that_could_not_be_listed_is_told_with_its_error(self, ask: Ask, dataset: Dataset) -> None:
+        observe(dataset, ago(3), {"photos": [job("a")], "films": []})
+        observe(dataset, ago(0.5), {"photos": "failed", "films": []})
+
+        watch = ask("watch")
+
+        [unlisted] = watch["unlisted"]["rows"]
+        assert (unlisted["vault_name"], unlisted["error"], unlisted["failures"]) == (
+            "photos",
+            "AccessDeniedException",
+            1,
+        )
+        assert [row["vault_name"] for row in watch["stale"]["rows"]] == ["photos"]
+
+    def test_an_outage_of_many_vaults_is_one_gap(self, ask: Ask, dataset: Dataset) -> None:
+        for hours in (61, 30, 1):
+            observe(dataset, ago(hours), {f"vault-{number}": [] for number in range(5)})
+
+        gaps = ask("watch")["gaps"]
+
+        assert gaps["total"] == 2
+        newest = gaps["rows"][0]
+        assert (newest["vaults"], len(newest["names"]), round(newest["gap_hours"])) == (5, 3, 29)
+
+
+def test_each_filter_has_its_values_with_the_number_of_jobs(ask: Ask, dataset: Dataset) -> None:
+    jobs: list[Any] = [job("a", Tier="Bulk"), job("b", "Failed"), job("c", Tier="Bulk")]
+    observe(dataset, ago(1), {"photos": jobs, "films": [job("d")], "empty": []})
+
+    choices = ask("overview")["choices"]
+
+    def told(name: str) -> dict[str, int]:
+        return {choice["value"]: choice["jobs"] for choice in choices[name]}
+
+    assert told("vault") == {"films": 1, "photos": 3}
+    assert told("status") == {"Failed": 1, "InProgress": 3}
+    assert told("tier") == {"": 2, "Bulk": 2}
+    assert told("region") == {"us-east-1": 4}

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+
+from glacier_jobs.engine import Engine
+from glacier_jobs.page import answers, workers
+from glacier_jobs.page.workers import answered
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """An answer that comes only once this is set."""
+    go_on = threading.Event()
+
+    def wait() -> str:
+        assert go_on.wait(30)
+        return "done"
+
+    monkeypatch.setattr(answers, "wait", wait, raising=False)
+    yield go_on
+    go_on.set()
+
+
+def test_the_event_loop_goes_on_while_a_question_is_answered(held: threading.Event) -> None:
+    async def scenario() -> Any:
+        pending = asyncio.create_task(answered("wait"))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not pending.done()
+        held.set()
+        return await asyncio.wait_for(pending, 30)
+
+    assert asyncio.run(scenario()) == "done"
+
+
+def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(held: threading.Event) -> None:
+    async def scenario() -> list[Any]:
+        pending = [asyncio.create_task(answered("wait")) for _ in range(workers.AT_A_TIME + workers.WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(HTTPException) as refused:
+            await answered("wait")
+        assert refused.value.status_code == 503
+        held.set()
+        answers = await asyncio.wait_for(asyncio.gather(*pending), 30)
+        return [*answers, await answered("wait")]
+
+    assert set(asyncio.run(scenario())) == {"done"}
+
+
+def test_what_takes_long_keeps_what_is_quick_from_nothing(
+    held: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "at_once", lambda: "at once", raising=False)
+
+    async def scenario() -> Any:
+        pending = [asyncio.create_task(answered("wait", lane="long")) for _ in range(workers.AT_A_TIME + 1)]
+        quick = await asyncio.wait_for(answered("at_once"), 30)
+        held.set()
+        await asyncio.gather(*pending)
+        return quick
+
+    assert asyncio.run(scenario()) == "at once"
+
+
+def test_a_store_that_hangs_keeps_nobody_waiting(held: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SECONDS", -4.9)
+
+    async def scenario() -> None:
+        try:
+            await answered("wait")
+        finally:
+            held.set()
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(scenario())
+
+    assert (refused.value.status_code, refused.value.detail) == (503, "The dataset does not answer in time.")
+
+
+def test_a_question_that_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SECONDS", 0.05)
+
+    def count_for_long() -> Any:
+        with Engine() as engine:
+            return engine.ask("SELECT count(*) FROM range(1000000000) a, range(1000000000) b")
+
+    monkeypatch.setattr(answers, "count_for_long", count_for_long, raising=False)
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(answered("count_for_long"))
+
+    assert refused.value.status_code == 503
+    assert "broken off" in refused.value.detail
