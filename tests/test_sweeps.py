@@ -137,6 +137,25 @@ def test_who_leaves_takes_nothing_down_with_it(source: Source, local_aws: Contro
     in_a_loop(test)
 
 
+@pytest.mark.parametrize("steps", range(5))
+def test_who_is_cancelled_while_the_news_arrive_is_cancelled(source: Source, steps: int) -> None:
+    """Before Python 3.12, ``asyncio.wait_for`` swallows such a cancellation."""
+
+    async def test() -> None:
+        with seat(source, "a", first_after_seconds=600) as own:
+            waiting = asyncio.ensure_future(own.news(within_seconds=600))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            own.tell(Sight(found={}))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if waiting.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+
+    in_a_loop(test)
+
+
 def test_when_all_have_left_nothing_is_asked_any_more(source: Source, local_aws: Control) -> None:
     local_aws.settings(max_limit=1)
     local_aws.fault("latency", seconds=0.2)

@@ -134,6 +134,20 @@ class Sweeps:
 _BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, Sweeps] = WeakKeyDictionary()
 
 
+async def _is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
+    """Wait for an event, and tell whether it came.
+
+    Not ``asyncio.wait_for``: before Python 3.12 it swallows a cancellation that comes together with the event, and
+    who was cancelled would wait on.
+    """
+    waiter = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({waiter}, timeout=seconds)
+    finally:
+        waiter.cancel()
+    return event.is_set()
+
+
 class Seat:
     """The place of one who waits; made by :meth:`Sweeps.seat`."""
 
@@ -154,11 +168,15 @@ class Seat:
         self._news: News | None = None
         self._poller: _Poller | None = sweeps._join(self, first_after_seconds)
 
-    async def news(self) -> News:
-        """Return what the next sweep shows, or why there is none; only of sweeps begun after this seat was taken."""
+    async def news(self, within_seconds: float | None = None) -> News:
+        """Return what the next sweep shows, or why there is none; only of sweeps begun after this seat was taken.
+
+        :raises asyncio.TimeoutError: nothing came within this time.
+        """
         if self._poller is None:
             self._poller = self._sweeps._join(self, self.poll_seconds)
-        await self._told.wait()
+        if not await _is_set_within(self._told, within_seconds):
+            raise asyncio.TimeoutError
         self._told.clear()
         news, self._news = self._news, None
         if news is None:
@@ -255,10 +273,7 @@ class _Poller:
             remaining_seconds = self._due_at() - self._loop.time()
             if remaining_seconds <= 0:
                 return True
-            try:
-                await asyncio.wait_for(self._changed.wait(), remaining_seconds)
-            except asyncio.TimeoutError:
-                continue
+            await _is_set_within(self._changed, remaining_seconds)
         return False
 
     async def _sweep(self) -> None:

@@ -118,7 +118,7 @@ class GlacierJobTrigger(BaseTrigger):
             while True:
                 remaining_seconds = (deadline - datetime.now(timezone.utc)).total_seconds()
                 try:
-                    news = await asyncio.wait_for(seat.news(), max(0.0, remaining_seconds))
+                    news = await seat.news(within_seconds=max(0.0, remaining_seconds))
                     if isinstance(news, GlacierJobsError):
                         raise news
                     wait = wait.after(news, datetime.now(timezone.utc), missing_grace)
