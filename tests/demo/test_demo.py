@@ -59,6 +59,22 @@ def test_the_demo_run_twice_keeps_both_observations_and_tells_how_many_jobs_each
     assert sum(map(int, shown)) == jobs.count(latest) > 0
 
 
+def test_the_readme_shows_what_the_demo_prints(
+    twice: tuple[Path, list[subprocess.CompletedProcess[str]]],
+) -> None:
+    _, [first, _] = twice
+    shown = re.search(r"<!-- output of make demo -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown is not None
+
+    # This clone runs on the tests' own Python, which lies elsewhere.
+    printed = re.sub(r"\S+/python -c", ".venv/bin/python -c", first.stdout[first.stdout.index("1. ") :])
+    assert _without_numbers(printed) == _without_numbers(shown[1])
+
+
+def _without_numbers(text: str) -> list[list[str]]:
+    return [re.sub(r"\d+", "0", line).split() for line in text.strip().splitlines()]
+
+
 def test_the_query_that_the_demo_offers_can_be_typed_as_it_stands(
     twice: tuple[Path, list[subprocess.CompletedProcess[str]]],
 ) -> None:
