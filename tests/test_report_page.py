@@ -79,6 +79,13 @@ def test_nothing_to_do_is_said_too(dataset: Dataset) -> None:
     assert "Nothing needs attention." in page_of(dataset)
 
 
+def test_a_size_or_a_duration_below_nothing_does_not_cost_the_report(dataset: Dataset) -> None:
+    backwards = {"CompletionDate": "2026-11-18T09:00:00.000Z", "StatusCode": "Succeeded", "ArchiveSizeInBytes": -740591}
+    observe(dataset, NOON, {"photos": [{**job("a", created=NOON - timedelta(hours=1)), **backwards}]})
+
+    assert "Volume by vault" in page_of(dataset)
+
+
 def test_an_old_listing_is_an_alarm(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
 

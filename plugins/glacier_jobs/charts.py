@@ -156,6 +156,8 @@ class _Scale:
 
     @classmethod
     def up_to(cls, most: float, *, unit: float = 1.0) -> _Scale:
+        # A size or a duration below nothing is AWS's mistake, which a picture cannot show and must not fail for.
+        most = most if most > 0 else unit
         rough = most / unit / 4
         power = 10.0 ** math.floor(math.log10(rough))
         # A quarter of ten is no whole number.

@@ -248,7 +248,7 @@ def _days(table: pa.Table) -> list[date]:
 def _size_unit(series: Sequence[Series]) -> float:
     """Return the power of 1024 in which the axis of stacked sizes has round numbers."""
     most = max(sum(values) for values in zip(*(each.values for each in series), strict=True))
-    return 1024.0 ** max(0, math.floor(math.log(most, 1024)))
+    return 1024.0 ** max(0, math.floor(math.log(max(most, 1.0), 1024)))
 
 
 def _time_unit(found: Sequence[Spread]) -> float:
