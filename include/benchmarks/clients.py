@@ -1,0 +1,122 @@
+"""The three clients that are compared: the least possible one, what a user would write today, and ours.
+
+Each is prepared first by doing its whole work on an empty vault, so that imports, credentials and everything else that
+a process does once are out of the way, and then does all its work in one call that returns how many jobs it listed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+#: Vault names of the local AWS's large seed.
+VAULT_NAME = "large-{:04}"
+
+#: The vault that the clients are prepared with.
+EMPTY_VAULT = "empty"
+
+#: What the clients leave in their folder.
+PEERS_FILE = "jobs.parquet"
+OUR_DATASET = "dataset"
+
+_ACCOUNT_ID = "123456789012"
+_REGION = "us-east-1"
+_ACCESS_KEY = "LOCALAWSACCESSKEY000"
+_SECRET_KEY = "local-aws-secret"  # noqa: S105
+
+#: Lists all vaults and returns how many jobs they have.
+Work = Callable[[], int]
+
+
+def least(endpoint: str, vaults: int, folder: Path) -> Work:
+    """The least that can list jobs: urllib3 and a fast JSON decoder, unsigned, nothing kept and nothing written."""
+    import msgspec
+    import urllib3
+
+    pool = urllib3.PoolManager()
+    # What the local AWS asks for before it answers; a real Glacier would refuse this signature.
+    scope = f"{_ACCESS_KEY}/20260101/{_REGION}/glacier/aws4_request"
+    headers = {
+        "x-amz-glacier-version": "2012-06-01",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}",
+    }
+
+    def page(vault_name: str, marker: str | None) -> dict[str, Any]:
+        url = f"{endpoint}/{_ACCOUNT_ID}/vaults/{vault_name}/jobs"
+        answer = pool.request("GET", url, fields={"marker": marker} if marker else None, headers=headers)
+        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+        return decoded
+
+    def list_vaults(names: Sequence[str]) -> int:
+        jobs = 0
+        for name in names:
+            marker = None
+            while True:
+                answer = page(name, marker)
+                jobs += len(answer["JobList"])
+                marker = answer["Marker"]
+                if marker is None:
+                    break
+        return jobs
+
+    list_vaults([EMPTY_VAULT])
+    return lambda: list_vaults(_names(vaults))
+
+
+def peer(endpoint: str, vaults: int, folder: Path) -> Work:
+    """What a user would write today: the boto3 paginator of each vault, a data frame, ``to_parquet``."""
+    import boto3
+    import pandas as pd
+
+    client = boto3.client(
+        "glacier",
+        endpoint_url=endpoint,
+        region_name=_REGION,
+        aws_access_key_id=_ACCESS_KEY,
+        aws_secret_access_key=_SECRET_KEY,
+    )
+
+    def list_vaults(names: Sequence[str], file: Path) -> int:
+        rows: list[Any] = []
+        paginator = client.get_paginator("list_jobs")
+        for name in names:
+            for page in paginator.paginate(accountId="-", vaultName=name):
+                rows += page["JobList"]
+        pd.DataFrame(rows).to_parquet(file)
+        return len(rows)
+
+    list_vaults([EMPTY_VAULT], folder / "prepared.parquet")
+    return lambda: list_vaults(_names(vaults), folder / PEERS_FILE)
+
+
+def ours(endpoint: str, vaults: int, folder: Path) -> Work:
+    """An observation, as the operator makes it."""
+    connection = {
+        "conn_type": "aws",
+        "login": _ACCESS_KEY,
+        "password": _SECRET_KEY,
+        "extra": {"endpoint_url": endpoint, "region_name": _REGION},
+    }
+    os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(connection)
+    os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
+    logging.disable(logging.CRITICAL)
+
+    from glacier_jobs.hooks import GlacierJobsHook
+    from glacier_jobs.snapshot import observe
+    from glacier_jobs.storage import open_dataset
+
+    hook = GlacierJobsHook(aws_conn_id="benchmark")
+    observe(hook, open_dataset((folder / "prepared").as_uri()), vault_names=[EMPTY_VAULT])
+    dataset = open_dataset((folder / OUR_DATASET).as_uri())
+    return lambda: observe(hook, dataset, vault_names=_names(vaults)).jobs
+
+
+def _names(vaults: int) -> list[str]:
+    return [VAULT_NAME.format(number) for number in range(vaults)]
+
+
+CLIENTS: Mapping[str, Callable[[str, int, Path], Work]] = {"least": least, "peer": peer, "ours": ours}

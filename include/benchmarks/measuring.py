@@ -1,0 +1,97 @@
+"""A client measured in a process of its own, so that no measurement stands on what another left behind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.clients import CLIENTS
+from local_aws.process import clean_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_KIB_UNIT = 1 if sys.platform == "darwin" else 1024
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a client's work took; memory is the peak above the process that was ready and idle."""
+
+    jobs: int
+    wall_seconds: float
+    cpu_seconds: float
+    memory_mib: float
+
+
+def measure(client: str, *, endpoint: str, vaults: int, folder: Path) -> Usage:
+    """Run one client over all vaults in a new process.
+
+    :param folder: where it may write; it is made if need be.
+    :raises subprocess.CalledProcessError: it failed; its own words are on stderr.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "benchmarks.measuring", client, endpoint, str(vaults), str(folder)]
+    ended = subprocess.run(  # noqa: S603
+        command, env=environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Usage(**json.loads(ended.stdout.splitlines()[-1]))
+
+
+def measure_in_turn(clients: dict[str, int], *, endpoint: str, vaults: int, folder: Path) -> dict[str, list[Usage]]:
+    """Run clients in turn, each as often as asked, so that a noisy minute strikes all of them.
+
+    :param clients: name -> how often.
+    :return: name -> its measurements.
+    """
+    usages: dict[str, list[Usage]] = {client: [] for client in clients}
+    for turn in range(max(clients.values())):
+        for client, turns in clients.items():
+            if turn < turns:
+                usages[client].append(
+                    measure(client, endpoint=endpoint, vaults=vaults, folder=folder / f"{client}-{turn}")
+                )
+    return usages
+
+
+def environment() -> dict[str, str]:
+    """Variables of a process that shall find our folders, and no AWS but the one that it is told."""
+    return {
+        **{name: value for name, value in clean_environment().items() if not name.startswith("AIRFLOW")},
+        "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'include'}",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("client", choices=sorted(CLIENTS))
+    parser.add_argument("endpoint")
+    parser.add_argument("vaults", type=int)
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    work = CLIENTS[options.client](options.endpoint, options.vaults, options.folder)
+    idle_bytes = psutil.Process().memory_info().rss
+    wall, cpu = time.perf_counter(), time.process_time()
+    jobs = work()
+    usage = Usage(
+        jobs=jobs,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
+        memory_mib=(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_UNIT - idle_bytes) / MIB,
+    )
+    print(json.dumps(asdict(usage)))
+
+
+if __name__ == "__main__":
+    _main()

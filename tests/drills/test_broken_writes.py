@@ -1,0 +1,207 @@
+"""A snapshot broken off in every way: nothing partial is ever visible, and the next run succeeds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from s3fs import S3FileSystem
+
+from glacier_jobs.dataset import Dataset
+from glacier_jobs.errors import ObservationExists
+from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.publishing import publisher_for
+from glacier_jobs.snapshot import observe
+from glacier_jobs.storage import open_dataset
+from local_aws.client import Control
+from tests.conftest import Connect
+from tests.drills.conftest import Told
+from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
+from tests.drills.snapshots import Snapshots, jobs_by_committed_observation, snapshots
+
+_VAULTS, _JOBS = 4, 400
+
+
+@pytest.fixture
+def filled(local_aws: Control) -> int:
+    """Fill the local AWS, and return how many jobs it has."""
+    local_aws.seed("large", vaults=_VAULTS, jobs=_JOBS)
+    local_aws.fault("latency", seconds=0.005)
+    return _VAULTS * _JOBS
+
+
+@pytest.fixture
+def bucket(local_aws: Control) -> Any:
+    client = boto3.client("s3", **local_aws.boto3_arguments())  # type: ignore[call-overload]
+    client.create_bucket(Bucket="records")
+    return client
+
+
+@pytest.fixture
+def children(connect: Connect, filled: int, tmp_path: Path) -> Iterator[Snapshots]:
+    connect()
+    with snapshots(tmp_path / "children.log") as children:
+        yield children
+
+
+def _typical_seconds(children: Snapshots, uri: str) -> float:
+    began = time.monotonic()
+    assert children.make(uri) == 0
+    return time.monotonic() - began
+
+
+def _kill_at_random_moments(children: Snapshots, uri: str, jobs: int, *, kills: int) -> str:
+    dice = random.Random(kills)  # noqa: S311
+    open_dataset(uri)
+    children.make(uri)
+    seconds = _typical_seconds(children, uri)
+    codes: list[int] = []
+    while codes.count(-signal.SIGKILL) < kills and len(codes) < 10 * kills:
+        codes.append(children.kill_after(uri, dice.uniform(0, seconds)))
+
+    assert codes.count(-signal.SIGKILL) == kills
+    assert set(codes) <= {0, -signal.SIGKILL}, "one of them failed by itself"
+    committed = jobs_by_committed_observation(open_dataset(uri))
+    assert set(committed.values()) == {jobs}
+    assert 2 + codes.count(0) <= len(committed) <= 2 + len(codes)
+    assert children.make(uri) == 0
+    assert len(jobs_by_committed_observation(open_dataset(uri))) == len(committed) + 1
+    late = len(committed) - 2 - codes.count(0)
+    return f"all that is visible is whole ({late} were committed when they were killed); the next run succeeded"
+
+
+@pytest.mark.quick_drill
+def test_killed_at_some_moments_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
+    held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=6)
+
+    told("kill -9 at 6 random moments of a snapshot on local disk", held)
+
+
+@pytest.mark.drill
+def test_killed_at_fifty_moments_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
+    held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=50)
+
+    told("kill -9 at 50 random moments of a snapshot on local disk", held)
+
+
+@pytest.mark.drill
+@pytest.mark.usefixtures("bucket")
+def test_killed_at_fifty_moments_on_s3(children: Snapshots, filled: int, told: Told) -> None:
+    held = _kill_at_random_moments(children, "s3://local_aws@records/root", filled, kills=50)
+
+    told("kill -9 at 50 random moments of a snapshot on S3", held)
+
+
+@pytest.mark.quick_drill
+def test_a_disk_that_is_full_at_any_byte_leaves_nothing_to_see(
+    children: Snapshots, filled: int, tmp_path: Path, told: Told
+) -> None:
+    """The limit on a file's size stands in for the full disk: the same error of the same calls."""
+    assert children.make(f"file://{tmp_path}/whole") == 0
+    [whole] = (tmp_path / "whole" / "jobs").rglob("*.parquet")
+    uri = f"file://{tmp_path}/records"
+
+    codes = [children.make(uri, file_bytes=int(whole.stat().st_size * share)) for share in (0, 0.01, 0.5, 0.99)]
+
+    assert set(codes) == {1}
+    assert not list((tmp_path / "records").rglob("*.p*"))
+    assert children.make(uri) == 0
+    assert set(jobs_by_committed_observation(open_dataset(uri)).values()) == {filled}
+    told("disk full after 0, 1, 50 and 99 % of the largest file", "no file is left; the next run succeeded")
+
+
+@pytest.fixture
+def proxy(local_aws: Control) -> Iterator[Proxy]:
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        yield proxy
+
+
+def _dataset_behind(proxy: Proxy, local_aws: Control) -> Dataset:
+    arguments = local_aws.boto3_arguments()
+    filesystem = S3FileSystem(
+        key=arguments["aws_access_key_id"],
+        secret=arguments["aws_secret_access_key"],
+        endpoint_url=proxy.endpoint,
+        client_kwargs={"region_name": "us-east-1"},
+        config_kwargs={"retries": {"total_max_attempts": 2}, "connect_timeout": 5, "read_timeout": 5},
+        skip_instance_cache=True,
+    )
+    return Dataset(filesystem=filesystem, root="records/root")
+
+
+def _uploads_of(table: str, fault: Fault) -> Callable[[str, str], Fault | None]:
+    return lambda method, path: fault if method == "PUT" and f"/root/{table}/" in path else None
+
+
+REFUSALS = {
+    "refusing (403)": Fault(status=403, code="AccessDenied"),
+    "failing (500)": Fault(status=500),
+    "dropping connections": Fault(dropped=True),
+}
+
+
+@pytest.mark.quick_drill
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("table", ["jobs", "vaults", "observations"])
+def test_s3_that_takes_no_file_of_a_table_commits_nothing(
+    connect: Connect, local_aws: Control, proxy: Proxy, told: Told, table: str, refusal: str
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": f"j{number}"} for number in range(60)])
+    hook = GlacierJobsHook(aws_conn_id=connect())
+    dataset = _dataset_behind(proxy, local_aws)
+    proxy.rule = _uploads_of(table, REFUSALS[refusal])
+
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - each refusal has words of its own
+        observe(hook, dataset)
+
+    assert not isinstance(caught.value, ObservationExists)
+    assert jobs_by_committed_observation(dataset) == {}
+    proxy.rule = lambda method, path: None
+    observed = observe(hook, dataset)
+    assert jobs_by_committed_observation(dataset) == {observed.observation.observation_id: 60}
+    told(f"S3 {refusal} when {table} is uploaded", "an error, nothing is committed; the next run succeeded")
+
+
+@pytest.mark.quick_drill
+@pytest.mark.usefixtures("bucket")
+def test_slow_s3_is_waited_for(connect: Connect, local_aws: Control, proxy: Proxy, told: Told) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "j"}])
+    proxy.rule = lambda method, path: Fault(delay_seconds=0.5) if method == "PUT" else None
+    dataset = _dataset_behind(proxy, local_aws)
+
+    observed = observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+
+    assert jobs_by_committed_observation(dataset) == {observed.observation.observation_id: 1}
+    told("S3 slow: each upload takes half a second more", "published")
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("part", ["the last part", "the completion"])
+def test_s3_failing_at_the_end_of_a_large_upload_shows_nothing(
+    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, told: Told, part: str
+) -> None:
+    dataset = _dataset_behind(proxy, local_aws)
+    publisher = publisher_for(dataset.filesystem, dataset.root)
+    large = tmp_path / "large.part"
+    large.write_bytes(os.urandom(110 * 1024 * 1024))
+    failing = "partNumber=3" if part == "the last part" else "uploadId="
+    method = "PUT" if part == "the last part" else "POST"
+    proxy.rule = lambda asked, path: Fault(status=500) if asked == method and failing in path else None
+
+    with pytest.raises(OSError):  # noqa: PT011 - S3's own words
+        publisher.publish(large, f"{dataset.root}/large.parquet")
+
+    assert "Contents" not in bucket.list_objects_v2(Bucket="records")
+    proxy.rule = lambda asked, path: None
+    publisher.publish(large, f"{dataset.root}/large.parquet")
+    [found] = bucket.list_objects_v2(Bucket="records")["Contents"]
+    assert found["Size"] == large.stat().st_size
+    told(f"S3 failing on {part} of an upload in parts", "an error, no object; the next upload succeeded")

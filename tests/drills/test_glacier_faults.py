@@ -1,0 +1,236 @@
+"""Glacier misbehaving in every way: what is published is all that Glacier has, or there is an error and nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from glacier_jobs.dataset import Dataset
+from glacier_jobs.errors import AccessDenied, GlacierJobsError, VaultsRefused, VaultsUnavailable
+from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.snapshot import observe
+from local_aws.client import Control
+from tests.conftest import Connect
+from tests.drills.conftest import Told
+from tests.observations import local_dataset
+
+_ARN = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return local_dataset(tmp_path / "records")
+
+
+def fill(local_aws: Control, *, vaults: int, jobs: int) -> set[tuple[str, str]]:
+    for vault in range(vaults):
+        local_aws.add_jobs(f"vault-{vault}", [{"JobId": f"{vault}-{number}"} for number in range(jobs)])
+    return {(job["VaultARN"], job["JobId"]) for job in local_aws.jobs()}
+
+
+def published(dataset: Dataset) -> list[tuple[str, str]]:
+    rows = dataset.scan("jobs").to_table(columns=["vault_arn", "job_id"])
+    return list(zip(rows["vault_arn"].to_pylist(), rows["job_id"].to_pylist(), strict=True))
+
+
+def assert_all_once(dataset: Dataset, expected: set[tuple[str, str]]) -> None:
+    found = published(dataset)
+    assert len(found) == len(expected)
+    assert set(found) == expected
+
+
+def _all_at_once(local_aws: Control) -> None:
+    local_aws.fault("throttling", probability=0.30)
+    local_aws.fault("service_unavailable", probability=0.10)
+    local_aws.fault("dropped_connection", probability=0.05)
+
+
+@pytest.mark.drill
+def test_throttling_errors_and_dropped_connections_all_at_once(
+    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+) -> None:
+    expected = fill(local_aws, vaults=12, jobs=400)
+    _all_at_once(local_aws)
+
+    observe(GlacierJobsHook(aws_conn_id=connect(attempts=None)), dataset)
+
+    assert_all_once(dataset, expected)
+    told("30 % throttled, 10 % HTTP 500, 5 % dropped, all at once", f"all {len(expected):,} jobs, each once")
+
+
+@pytest.mark.drill
+def test_a_minute_of_total_outage(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+    expected = fill(local_aws, vaults=3, jobs=120)
+    for kind, calls in (("service_unavailable", "ListJobs"), ("dropped_connection", "ListVaults")):
+        local_aws.fault(kind, operation=calls, skip=1)
+    end = threading.Timer(60, Control(local_aws.endpoint).clear_faults)
+    end.start()
+    try:
+        observe(GlacierJobsHook(aws_conn_id=connect(attempts=None)), dataset)
+    finally:
+        end.cancel()
+
+    assert_all_once(dataset, expected)
+    told("no answer but errors for 60 s, in mid-listing", f"waited for; all {len(expected)} jobs, each once")
+
+
+@pytest.mark.quick_drill
+@pytest.mark.usefixtures("no_backoff")
+def test_a_token_that_expires_in_mid_listing(
+    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+) -> None:
+    expected = fill(local_aws, vaults=3, jobs=200)
+    hook = GlacierJobsHook(aws_conn_id=connect(access_key="LOCALAWSACCESSKEYOLD"), max_requests=3)
+    hook.get_conn()
+    connect(access_key="LOCALAWSACCESSKEYNEW")
+    local_aws.fault("expired_token", operation="ListJobs", access_key="LOCALAWSACCESSKEYOLD", skip=4)
+
+    observe(hook, dataset)
+
+    assert_all_once(dataset, expected)
+    told("token expired in mid-listing, for three vaults at once", f"renewed; all {len(expected)} jobs, each once")
+
+
+@pytest.mark.quick_drill
+def test_a_wrong_clock(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+    fill(local_aws, vaults=1, jobs=1)
+    local_aws.fault("invalid_signature")
+
+    with pytest.raises(AccessDenied, match="clock"):
+        observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+
+    assert dataset.observation_ids() == []
+    told("signature refused, as with a wrong clock", "final error that names the clock; nothing published")
+
+
+BODIES = ("truncated_body", "cut_json", "not_json")
+
+
+@pytest.mark.quick_drill
+@pytest.mark.usefixtures("no_backoff")
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_that_cannot_be_read(
+    connect: Connect, local_aws: Control, dataset: Dataset, told: Told, body: str
+) -> None:
+    expected = fill(local_aws, vaults=2, jobs=200)
+    local_aws.fault(body, operation="ListJobs", probability=0.3)
+
+    observe(GlacierJobsHook(aws_conn_id=connect(attempts=None)), dataset)
+
+    assert_all_once(dataset, expected)
+    local_aws.clear_faults()
+    local_aws.fault(body, operation="ListJobs", vault_name="vault-0", skip=2)
+    with pytest.raises(VaultsUnavailable, match="vault-0"):
+        observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+    assert len(dataset.observation_ids()) == 1
+    told(f"{body.replace('_', ' ')}: at 30 % of the pages, then for good", "all jobs, each once; then an error")
+
+
+@pytest.mark.quick_drill
+def test_a_page_with_a_thousand_null_fields(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+    nulls = {f"New{number}": None for number in range(1000)}
+    local_aws.add_jobs(
+        "photos", [{"JobId": f"j{number}", **nulls, "_life": {"verbatim": True}} for number in range(50)]
+    )
+
+    observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+
+    rows = dataset.scan("jobs").to_table()
+    assert rows.num_rows == 50
+    assert rows["extra"].null_count == 50
+    told("a page of 50 jobs with 1,000 null fields each", "50 rows, nothing in `extra`")
+
+
+class OddGlacier:
+    """A Glacier whose markers are of the given kinds, and that answers only to the marker it gave."""
+
+    def __init__(self, markers: list[str]) -> None:
+        self.markers = markers
+        self.endpoint = ""
+
+    def answer(self, marker: str | None) -> dict[str, Any]:
+        page = 0 if marker is None else self.markers.index(marker) + 1
+        next_marker = self.markers[page] if page < len(self.markers) else None
+        return {"JobList": [{"JobId": f"job-{page}", "VaultARN": _ARN}], "Marker": next_marker}
+
+
+@pytest.fixture
+def odd_glacier() -> Iterator[OddGlacier]:
+    """A Glacier with a marker for every character of ASCII and some beyond."""
+    odd = OddGlacier(
+        [f"a{chr(code)}b" for code in range(1, 128)]
+        + ["é", "日本", "\U0001f9ca", "%2F", "%", "+", "&marker=x", "?", "#", "../..", "null", "None", "\\u0000"]
+    )
+
+    class Handler(BaseHTTPRequestHandler):
+        """Serves the one vault."""
+
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+            try:
+                status, answer = 200, odd.answer(query.get("marker", [None])[0])
+            except ValueError:
+                status, answer = 400, {"code": "InvalidParameterValueException", "message": "no such marker"}
+            body = json.dumps(answer).encode()
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        odd.endpoint = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield odd
+        server.shutdown()
+
+
+@pytest.mark.quick_drill
+def test_markers_with_every_odd_character(
+    connect: Connect, odd_glacier: OddGlacier, dataset: Dataset, told: Told
+) -> None:
+    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=odd_glacier.endpoint))
+
+    observe(hook, dataset, account_id="123456789012", vault_names=["photos"])
+
+    pages = len(odd_glacier.markers) + 1
+    assert_all_once(dataset, {(_ARN, f"job-{page}") for page in range(pages)})
+    told(f"{pages - 1} markers with every character of ASCII and some beyond", "each came back as it was given")
+
+
+@pytest.mark.quick_drill
+@pytest.mark.parametrize("length", [1, 4])
+def test_markers_that_go_round_in_circles(
+    connect: Connect, local_aws: Control, dataset: Dataset, told: Told, length: int
+) -> None:
+    fill(local_aws, vaults=1, jobs=600)
+    local_aws.fault("marker_cycle", operation="ListJobs", skip=6, length=length)
+
+    with pytest.raises((VaultsUnavailable, VaultsRefused), match="came a second time"):
+        observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+
+    assert dataset.observation_ids() == []
+    told(f"markers that repeat after {length}", "an error that names vault and marker; nothing published")
+
+
+@pytest.mark.quick_drill
+def test_nothing_but_errors_of_our_own_tree_comes_out(connect: Connect, local_aws: Control, dataset: Dataset) -> None:
+    fill(local_aws, vaults=1, jobs=1)
+    for kind in ("no_longer_supported", "limit_exceeded", "unrecognized_client", "access_denied"):
+        local_aws.clear_faults()
+        local_aws.fault(kind)
+
+        with pytest.raises(GlacierJobsError):
+            observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
