@@ -35,10 +35,10 @@ class Figure:
     target: Target | None = None
 
     @property
-    def ratio(self) -> float:
-        """How ours compares, as ``reads`` says."""
+    def ratio(self) -> float | None:
+        """How ours compares, as ``reads`` says; ``None`` where that would be a division by nothing."""
         above, below = (self.other, self.ours) if self.reads == "more" else (self.ours, self.other)
-        return above / below if below else float("nan")
+        return above / below if below else None
 
     @property
     def holds(self) -> bool | None:
@@ -46,8 +46,10 @@ class Figure:
         if self.target is None:
             return None
         value = self.ratio if self.target.of == "ratio" else self.ours
-        return (self.target.at_most is None or value <= self.target.at_most) and (
-            self.target.at_least is None or value >= self.target.at_least
+        return (
+            value is not None
+            and (self.target.at_most is None or value <= self.target.at_most)
+            and (self.target.at_least is None or value >= self.target.at_least)
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.name,
         f"{_number(figure.ours)} {figure.unit}",
         f"{figure.other_name}: {_number(figure.other)} {figure.unit}",
-        f"{figure.ratio:.2f}x",
+        "" if figure.ratio is None else f"{figure.ratio:.2f}x",
         _aim(figure),
         {None: "", True: "holds", False: "MISSED"}[figure.holds],
     )

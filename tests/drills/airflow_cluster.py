@@ -1,0 +1,243 @@
+"""A real Airflow on PostgreSQL, each component a process of its own, with one of its executors."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_airflow.rest import AirflowApi, wait_for
+from local_airflow.standalone import free_port
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 240.0
+_USER = "admin"
+
+#: Whom the database server runs as where we are root, which it refuses to be: Debian's package makes the first.
+_DATABASE_USERS = ("postgres", "nobody")
+
+
+def program(name: str) -> str:
+    """Return a server's program, also where Debian puts it beside the path; without it, the drill is skipped."""
+    beside = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside, "/usr/sbin"]))
+    if found is None:
+        pytest.skip(f"there is no {name} (Debian: postgresql, redis-server)")
+    return found
+
+
+class Postgres:
+    """A database server of our own, on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"postgresql+psycopg2://airflow@{_HOST}:{self.port}/postgres"
+        self._folder = folder
+        self._user = next(user for user in _DATABASE_USERS if _exists(user)) if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+
+    def create(self) -> None:
+        """Make an empty database."""
+        self._run("initdb", "--auth=trust", "--username=airflow", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = f"-h {_HOST} -p {self.port} -k {self._folder} -F -c max_connections=200"
+        self._run("pg_ctl", "--wait", "--log", str(self._folder / "log"), "--options", options, "start")
+
+    def stop(self) -> None:
+        """Stop the server at once, whoever is connected."""
+        self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+    def dump(self) -> str:
+        """Return all that the database holds, as text."""
+        command = [program("pg_dump"), "--host", _HOST, "--port", str(self.port), "--username=airflow", "postgres"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    def _run(self, name: str, *arguments: str) -> None:
+        # Not a pipe: the server would keep it open.
+        with tempfile.TemporaryFile("w+") as said:
+            ended = subprocess.run(  # noqa: S603
+                [program(name), "--pgdata", str(self._folder / "data"), *arguments],
+                user=self._user,
+                cwd=self._folder,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            said.seek(0)
+            assert ended.returncode == 0, said.read()
+
+
+def _exists(user: str) -> bool:
+    import pwd
+
+    return any(entry.pw_name == user for entry in pwd.getpwall())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A running Airflow; ``api`` is logged in."""
+
+    api: AirflowApi
+    postgres: Postgres
+    home: Path
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def started(self) -> bool | None:
+        """Tell whether all is at work, ``None`` while it is not.
+
+        :raises AssertionError: a component has ended.
+        """
+        for component, process in self.processes.items():
+            assert process.poll() is None, f"{component} ended; its log is {self.home / component}.log"
+        return self.api.is_healthy() or None
+
+    def with_connection_to(self, port: int) -> dict[str, list[psutil.Process]]:
+        """Return component -> those of its processes that are connected to a port of this machine."""
+        found: dict[str, list[psutil.Process]] = {}
+        for component, process in self.processes.items():
+            for each in _family(process):
+                with contextlib.suppress(psutil.Error):
+                    if any(connection.raddr and connection.raddr.port == port for connection in each.net_connections()):
+                        found.setdefault(component, []).append(each)
+        return found
+
+    def kill(self, component: str) -> None:
+        """Kill (-9) a component with all that it started."""
+        _kill(self.processes[component])
+
+    def kill_all(self) -> None:
+        """Kill all components."""
+        for process in self.processes.values():
+            _kill(process)
+
+
+@contextlib.contextmanager
+def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) -> Iterator[Cluster]:
+    """Run PostgreSQL and Airflow's components for as long as the block lasts.
+
+    :param environment: as :func:`local_airflow.environment.airflow_environment` makes it, with a home of its own.
+    :param celery_workers: how many Celery workers there are, with Redis between; 0 is the LocalExecutor.
+    """
+    program("postgres")
+    if celery_workers:
+        program("redis-server")
+    with contextlib.ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="drill-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)
+        (folder / "postgres").mkdir()
+        postgres = Postgres(folder / "postgres")
+        postgres.create()
+        postgres.start()
+        stack.callback(postgres.stop)
+        home = Path(environment["AIRFLOW_HOME"])
+        home.mkdir(parents=True, exist_ok=True)
+        password = secrets.token_urlsafe(9)
+        passwords = home / "passwords.json"
+        passwords.touch(mode=0o600)
+        passwords.write_text(json.dumps({_USER: password}))
+        url = f"http://{_HOST}:{free_port()}"
+        redis_port = free_port()
+        variables = {
+            **environment,
+            **_settings(url, passwords, postgres.url),
+            **(_celery_settings(redis_port, postgres.url) if celery_workers else {}),
+        }
+        cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home)
+        stack.callback(cluster.kill_all)
+
+        def start(component: str, *command: str, **more: str) -> None:
+            log = stack.enter_context((home / f"{component}.log").open("wb"))
+            cluster.processes[component] = subprocess.Popen(  # noqa: S603
+                command, env={**variables, **more}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+        airflow = (sys.executable, "-m", "airflow")
+        subprocess.run([*airflow, "db", "migrate"], env=variables, capture_output=True, check=True)  # noqa: S603
+        if celery_workers:
+            redis = (
+                program("redis-server"),
+                "--bind",
+                _HOST,
+                "--port",
+                str(redis_port),
+                "--save",
+                "",
+                "--dir",
+                str(folder),
+            )
+            start("redis", *redis)
+        for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+            start(component, *airflow, component)
+        for number in range(celery_workers):
+            name = f"worker-{number}"
+            start(
+                name,
+                *(*airflow, "celery", "worker", "--concurrency", "2", "--celery-hostname", f"{name}@%h"),
+                *("--pid", str(home / f"{name}.pid")),
+                AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(free_port()),
+            )
+        wait_for("Airflow", cluster.started, _START_SECONDS)
+        cluster.api.log_in(_USER, password)
+        yield cluster
+
+
+def _settings(url: str, passwords: Path, database_url: str) -> dict[str, str]:
+    return {
+        "AIRFLOW__API__HOST": _HOST,
+        "AIRFLOW__API__PORT": url.rpartition(":")[2],
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        # So that a task whose worker died is soon noticed.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+    }
+
+
+def _celery_settings(redis_port: int, database_url: str) -> dict[str, str]:
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://{_HOST}:{redis_port}/0",
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database_url}",
+    }
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    for each in _family(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    process.wait()

@@ -1,0 +1,207 @@
+"""Snapshots of several accounts and Regions by a real Airflow on PostgreSQL, while its parts are killed."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import psutil
+import pytest
+from s3fs import S3FileSystem
+
+from glacier_jobs.dataset import Dataset
+from local_airflow.environment import airflow_environment
+from local_airflow.rest import wait_for
+from local_aws.client import Control
+from tests.drills.airflow_cluster import Cluster, airflow_cluster
+from tests.drills.conftest import Told
+from tests.drills.snapshots import jobs_by_committed_observation
+
+pytestmark = [pytest.mark.long_drill, pytest.mark.timeout(900)]
+
+_ACCOUNTS = ("123456789012", "210987654321", "111122223333")
+_REGIONS = ("us-east-1", "eu-west-1")
+_JOBS = 130
+_PATIENCE_SECONDS = 300.0
+_SECRET = "local-aws-secret"  # noqa: S105
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """An Airflow, the local AWS and the bucket that its snapshots go to."""
+
+    cluster: Cluster
+    local_aws: Control
+    workers: int
+
+    def run(self, root: str, targets: list[tuple[str, str]]) -> str:
+        """Begin a run that observes these accounts and Regions, and return its id."""
+        return self.cluster.api.trigger(
+            "snapshots",
+            {
+                "targets": [
+                    {"dataset_uri": f"s3://aws_default@records/{root}", "account_id": account_id, "region_name": region}
+                    for account_id, region in targets
+                ]
+            },
+        )
+
+    def succeeded(self, run_id: str) -> dict[int, int]:
+        """Wait until a run has succeeded, and return map index -> number of tries of its snapshots."""
+        run = self.cluster.api.finished_run("snapshots", run_id, seconds=_PATIENCE_SECONDS)
+        instances = self.cluster.api.task_instances("snapshots", run_id)
+        assert run["state"] == "success", instances
+        return {each["map_index"]: each["try_number"] for each in instances if each["task_id"] == "snapshot"}
+
+    def dataset(self, root: str) -> Dataset:
+        """Open what the runs with this root have published."""
+        arguments = self.local_aws.boto3_arguments()
+        filesystem = S3FileSystem(
+            key=arguments["aws_access_key_id"],
+            secret=arguments["aws_secret_access_key"],
+            endpoint_url=self.local_aws.endpoint,
+            skip_instance_cache=True,
+        )
+        return Dataset(filesystem=filesystem, root=f"records/{root}")
+
+    def snapshots_under_way(self) -> dict[str, list[psutil.Process]]:
+        """Wait until Glacier is listed, and return component -> its processes that do."""
+        self.local_aws.reset_calls()
+        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, _PATIENCE_SECONDS)
+        port = urlsplit(self.local_aws.endpoint).port
+        assert port is not None
+        found = self.cluster.with_connection_to(port)
+        assert found
+        return found
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["LocalExecutor", "CeleryExecutor"])
+def drill(
+    request: pytest.FixtureRequest, local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Drill]:
+    """Airflow with either executor, Celery with two workers."""
+    local_aws = local_aws_process
+    local_aws.reset()
+    for account_id, region in itertools.product(_ACCOUNTS, _REGIONS):
+        for vault in ("photos", "films"):
+            jobs = [{"JobId": f"{vault}-{number}"} for number in range(_JOBS)]
+            local_aws.add_jobs(vault, jobs, account_id=account_id, region=region)
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")  # type: ignore[call-overload]
+    folder = tmp_path_factory.mktemp("airflow")
+    (folder / "dags").mkdir()
+    shutil.copy(Path(__file__).with_name("dags_to_break.py"), folder / "dags")
+    environment = {
+        **airflow_environment(folder / "home", endpoint=local_aws.endpoint, dataset=folder / "dataset", targets=[]),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+    }
+    with airflow_cluster(environment, celery_workers=request.param) as cluster:
+        wait_for("the DAG", lambda: "snapshots" in cluster.api.dag_ids() or None, 120)
+        yield Drill(cluster=cluster, local_aws=local_aws, workers=request.param)
+
+
+@pytest.fixture(autouse=True)
+def _no_faults(drill: Drill) -> None:
+    drill.local_aws.clear_faults()
+
+
+def _executor(drill: Drill) -> str:
+    return f"Celery, Redis and {drill.workers} workers" if drill.workers else "LocalExecutor"
+
+
+def test_several_accounts_and_regions_into_one_dataset_on_s3(drill: Drill, told: Told) -> None:
+    targets = list(itertools.product(_ACCOUNTS, _REGIONS))
+
+    tries = drill.succeeded(drill.run("many", targets))
+
+    assert tries == dict.fromkeys(range(len(targets)), 1)
+    rows = drill.dataset("many").scan("jobs").to_table(columns=["account_id", "region", "vault_name", "job_id"])
+    found = [tuple(row.values()) for row in rows.to_pylist()]
+    expected = {
+        (account_id, region, vault, f"{vault}-{number}")
+        for account_id, region in targets
+        for vault in ("photos", "films")
+        for number in range(_JOBS)
+    }
+    assert len(found) == len(expected)
+    assert set(found) == expected
+    if drill.workers:
+        logs = [(drill.cluster.home / f"worker-{number}.log").read_text() for number in range(drill.workers)]
+        assert all("succeeded in" in log for log in logs), "one worker did nothing"
+    told(f"PostgreSQL, {_executor(drill)}: {len(targets)} accounts and Regions", "one dataset on S3, all complete")
+
+
+def test_a_task_that_is_killed_is_begun_again(drill: Drill, told: Told) -> None:
+    drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
+    run_id = drill.run("task-killed", [(_ACCOUNTS[0], _REGIONS[0])])
+    for processes in drill.snapshots_under_way().values():
+        for process in processes:
+            process.kill()
+    drill.local_aws.clear_faults()
+
+    assert drill.succeeded(run_id) == {0: 2}
+    assert list(jobs_by_committed_observation(drill.dataset("task-killed")).values()) == [2 * _JOBS]
+    told(f"kill -9 of a task's process in mid-listing, {_executor(drill)}", "tried again, one whole observation")
+
+
+def test_a_database_that_restarts_under_the_scheduler(drill: Drill, told: Told) -> None:
+    drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
+    run_id = drill.run("database", [(_ACCOUNTS[0], _REGIONS[0]), (_ACCOUNTS[1], _REGIONS[0])])
+    drill.snapshots_under_way()
+    drill.cluster.postgres.stop()
+    drill.cluster.postgres.start()
+
+    drill.succeeded(run_id)
+    committed = jobs_by_committed_observation(drill.dataset("database"))
+    assert len(committed) >= 2
+    assert set(committed.values()) == {2 * _JOBS}
+    told(f"database restarted in mid-run, {_executor(drill)}", "the run succeeded, all observations whole")
+
+
+def test_no_credentials_are_left_anywhere(drill: Drill, told: Told) -> None:
+    """After the runs before this one: in logs, XComs, event payloads, the whole database, and the files."""
+    drill.succeeded(drill.run("searched", [(_ACCOUNTS[0], _REGIONS[0])]))
+    s3 = boto3.client("s3", **drill.local_aws.boto3_arguments())  # type: ignore[call-overload]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="records")
+    objects = [
+        s3.get_object(Bucket="records", Key=each["Key"])["Body"].read() for page in pages for each in page["Contents"]
+    ]
+    files = [file for file in drill.cluster.home.rglob("*") if file.is_file()]
+    database = drill.cluster.postgres.dump()
+
+    assert len(objects) >= 3
+    assert any(file.name.startswith("attempt=") for file in files), "no task's log was found"
+    assert "observation_id" in database, "no XCom was found"
+    assert _SECRET not in database
+    assert not [file for file in files if _SECRET.encode() in file.read_bytes()]
+    assert not [content for content in objects if _SECRET.encode() in content]
+    told(
+        f"credentials looked for after the runs, {_executor(drill)}",
+        f"none in {len(files)} logs and files, {len(objects)} objects and the database",
+    )
+
+
+def test_a_worker_that_is_killed_leaves_its_task_to_another(drill: Drill, told: Told) -> None:
+    """The last one: what is killed is not started again."""
+    drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
+    run_id = drill.run("worker-killed", [(_ACCOUNTS[0], _REGIONS[0])])
+    [(component, processes)] = drill.snapshots_under_way().items()
+    if drill.workers:
+        drill.cluster.kill(component)
+    else:
+        # The scheduler's own workers: all between it and the task.
+        scheduler = drill.cluster.processes[component].pid
+        for process in processes:
+            for each in [process, *process.parents()]:
+                if each.pid == scheduler:
+                    break
+                each.kill()
+    drill.local_aws.clear_faults()
+
+    assert drill.succeeded(run_id) == {0: 2}
+    assert list(jobs_by_committed_observation(drill.dataset("worker-killed")).values()) == [2 * _JOBS]
+    told(f"kill -9 of a worker in mid-task, {_executor(drill)}", "another took over, one whole observation")
