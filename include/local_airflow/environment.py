@@ -20,6 +20,8 @@ DEMO_TARGETS: Sequence[Mapping[str, Any]] = (
     {"aws_conn_id": CONN_ID, "region_name": "eu-west-1"},
 )
 
+_DATABASE_SECONDS = 60
+
 _FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "MOTO_")
 _FOREIGN_NAMES = {
     "all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy",
@@ -68,7 +70,9 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        # Whoever writes holds up all others, on a busy machine for longer than the 5 s that SQLite waits by default:
+        # then the API answers 500, and tasks fail. The asynchronous engine's address is derived from this one.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={_DATABASE_SECONDS}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AWS_CONFIG_FILE": str(home / "no-aws-config"),
