@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow test drill long-drill bench bench-reports bench-waiting page constraints clean
+.PHONY: help demo airflow test drill bench bench-reports bench-waiting page constraints clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -28,15 +28,11 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 	@echo "== Types (mypy)"
 	@.venv/bin/python -m mypy
 	@echo "== Tests (pytest)"
-	@.venv/bin/python -m pytest -m "not drill and not long_drill" -n 2
+	@.venv/bin/python -m pytest -m "not drill" -n 2
 
-drill: .venv/.for-drill ## Run the tests against running systems: a real Airflow, a browser, Spark
+drill: .venv/.for-drill ## Break things: a real Airflow on three databases and executors, a browser, Spark, every Python
 	@echo "== Drills (pytest)"
 	@.venv/bin/python -m pytest -m "drill or quick_drill"
-
-long-drill: .venv/.for-drill ## Run what takes longest: PostgreSQL, Celery with Redis, and every Python
-	@echo "== Long drills (pytest)"
-	@.venv/bin/python -m pytest -m long_drill
 
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)

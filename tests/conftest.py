@@ -45,6 +45,8 @@ os.environ |= {
 pytest_plugins = ["local_aws.pytest_plugin"]
 
 settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
+# Where the same tests have passed with all their examples, and another Python or Airflow is what is tested.
+settings.register_profile("few", settings.get_profile("glacier_jobs"), max_examples=10)
 settings.load_profile("glacier_jobs")
 
 

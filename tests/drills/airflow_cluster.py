@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import free_port
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 240.0
+_START_SECONDS = 300.0
 _USER = "admin"
 
 #: Whom the database server runs as where we are root, which it refuses to be: Debian's package makes the first.
@@ -87,6 +87,10 @@ def _exists(user: str) -> bool:
     return any(entry.pw_name == user for entry in pwd.getpwall())
 
 
+#: The arguments of a program, and what its environment has beside the cluster's.
+Command = tuple[Sequence[str], Mapping[str, str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """A running Airflow; ``api`` is logged in."""
@@ -94,7 +98,21 @@ class Cluster:
     api: AirflowApi
     postgres: Postgres
     home: Path
+    environment: Mapping[str, str]
+    commands: dict[str, Command] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, component: str) -> None:
+        """Start a component, again where it was killed."""
+        arguments, more = self.commands[component]
+        with (self.home / f"{component}.log").open("ab") as log:
+            self.processes[component] = subprocess.Popen(  # noqa: S603
+                arguments,
+                env={**self.environment, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     def started(self) -> bool | None:
         """Tell whether all is at work, ``None`` while it is not.
@@ -157,40 +175,27 @@ def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) 
             **_settings(url, passwords, postgres.url),
             **(_celery_settings(redis_port, postgres.url) if celery_workers else {}),
         }
-        cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home)
+        cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home, environment=variables)
         stack.callback(cluster.kill_all)
-
-        def start(component: str, *command: str, **more: str) -> None:
-            log = stack.enter_context((home / f"{component}.log").open("wb"))
-            cluster.processes[component] = subprocess.Popen(  # noqa: S603
-                command, env={**variables, **more}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
-
         airflow = (sys.executable, "-m", "airflow")
         subprocess.run([*airflow, "db", "migrate"], env=variables, capture_output=True, check=True)  # noqa: S603
         if celery_workers:
-            redis = (
-                program("redis-server"),
-                "--bind",
-                _HOST,
-                "--port",
-                str(redis_port),
-                "--save",
-                "",
-                "--dir",
-                str(folder),
-            )
-            start("redis", *redis)
+            options = {"bind": _HOST, "port": str(redis_port), "save": "", "dir": str(folder)}
+            arguments = (argument for name, value in options.items() for argument in (f"--{name}", value))
+            cluster.commands["redis"] = ((program("redis-server"), *arguments), {})
         for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
-            start(component, *airflow, component)
+            cluster.commands[component] = ((*airflow, component), {})
         for number in range(celery_workers):
             name = f"worker-{number}"
-            start(
-                name,
-                *(*airflow, "celery", "worker", "--concurrency", "2", "--celery-hostname", f"{name}@%h"),
-                *("--pid", str(home / f"{name}.pid")),
-                AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(free_port()),
+            cluster.commands[name] = (
+                (
+                    *(*airflow, "celery", "worker", "--concurrency", "2", "--celery-hostname", f"{name}@%h"),
+                    *("--pid", str(home / f"{name}.pid")),
+                ),
+                {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port())},
             )
+        for component in cluster.commands:
+            cluster.start(component)
         wait_for("Airflow", cluster.started, _START_SECONDS)
         cluster.api.log_in(_USER, password)
         yield cluster
@@ -212,7 +217,9 @@ def _settings(url: str, passwords: Path, database_url: str) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        # So that a task whose worker died is soon noticed.
+        # So that a triggerer's death, and a task whose worker died, are soon noticed.
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",

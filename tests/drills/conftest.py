@@ -1,33 +1,30 @@
-"""What the drills share: an Airflow that really runs, and where nothing may be skipped."""
+"""What the drills share: the table at the end, a browser, and that nothing may be skipped in CI."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 import pytest
 
-from local_airflow.environment import airflow_environment
-from local_airflow.standalone import Standalone, running
-from local_aws.client import Control
-from local_aws.process import running as local_aws_running
+from tests.drills.environments import BehindAllElse, claimed_environments
 
 #: Set by CI, which has all that the drills need.
 _NO_SKIPS = "CI_NO_SKIPS"
 
-_BROKE, _HELD = "broke", "held"
+_BROKE, _HELD, _NOT_TRIED = "broke", "held", "not tried: "
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a drill that was skipped fail where nothing may be skipped."""
+    """Let a drill that was skipped fail where nothing may be skipped for want of a program."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get(_NO_SKIPS):
+    excused = hasattr(report, "wasxfail") or str(dict(item.user_properties).get(_HELD)).startswith(_NOT_TRIED)
+    if report.skipped and not excused and os.environ.get(_NO_SKIPS):
         report.outcome = "failed"
         report.longrepr = f"skipped, though {_NO_SKIPS} is set: {report.longrepr}"
     return report
@@ -50,32 +47,82 @@ def told(record_property: Callable[[str, object], None]) -> Told:
     return told
 
 
+class NotTried(Protocol):
+    """Takes down what could not be broken here, and skips the drill."""
+
+    def __call__(self, broke: str, why: str) -> NoReturn: ...
+
+
+@pytest.fixture
+def not_tried(told: Told) -> NotTried:
+    """How a drill ends for want of what nobody can install: it is in the table, and no failure in CI either."""
+
+    def not_tried(broke: str, why: str) -> NoReturn:
+        told(broke, f"{_NOT_TRIED}{why}")
+        pytest.skip(f"{_NOT_TRIED}{why}")
+
+    return not_tried
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put last what all others run in front of."""
+    items.sort(key=lambda item: item.get_closest_marker("in_background") is not None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_background(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BehindAllElse | None]:
+    """The tests in other environments, from the first drill on, if there are drills that ask for them."""
+    if not any(item.get_closest_marker("in_background") for item in request.session.items):
+        yield None
+        return
+    running = BehindAllElse(claimed_environments(), tmp_path_factory.mktemp("environments"))
+    yield running
+    running.stop()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the drills broke and what held."""
-    passed = terminalreporter.stats.get("passed", [])
-    drills = [dict(report.user_properties) for report in passed if _BROKE in dict(report.user_properties)]
-    if not drills:
+    outcomes = ("passed", "skipped", "failed", "error")
+    reports = {outcome: terminalreporter.stats.get(outcome, []) for outcome in outcomes}
+    # Of a drill with several arguments that say the same, all must have held.
+    failed = {report.nodeid.partition("[")[0] for report in (*reports["failed"], *reports["error"])}
+    properties = [
+        dict(report.user_properties)
+        for report in (*reports["passed"], *reports["skipped"])
+        if report.when == "call" and report.nodeid.partition("[")[0] not in failed
+    ]
+    rows = dict.fromkeys((str(each[_BROKE]), str(each[_HELD])) for each in properties if _BROKE in each)
+    if not rows:
         return
     terminalreporter.section("drills")
-    width = max(len(str(drill[_BROKE])) for drill in drills)
-    for drill in drills:
-        terminalreporter.write_line(f"{drill[_BROKE]!s:{width}}  {drill[_HELD]}")
+    width = max(len(broke) for broke, _ in rows)
+    for broke, held in rows:
+        terminalreporter.write_line(f"{broke:{width}}  {held}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunningAirflow:
-    """An Airflow that runs this project's DAGs against a local AWS with the demo seed."""
+#: No traffic of the browser's own.
+_QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
-    standalone: Standalone
-    local_aws: Control
-    dataset: Path
 
-
-@pytest.fixture(scope="session")
-def running_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
-    """One Airflow for all drills of a session."""
-    home, dataset = tmp_path_factory.mktemp("airflow"), tmp_path_factory.mktemp("dataset")
-    with local_aws_running("--seed", "demo") as local_aws:
-        environment = airflow_environment(home, endpoint=local_aws.endpoint, dataset=dataset)
-        with running(environment) as standalone:
-            yield RunningAirflow(standalone=standalone, local_aws=local_aws, dataset=dataset)
+# Not of the whole session: as long as it lives, nothing else can run an event loop in this thread.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium, Debian's, with a profile of its own."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium; install Debian's package of that name")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=_QUIET)
+        yield browser
+        browser.close()

@@ -1,4 +1,4 @@
-"""The DAG of the executors' drills, read by the Airflow that they start."""
+"""The DAGs of the executors' drills, read by the Airflow that they start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task
 
 from glacier_jobs.operators import GlacierJobsToParquetOperator
+from glacier_jobs.sensors import GlacierJobSensor
 
 
 @task
@@ -24,4 +25,24 @@ def snapshots() -> None:
     )
 
 
+@task
+def job_ids() -> list[str]:
+    """Return the awaited ids, from the run's conf."""
+    return list((get_current_context()["dag_run"].conf or {})["job_ids"])
+
+
+@dag(dag_id="waiting", schedule=None)
+def waiting() -> None:
+    """Wait in the triggerer, a mapped task for each id."""
+    GlacierJobSensor.partial(
+        task_id="wait",
+        vault_name="awaited",
+        deferrable=True,
+        poke_interval=2,
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+    ).expand(job_id=job_ids())
+
+
 snapshots()
+waiting()

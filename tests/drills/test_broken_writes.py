@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +26,13 @@ from glacier_jobs.publishing import publisher_for
 from glacier_jobs.snapshot import observe
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
-from tests.conftest import Connect
-from tests.drills.conftest import Told
+from tests.conftest import ROOT, Connect
+from tests.drills.conftest import NotTried, Told
 from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.drills.snapshots import Snapshots, jobs_by_committed_observation, snapshots
 
 _VAULTS, _JOBS = 4, 400
+_DISK_BYTES = 16 * 1024 * 1024
 
 
 @pytest.fixture
@@ -103,7 +109,7 @@ def test_killed_at_fifty_moments_on_s3(children: Snapshots, filled: int, told: T
 def test_a_disk_that_is_full_at_any_byte_leaves_nothing_to_see(
     children: Snapshots, filled: int, tmp_path: Path, told: Told
 ) -> None:
-    """The limit on a file's size stands in for the full disk: the same error of the same calls."""
+    """The limit on a file's size stands in for the full disk, which not everybody may have."""
     assert children.make(f"file://{tmp_path}/whole") == 0
     [whole] = (tmp_path / "whole" / "jobs").rglob("*.parquet")
     uri = f"file://{tmp_path}/records"
@@ -114,7 +120,43 @@ def test_a_disk_that_is_full_at_any_byte_leaves_nothing_to_see(
     assert not list((tmp_path / "records").rglob("*.p*"))
     assert children.make(uri) == 0
     assert set(jobs_by_committed_observation(open_dataset(uri)).values()) == {filled}
-    told("disk full after 0, 1, 50 and 99 % of the largest file", "no file is left; the next run succeeded")
+    told("no file above 0, 1, 50 and 99 % of the largest one's size", "no file is left; the next run succeeded")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path | None]:
+    """A disk of its own, in memory; ``None`` where we may not mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", str(folder)]
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603
+        yield None
+        return
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607
+
+
+@pytest.mark.drill
+def test_a_disk_that_is_really_full(
+    children: Snapshots, filled: int, small_disk: Path | None, told: Told, not_tried: NotTried
+) -> None:
+    broke = "a small disk with room for 0, 1, 50 and 99 % of what is written"
+    if small_disk is None:
+        not_tried(broke, "mounting a disk is not allowed here; the limit on a file's size stands in for it")
+    uri, ballast = f"file://{small_disk}/records", small_disk / "ballast"
+    empty = shutil.disk_usage(small_disk).free
+    assert children.make(uri) == 0
+    needed = empty - shutil.disk_usage(small_disk).free
+
+    for share in (0, 0.01, 0.5, 0.99):
+        ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - int(needed * share)))
+        assert children.make(uri) == 1
+        assert set(jobs_by_committed_observation(open_dataset(uri)).values()) == {filled}
+        ballast.unlink()
+
+    assert children.make(uri) == 0
+    assert list(jobs_by_committed_observation(open_dataset(uri)).values()) == [filled, filled]
+    told(broke, "nothing more to see than before; the next run succeeded")
 
 
 @pytest.fixture
@@ -123,17 +165,20 @@ def proxy(local_aws: Control) -> Iterator[Proxy]:
         yield proxy
 
 
-def _dataset_behind(proxy: Proxy, local_aws: Control) -> Dataset:
+def _s3_behind(proxy: Proxy, local_aws: Control) -> dict[str, Any]:
     arguments = local_aws.boto3_arguments()
-    filesystem = S3FileSystem(
-        key=arguments["aws_access_key_id"],
-        secret=arguments["aws_secret_access_key"],
-        endpoint_url=proxy.endpoint,
-        client_kwargs={"region_name": "us-east-1"},
-        config_kwargs={"retries": {"total_max_attempts": 2}, "connect_timeout": 5, "read_timeout": 5},
-        skip_instance_cache=True,
-    )
-    return Dataset(filesystem=filesystem, root="records/root")
+    return {
+        "key": arguments["aws_access_key_id"],
+        "secret": arguments["aws_secret_access_key"],
+        "endpoint_url": proxy.endpoint,
+        "client_kwargs": {"region_name": "us-east-1"},
+        "config_kwargs": {"retries": {"total_max_attempts": 2}, "connect_timeout": 5, "read_timeout": 5},
+        "skip_instance_cache": True,
+    }
+
+
+def _dataset_behind(proxy: Proxy, local_aws: Control) -> Dataset:
+    return Dataset(filesystem=S3FileSystem(**_s3_behind(proxy, local_aws)), root="records/root")
 
 
 def _uploads_of(table: str, fault: Fault) -> Callable[[str, str], Fault | None]:
@@ -205,3 +250,46 @@ def test_s3_failing_at_the_end_of_a_large_upload_shows_nothing(
     [found] = bucket.list_objects_v2(Bucket="records")["Contents"]
     assert found["Size"] == large.stat().st_size
     told(f"S3 failing on {part} of an upload in parts", "an error, no object; the next upload succeeded")
+
+
+_PUBLISH = """
+import json, sys
+from pathlib import Path
+from s3fs import S3FileSystem
+from glacier_jobs.publishing import publisher_for
+
+arguments, staged, path = sys.argv[1:]
+publisher_for(S3FileSystem(**json.loads(arguments)), "records/root").publish(Path(staged), path)
+"""
+
+
+@pytest.mark.drill
+def test_a_kill_in_the_middle_of_a_large_upload_leaves_nothing_to_see(
+    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, told: Told
+) -> None:
+    """The parts stay, unseen, until S3's lifecycle rule aborts the upload."""
+    large = tmp_path / "large.part"
+    large.write_bytes(os.urandom(110 * 1024 * 1024))
+    under_way = threading.Event()
+
+    def late(method: str, path: str) -> Fault | None:
+        if "partNumber=3" not in path:
+            return None
+        under_way.set()
+        return Fault(delay_seconds=5)
+
+    proxy.rule = late
+    arguments = [json.dumps(_s3_behind(proxy, local_aws)), str(large), "records/root/large.parquet"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+    with subprocess.Popen([sys.executable, "-c", _PUBLISH, *arguments], env=environment) as child:  # noqa: S603
+        assert under_way.wait(120)
+        child.kill()
+
+    assert "Contents" not in bucket.list_objects_v2(Bucket="records")
+    assert len(bucket.list_multipart_uploads(Bucket="records")["Uploads"]) == 1
+    dataset = _dataset_behind(proxy, local_aws)
+    proxy.rule = lambda method, path: None
+    publisher_for(dataset.filesystem, dataset.root).publish(large, f"{dataset.root}/large.parquet")
+    [found] = bucket.list_objects_v2(Bucket="records")["Contents"]
+    assert found["Size"] == large.stat().st_size
+    told("kill -9 in the middle of an upload in parts to S3", "no object, parts that nobody sees; the next succeeded")

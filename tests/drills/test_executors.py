@@ -21,13 +21,13 @@ from local_aws.client import Control
 from tests.drills.airflow_cluster import Cluster, airflow_cluster
 from tests.drills.conftest import Told
 from tests.drills.snapshots import jobs_by_committed_observation
+from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
 
-pytestmark = [pytest.mark.long_drill, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 _ACCOUNTS = ("123456789012", "210987654321", "111122223333")
 _REGIONS = ("us-east-1", "eu-west-1")
 _JOBS = 130
-_PATIENCE_SECONDS = 300.0
 _SECRET = "local-aws-secret"  # noqa: S105
 
 
@@ -53,7 +53,7 @@ class Drill:
 
     def succeeded(self, run_id: str) -> dict[int, int]:
         """Wait until a run has succeeded, and return map index -> number of tries of its snapshots."""
-        run = self.cluster.api.finished_run("snapshots", run_id, seconds=_PATIENCE_SECONDS)
+        run = self.cluster.api.finished_run("snapshots", run_id, seconds=PATIENCE_SECONDS)
         instances = self.cluster.api.task_instances("snapshots", run_id)
         assert run["state"] == "success", instances
         return {each["map_index"]: each["try_number"] for each in instances if each["task_id"] == "snapshot"}
@@ -72,7 +72,7 @@ class Drill:
     def snapshots_under_way(self) -> dict[str, list[psutil.Process]]:
         """Wait until Glacier is listed, and return component -> its processes that do."""
         self.local_aws.reset_calls()
-        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, _PATIENCE_SECONDS)
+        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
         port = urlsplit(self.local_aws.endpoint).port
         assert port is not None
         found = self.cluster.with_connection_to(port)
@@ -162,8 +162,46 @@ def test_a_database_that_restarts_under_the_scheduler(drill: Drill, told: Told) 
     told(f"database restarted in mid-run, {_executor(drill)}", "the run succeeded, all observations whole")
 
 
+def test_a_worker_that_is_killed_leaves_its_task_to_another(drill: Drill, told: Told) -> None:
+    drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
+    run_id = drill.run("worker-killed", [(_ACCOUNTS[0], _REGIONS[0])])
+    [(component, processes)] = drill.snapshots_under_way().items()
+    if drill.workers:
+        drill.cluster.kill(component)
+    else:
+        # The scheduler's own workers: all between it and the task.
+        scheduler = drill.cluster.processes[component].pid
+        for process in processes:
+            for each in [process, *process.parents()]:
+                if each.pid == scheduler:
+                    break
+                each.kill()
+    drill.local_aws.clear_faults()
+
+    assert drill.succeeded(run_id) == {0: 2}
+    assert list(jobs_by_committed_observation(drill.dataset("worker-killed")).values()) == [2 * _JOBS]
+    told(f"kill -9 of a worker in mid-task, {_executor(drill)}", "another took over, one whole observation")
+
+
+def test_a_triggerer_that_is_killed_leaves_its_sensors_to_the_next(drill: Drill, told: Told) -> None:
+    api, ids = drill.cluster.api, [f"awaited-{number}" for number in range(4)]
+    drill.local_aws.add_jobs("awaited", [job(job_id) for job_id in ids])
+    run_id = api.trigger("waiting", {"job_ids": ids})
+    wait_for_states(api, "waiting", run_id, dict.fromkeys(range(len(ids)), ("deferred", 1)))
+    drill.local_aws.reset_calls()
+    wait_for("a sweep", lambda: drill.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
+
+    drill.cluster.kill("triggerer")
+    drill.local_aws.advance(5 * HOUR)
+    drill.cluster.start("triggerer")
+
+    wait_for_states(api, "waiting", run_id, dict.fromkeys(range(len(ids)), ("success", 1)))
+    assert [result(api, "waiting", run_id, index)["JobId"] for index in range(len(ids))] == ids
+    told(f"kill -9 of the triggerer, {len(ids)} sensors waiting, {_executor(drill)}", "the next one ended all waits")
+
+
 def test_no_credentials_are_left_anywhere(drill: Drill, told: Told) -> None:
-    """After the runs before this one: in logs, XComs, event payloads, the whole database, and the files."""
+    """The last one: in all logs of the runs before, XComs, event payloads, the whole database, and the files."""
     drill.succeeded(drill.run("searched", [(_ACCOUNTS[0], _REGIONS[0])]))
     s3 = boto3.client("s3", **drill.local_aws.boto3_arguments())  # type: ignore[call-overload]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="records")
@@ -183,25 +221,3 @@ def test_no_credentials_are_left_anywhere(drill: Drill, told: Told) -> None:
         f"credentials looked for after the runs, {_executor(drill)}",
         f"none in {len(files)} logs and files, {len(objects)} objects and the database",
     )
-
-
-def test_a_worker_that_is_killed_leaves_its_task_to_another(drill: Drill, told: Told) -> None:
-    """The last one: what is killed is not started again."""
-    drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
-    run_id = drill.run("worker-killed", [(_ACCOUNTS[0], _REGIONS[0])])
-    [(component, processes)] = drill.snapshots_under_way().items()
-    if drill.workers:
-        drill.cluster.kill(component)
-    else:
-        # The scheduler's own workers: all between it and the task.
-        scheduler = drill.cluster.processes[component].pid
-        for process in processes:
-            for each in [process, *process.parents()]:
-                if each.pid == scheduler:
-                    break
-                each.kill()
-    drill.local_aws.clear_faults()
-
-    assert drill.succeeded(run_id) == {0: 2}
-    assert list(jobs_by_committed_observation(drill.dataset("worker-killed")).values()) == [2 * _JOBS]
-    told(f"kill -9 of a worker in mid-task, {_executor(drill)}", "another took over, one whole observation")

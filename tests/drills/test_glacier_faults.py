@@ -226,7 +226,9 @@ def test_markers_that_go_round_in_circles(
 
 
 @pytest.mark.quick_drill
-def test_nothing_but_errors_of_our_own_tree_comes_out(connect: Connect, local_aws: Control, dataset: Dataset) -> None:
+def test_nothing_but_errors_of_our_own_tree_comes_out(
+    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+) -> None:
     fill(local_aws, vaults=1, jobs=1)
     for kind in ("no_longer_supported", "limit_exceeded", "unrecognized_client", "access_denied"):
         local_aws.clear_faults()
@@ -234,3 +236,4 @@ def test_nothing_but_errors_of_our_own_tree_comes_out(connect: Connect, local_aw
 
         with pytest.raises(GlacierJobsError):
             observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
+    told("Glacier refusing in ways of four kinds", "errors of our own tree")

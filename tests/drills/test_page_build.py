@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.drills.conftest import Told
 
 pytestmark = pytest.mark.drill
 
 STATIC = ROOT / "plugins" / "glacier_jobs" / "page" / "static"
 
 
-def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path) -> None:
+def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path, told: Told) -> None:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("there is no npm; install Debian's packages nodejs and npm")
@@ -32,3 +33,4 @@ def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path) -> N
 
     expected = {file.name: file.read_bytes() for file in built.iterdir()}
     assert {file.name: file.read_bytes() for file in STATIC.iterdir()} == expected
+    told("the page built anew from its sources", "the shipped files, byte for byte")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import USERNAME, free_port, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
+from tests.drills.conftest import Told
 from tests.hand_written import job, observe
 from tests.many_jobs import VAULTS, publish_many
 from tests.observations import local_dataset
@@ -34,17 +34,6 @@ pytestmark = pytest.mark.drill
 
 VARIABLE = "glacier_jobs_dataset_uri"
 MANY = 300_000
-
-#: No traffic of the browser's own.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 #: Longer than the page waits before it looks whether there is anything newer.
 REFRESHED_MILLISECONDS = 90_000
@@ -100,19 +89,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 environment=environment,
                 local_aws=local_aws,
             )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium, Debian's, with a profile of its own."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium; install Debian's package of that name")
-    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def sign_in(page: Any, user: str, password: str) -> None:
@@ -209,16 +185,20 @@ def shot(page: Any, name: str) -> None:
 
 class TestAccess:
     @pytest.mark.parametrize("route", ["", "static/page.js", "api/overview", "api/jobs.csv", "docs", "openapi.json"])
-    def test_signed_out_is_401_and_without_a_role_403(self, server: Server, route: str) -> None:
+    def test_signed_out_is_401_and_without_a_role_403(self, server: Server, route: str, told: Told) -> None:
         assert httpx.get(f"{server.url}/glacier_jobs/{route}").status_code == 401
         with server.client("nobody") as nobody:
             assert nobody.get(f"/glacier_jobs/{route}").status_code == 403
+        told("the page's routes asked for signed out, and without a role", "401 and 403, each")
 
-    def test_a_cookie_that_is_not_airflows_is_refused(self, server: Server) -> None:
+    def test_a_cookie_that_is_not_airflows_is_refused(self, server: Server, told: Told) -> None:
         with httpx.Client(cookies={"_token": "made.up.token"}) as client:
             assert client.get(f"{server.url}/glacier_jobs/api/overview").status_code in (401, 403)
+        told("a cookie that is not Airflow's", "refused")
 
-    def test_whoever_is_signed_out_is_sent_to_sign_in_and_back(self, browser: Any, server: Server, past: str) -> None:
+    def test_whoever_is_signed_out_is_sent_to_sign_in_and_back(
+        self, browser: Any, server: Server, past: str, told: Told
+    ) -> None:
         server.show(past)
         page = browser.new_page()
         page.goto(f"{server.url}/plugin/glacier-jobs/glacier_jobs/?status=Failed")
@@ -228,26 +208,29 @@ class TestAccess:
         frame = page.frame_locator("iframe[title='Glacier jobs']")
         frame.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
         page.close()
+        told("a shared link opened signed out", "sent to sign in, and back to it")
 
-    def test_airflow_reports_neither_import_errors_nor_a_second_registration(self, server: Server) -> None:
+    def test_airflow_reports_neither_import_errors_nor_a_second_registration(self, server: Server, told: Told) -> None:
         with server.client() as client:
             assert client.get("/api/v2/plugins/importErrors").json()["total_entries"] == 0
             plugins = client.get("/api/v2/plugins").json()["plugins"]
 
         [plugin] = [plugin for plugin in plugins if plugin["name"] == "glacier_jobs"]
         assert [view["name"] for view in plugin["external_views"]] == ["Glacier jobs"]
+        told("the plugin in a real Airflow", "no import error, registered once")
 
 
 class TestStates:
-    def test_without_a_dataset_the_page_says_what_to_do(self, visit: Visit) -> None:
+    def test_without_a_dataset_the_page_says_what_to_do(self, visit: Visit, told: Told) -> None:
         visit.server.show(None)
 
         visit.page.goto(f"{visit.server.url}/glacier_jobs/")
 
         visit.page.get_by_role("heading", name="No dataset is named yet").wait_for()
         assert VARIABLE in visit.page.locator(".nothing-yet").inner_text()
+        told("the page without a dataset", "says what to do")
 
-    def test_from_nothing_to_the_first_jobs_on_s3_by_itself(self, visit: Visit) -> None:
+    def test_from_nothing_to_the_first_jobs_on_s3_by_itself(self, visit: Visit, told: Told) -> None:
         server = visit.server
         boto3.client("s3", **server.local_aws.boto3_arguments()).create_bucket(  # type: ignore[call-overload]
             Bucket="records"
@@ -272,8 +255,9 @@ class TestStates:
         visit.page.locator("tbody .open").first.wait_for(timeout=REFRESHED_MILLISECONDS)
         expected = sum(len(list(server.local_aws.jobs(region=region))) for region in ("us-east-1", "eu-west-1"))
         assert visit.page.locator(".matches").inner_text() == f"{expected:,} jobs"
+        told("the page on an empty bucket, before the first snapshot", "shows the first jobs by itself")
 
-    def test_while_it_waits_the_page_says_so(self, visit: Visit, past: str) -> None:
+    def test_while_it_waits_the_page_says_so(self, visit: Visit, past: str, told: Told) -> None:
         visit.server.show(past)
         held: list[Any] = []
         visit.page.route("**/api/overview", lambda route: held.append(route), times=1)
@@ -285,8 +269,9 @@ class TestStates:
         route.continue_()
 
         visit.page.locator("tbody .open").first.wait_for()
+        told("the page while its answer is held back", "says that it waits; then all is there")
 
-    def test_where_all_is_well_the_page_says_so(self, visit: Visit, tmp_path: Path) -> None:
+    def test_where_all_is_well_the_page_says_so(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         now = datetime.now(timezone.utc)
         observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
         visit.server.show(tmp_path.as_uri())
@@ -295,8 +280,9 @@ class TestStates:
 
         page.get_by_text("Nothing needs a person").wait_for()
         shot(page, "well")
+        told("the page where all is well", "says so")
 
-    def test_what_cannot_be_read_is_told_and_can_be_tried_again(self, visit: Visit, tmp_path: Path) -> None:
+    def test_what_cannot_be_read_is_told_and_can_be_tried_again(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         dataset = local_dataset(tmp_path)
         observation = observe(dataset, datetime.now(timezone.utc), {"photos": [job("a")]})
         path = Path(dataset.path("jobs", observation.observation_id))
@@ -314,8 +300,11 @@ class TestStates:
         visit.page.locator("tbody .open").first.wait_for()
         assert all("502" in complaint for complaint in visit.complaints)
         visit.complaints.clear()
+        told("the page on a file that is not Parquet", "says so; tried again, all is there")
 
-    def test_when_the_session_ends_the_page_keeps_what_it_shows_and_says_so(self, visit: Visit, past: str) -> None:
+    def test_when_the_session_ends_the_page_keeps_what_it_shows_and_says_so(
+        self, visit: Visit, past: str, told: Told
+    ) -> None:
         visit.server.show(past)
         page = visit.open()
         page.context.clear_cookies()
@@ -326,8 +315,9 @@ class TestStates:
         assert page.locator("tbody .open").count() > 0
         assert all("401" in complaint for complaint in visit.complaints)
         visit.complaints.clear()
+        told("the session ends under the open page", "keeps what it shows, and says so")
 
-    def test_a_newer_listing_is_shown_without_losing_the_place(self, visit: Visit, tmp_path: Path) -> None:
+    def test_a_newer_listing_is_shown_without_losing_the_place(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
         jobs = [job(f"job-{number}", created=now - timedelta(hours=2), Tier="Bulk") for number in range(90)]
         observe(dataset, now - timedelta(hours=1), {"photos": jobs})
@@ -344,6 +334,7 @@ class TestStates:
         assert page.evaluate("scrollY") == top
         assert page.locator(".paging p").inner_text() == "26 to 50 of 91"
         assert "A newer listing is shown" in page.locator("body > #page > [aria-live]").inner_text()
+        told("a newer listing under the open page", "shown; focus, scroll and page number kept")
 
 
 @pytest.mark.usefixtures("past")
@@ -352,7 +343,7 @@ class TestEverything:
     def _shown(self, server: Server, past: str) -> None:
         server.show(past)
 
-    def test_what_needs_a_person_is_on_top(self, visit: Visit) -> None:
+    def test_what_needs_a_person_is_on_top(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         cards = {
@@ -369,8 +360,9 @@ class TestEverything:
         assert all(number > 0 for number in cards.values())
         assert page.get_by_text("AccessDeniedException").is_visible()
         assert page.locator(".age", has_text="Newest listing").is_visible()
+        told("the page with something of everything", "what needs a person is on top")
 
-    def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit) -> None:
+    def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit, told: Told) -> None:
         frame, page = visit.open_in_airflow(), visit.page
         shot(page, "light")
         frame.locator(".filters").get_by_role("button", name="Status").click()
@@ -393,8 +385,9 @@ class TestEverything:
         assert frame.get_by_role("columnheader", name="Size").get_attribute("aria-sort") == "descending"
         frame.get_by_role("button", name="Remove the filter Status: Succeeded").click()
         page.wait_for_function("!location.search.includes('status=')")
+        told("filters, order and page number in the address", "the shared link shows the same jobs")
 
-    def test_typing_narrows_down(self, visit: Visit) -> None:
+    def test_typing_narrows_down(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         page.get_by_placeholder("Id, description, message, vault").fill("<SCRIPT>")
@@ -404,13 +397,15 @@ class TestEverything:
         texts = page.locator("tbody .description").all_inner_texts()
         assert texts
         assert all(text.startswith("<script>alert(") for text in texts)
+        told("a search for `<SCRIPT>`", "found as text")
 
-    def test_a_filter_that_matches_nothing_says_so(self, visit: Visit) -> None:
+    def test_a_filter_that_matches_nothing_says_so(self, visit: Visit, told: Told) -> None:
         page = visit.open("?q=nothing+like+this")
 
         assert page.get_by_text("No job matches these filters.").is_visible()
+        told("filters that match nothing", "the page says so")
 
-    def test_a_job_opens_by_keyboard_shows_its_life_and_gives_the_focus_back(self, visit: Visit) -> None:
+    def test_a_job_opens_by_keyboard_shows_its_life_and_gives_the_focus_back(self, visit: Visit, told: Told) -> None:
         page = visit.open("?status=Failed")
         opener = page.locator("tbody .open").first
         opener.focus()
@@ -433,8 +428,9 @@ class TestEverything:
         page.get_by_role("dialog").locator(".facts").wait_for()
         page.go_back()
         page.get_by_role("dialog").wait_for(state="detached")
+        told("a job opened and closed by keyboard", "the focus stays in it, then comes back")
 
-    def test_from_what_needs_a_person_to_the_jobs(self, visit: Visit) -> None:
+    def test_from_what_needs_a_person_to_the_jobs(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         page.locator(".card", has_text="Failed").get_by_role("button", name=re.compile("^Show all")).click()
@@ -443,8 +439,9 @@ class TestEverything:
         page.locator(".matches", has_text=re.compile(r"^\d jobs?$")).wait_for()
         assert set(page.locator(".jobs .status").all_inner_texts()) == {"Failed"}
         assert page.evaluate("document.activeElement.id") == "jobs"
+        told("from what needs a person to the jobs", "only those are shown")
 
-    def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path) -> None:
+    def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         page = visit.open_in_airflow()
         page.locator(".filters").get_by_role("button", name="Status").click()
         page.get_by_label("Failed").check()
@@ -458,8 +455,9 @@ class TestEverything:
         rows = list(csv.DictReader((tmp_path / "CSV").read_text().splitlines()))
         assert [row["status_code"] for row in rows] == ["Failed"] * count
         assert pq.read_table(tmp_path / "Parquet").num_rows == count
+        told("filtered jobs downloaded", "the same jobs as CSV and as Parquet")
 
-    def test_each_picture_tells_its_numbers_on_hovering_and_as_a_table(self, visit: Visit) -> None:
+    def test_each_picture_tells_its_numbers_on_hovering_and_as_a_table(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         for picture in page.locator(".picture").all():
@@ -471,8 +469,9 @@ class TestEverything:
             picture.get_by_text("As a table").click()
             assert picture.locator("table:not(.u-legend) tbody tr").count() > 3
         shot(page, "tables")
+        told("each picture hovered over, and as a table", "tells its numbers")
 
-    def test_it_is_dark_as_airflow_is(self, visit: Visit) -> None:
+    def test_it_is_dark_as_airflow_is(self, visit: Visit, told: Told) -> None:
         frame, page = visit.open_in_airflow(), visit.page
         background = "getComputedStyle(document.body).backgroundColor"
         inner = next(frame for frame in page.frames if frame.url.startswith(f"{visit.server.url}/glacier_jobs/"))
@@ -487,10 +486,11 @@ class TestEverything:
         frame.locator("html.dark .picture").nth(2).wait_for()
         frame.locator(".paging").evaluate("element => element.scrollIntoView({block: 'start'})")
         shot(page, "dark")
+        told("Airflow turned dark under the open page", "the page is dark as well")
 
     @pytest.mark.parametrize("theme", ["light", "dark"])
     @pytest.mark.parametrize("width", [1400, 390])
-    def test_axe_finds_nothing_serious(self, visit: Visit, theme: str, width: int) -> None:
+    def test_axe_finds_nothing_serious(self, visit: Visit, theme: str, width: int, told: Told) -> None:
         axe = pytest.importorskip(
             "axe_playwright_python.sync_playwright", reason="the Python package axe-playwright-python is not installed"
         ).Axe()
@@ -510,9 +510,10 @@ class TestEverything:
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
         assert violations() == []
+        told("axe on the page: light and dark, wide and narrow", "nothing but minor findings")
 
     @pytest.mark.parametrize("width", [320, 390, 700, 1024])
-    def test_nothing_runs_out_of_a_narrow_window(self, visit: Visit, width: int) -> None:
+    def test_nothing_runs_out_of_a_narrow_window(self, visit: Visit, width: int, told: Told) -> None:
         visit.page.set_viewport_size({"width": width, "height": 844})
 
         page = visit.open()
@@ -525,11 +526,12 @@ class TestEverything:
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
         assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
+        told("windows of 320 to 1,024 pixels", "nothing runs out")
 
 
 class TestManyJobs:
     def test_hundreds_of_thousands_are_sorted_found_and_paged_through(
-        self, visit: Visit, tmp_path_factory: pytest.TempPathFactory
+        self, visit: Visit, tmp_path_factory: pytest.TempPathFactory, told: Told
     ) -> None:
         folder = tmp_path_factory.mktemp("many")
         publish_many(local_dataset(folder), MANY, datetime.now(timezone.utc))
@@ -552,6 +554,7 @@ class TestManyJobs:
         page.get_by_text(f"{MANY // VAULTS:,} jobs", exact=True).wait_for()
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
+        told(f"the page with {MANY:,} jobs", "sorted, found and paged through")
 
 
 class TestBelowAPath:
@@ -591,7 +594,7 @@ class TestBelowAPath:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
-    def test_the_page_works_where_airflow_lives_below_a_path(self, browser: Any, below: Server) -> None:
+    def test_the_page_works_where_airflow_lives_below_a_path(self, browser: Any, below: Server, told: Told) -> None:
         context = browser.new_context()
         page = context.new_page()
         page.goto(f"{below.url}/plugin/glacier-jobs")
@@ -612,3 +615,4 @@ class TestBelowAPath:
         assert asked
         assert [url for url in asked if not url.startswith((f"{below.url}/", "about:", "blob:", "data:"))] == []
         context.close()
+        told("Airflow below a path", "the page asks for nothing outside of it")

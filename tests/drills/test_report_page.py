@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.report import make_report
+from tests.drills.conftest import Told
 from tests.observations import local_dataset
 from tests.report_story import tell_story
 
@@ -19,30 +19,6 @@ pytestmark = pytest.mark.drill
 
 NOW = datetime(2026, 11, 22, 6, 30, tzinfo=timezone.utc)
 HOSTILE = "<script>alert('x')</script> <img src=http://203.0.113.9/x.png onerror=alert(1)> '; drop table jobs; --"
-
-#: No traffic of the browser's own.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Headless Chromium, Debian's."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium; install Debian's package of that name")
-    playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +59,19 @@ def opened(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", ["story", "empty"])
-def test_the_page_needs_nothing_else_and_complains_of_nothing(opened: Any, reports: dict[str, Path], name: str) -> None:
+def test_the_page_needs_nothing_else_and_complains_of_nothing(
+    opened: Any, reports: dict[str, Path], name: str, told: Told
+) -> None:
     opened(reports[name])
 
     assert opened.complaints == []
     assert [url for url in opened.requests if not url.startswith("data:")] == [reports[name].as_uri()]
+    told("the report in a browser: wide, narrow and printed", "asks for nothing else, complains of nothing")
 
 
-def test_what_needs_attention_comes_first_and_then_the_pictures(opened: Any, reports: dict[str, Path]) -> None:
+def test_what_needs_attention_comes_first_and_then_the_pictures(
+    opened: Any, reports: dict[str, Path], told: Told
+) -> None:
     page = opened(reports["story"])
 
     headings = page.locator("h2").all_inner_texts()
@@ -108,16 +89,18 @@ def test_what_needs_attention_comes_first_and_then_the_pictures(opened: Any, rep
     assert page.locator("svg").count() >= 5
     sizes = [svg.bounding_box() for svg in page.locator("svg").all()]
     assert all(size["width"] > 200 and size["height"] > 80 for size in sizes)
+    told("the report with something of everything", "what needs attention first, then the pictures")
 
 
-def test_hostile_text_is_shown_as_text(opened: Any, reports: dict[str, Path]) -> None:
+def test_hostile_text_is_shown_as_text(opened: Any, reports: dict[str, Path], told: Told) -> None:
     page = opened(reports["story"])
 
     assert page.locator("#failed td", has_text="alert('x')").inner_text() == HOSTILE
     assert page.evaluate("[document.scripts.length, document.images.length]") == [0, 0]
+    told("hostile text in the report", "shown as text; no script, no image")
 
 
-def test_nothing_runs_out_of_its_place(opened: Any, reports: dict[str, Path]) -> None:
+def test_nothing_runs_out_of_its_place(opened: Any, reports: dict[str, Path], told: Told) -> None:
     page = opened(reports["story"])
 
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
@@ -136,18 +119,21 @@ def test_nothing_runs_out_of_its_place(opened: Any, reports: dict[str, Path]) ->
         }).length"""
     )
     assert overlapping == 0
+    told("the report's pictures: wide, narrow and printed", "no text runs out or overlaps")
 
 
-def test_an_empty_dataset_says_what_to_do(opened: Any, reports: dict[str, Path]) -> None:
+def test_an_empty_dataset_says_what_to_do(opened: Any, reports: dict[str, Path], told: Told) -> None:
     page = opened(reports["empty"])
 
     assert page.locator("h2").all_inner_texts() == ["No observation yet"]
     assert "glacier_jobs_snapshot" in page.locator(".note").inner_text()
+    told("the report on an empty dataset", "says what to do")
 
 
-def test_a_tile_leads_to_what_it_counts(opened: Any, reports: dict[str, Path]) -> None:
+def test_a_tile_leads_to_what_it_counts(opened: Any, reports: dict[str, Path], told: Told) -> None:
     page = opened(reports["story"])
 
     anchors = page.locator(".tile a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert anchors
     assert all(page.locator(anchor).count() == 1 for anchor in anchors)
+    told("the report's tiles", "each leads to what it counts")

@@ -17,6 +17,7 @@ import pytest
 from glacier_jobs.dataset import new_observation
 from glacier_jobs.schema import TABLES
 from glacier_jobs.writer import ObservationWriter
+from tests.drills.conftest import Told
 from tests.observations import local_dataset, observation_row, vault_row, write_jobs
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def _same(moment: datetime) -> datetime:
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkSession]:
     """A Spark session on this machine, in the time zone of New York."""
+    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     with pytest.MonkeyPatch.context() as patch:
@@ -92,25 +94,35 @@ def spark() -> Iterator[SparkSession]:
         )
         yield session
         session.stop()
+        gateway = SparkContext._gateway
+        assert gateway is not None
+        gateway.shutdown()
+        # Java ends with its input.
+        gateway.proc.communicate()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_spark_reads_every_value_as_pyarrow_does(table: str, dataset: Path, spark: SparkSession) -> None:
+def test_spark_reads_every_value_as_pyarrow_does(table: str, dataset: Path, spark: SparkSession, told: Told) -> None:
     read = spark.read.parquet(str(dataset / table)).toArrow()
 
     assert read.column_names == [*TABLES[table].names, "snapshot_date"]
     expected = pads.dataset(dataset / table).to_table(columns=TABLES[table].names)
     assert _rows(read.select(TABLES[table].names)) == _rows(expected)
+    told("the tables read by Spark in New York's time zone", "every value as pyarrow reads it")
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_spark_reads_the_types_that_were_written(table: str, dataset: Path, spark: SparkSession) -> None:
+def test_spark_reads_the_types_that_were_written(table: str, dataset: Path, spark: SparkSession, told: Told) -> None:
     read = {field.name: field.dataType.simpleString() for field in spark.read.parquet(str(dataset / table)).schema}
 
     assert read == {field.name: _spark_type(field.type) for field in TABLES[table]} | {"snapshot_date": "date"}
+    told("the tables' types in Spark", "those that were written")
 
 
-def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(dataset: Path, spark: SparkSession) -> None:
+def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(
+    dataset: Path, spark: SparkSession, told: Told
+) -> None:
     jobs = spark.read.parquet(str(dataset / "jobs"))
 
     found = jobs.where("snapshot_date = date '2026-11-22'").select("observation_id").distinct().toArrow()
@@ -118,6 +130,7 @@ def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(datas
     assert found["observation_id"].to_pylist() == [
         file.stem for file in (dataset / "jobs" / "snapshot_date=2026-11-22").iterdir()
     ]
+    told("a day asked for in Spark, in New York's time zone", "found by its partition")
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

@@ -2,77 +2,161 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pyarrow.dataset as pads
 import pytest
 
+from glacier_jobs.reports import QUESTIONS
 from local_airflow.environment import airflow_environment
-from local_airflow.rest import wait_for
-from local_airflow.standalone import running
+from local_airflow.rest import AirflowApi, wait_for
+from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
+from local_aws.process import running as local_aws_running
 from tests.conftest import ROOT
-from tests.drills.conftest import RunningAirflow
+from tests.drills.conftest import Told
 
-pytestmark = pytest.mark.drill
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 DAG_IDS = {file.stem for file in (ROOT / "dags").glob("*.py")}
+PATIENCE_SECONDS = 300.0
 
 
-def test_every_dag_is_read_without_an_import_error(running_airflow: RunningAirflow) -> None:
-    api = running_airflow.standalone.api
+@dataclass(frozen=True, kw_only=True)
+class RunningAirflow:
+    """An Airflow that runs this project's DAGs against a local AWS with the demo seed."""
 
-    wait_for("all DAGs", lambda: True if api.dag_ids() >= DAG_IDS else None, seconds=120)
+    standalone: Standalone
+    local_aws: Control
+    database: Path
+    stack: ExitStack
 
-    assert api.import_errors() == []
-    assert api.dag_ids() == DAG_IDS
+    @property
+    def api(self) -> AirflowApi:
+        return self.standalone.api
+
+    def snapshot(self, dataset: Path) -> str:
+        """Make a snapshot, and return its run id."""
+        wait_for("the DAG", lambda: "glacier_jobs_snapshot" in self.api.dag_ids() or None, PATIENCE_SECONDS)
+        run_id = self.api.trigger("glacier_jobs_snapshot", {"dataset_uri": dataset.as_uri()})
+        run = self.api.finished_run("glacier_jobs_snapshot", run_id, seconds=PATIENCE_SECONDS)
+        assert run["state"] == "success", self.api.task_instances("glacier_jobs_snapshot", run_id)
+        return run_id
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    with ExitStack() as stack:
+        local_aws = stack.enter_context(local_aws_running("--seed", "demo"))
+        environment = airflow_environment(
+            home, endpoint=local_aws.endpoint, dataset=tmp_path_factory.mktemp("dataset") / "records"
+        )
+        standalone = stack.enter_context(running(environment))
+        yield RunningAirflow(standalone=standalone, local_aws=local_aws, database=home / "airflow.db", stack=stack)
+
+
+def test_every_dag_is_read_without_an_import_error(airflow: RunningAirflow, told: Told) -> None:
+    wait_for("all DAGs", lambda: airflow.api.dag_ids() >= DAG_IDS or None, PATIENCE_SECONDS)
+
+    assert airflow.api.import_errors() == []
+    assert airflow.api.dag_ids() == DAG_IDS
+    told("all DAGs in a real Airflow", "read without an import error")
 
 
 def test_a_snapshot_that_is_triggered_over_rest_succeeds_and_its_parquet_is_there(
-    running_airflow: RunningAirflow, tmp_path: Path
+    airflow: RunningAirflow, tmp_path: Path, told: Told
 ) -> None:
-    api, dataset = running_airflow.standalone.api, tmp_path / "dataset"
-    wait_for("the DAG", lambda: True if "glacier_jobs_snapshot" in api.dag_ids() else None, seconds=120)
+    dataset = tmp_path / "dataset"
 
-    run_id = api.trigger("glacier_jobs_snapshot", {"dataset_uri": dataset.as_uri()})
-    run = api.finished_run("glacier_jobs_snapshot", run_id, seconds=240)
+    run_id = airflow.snapshot(dataset)
 
-    assert run["state"] == "success", api.task_instances("glacier_jobs_snapshot", run_id)
-    listed = {
-        job["JobId"] for region in ("us-east-1", "eu-west-1") for job in running_airflow.local_aws.jobs(region=region)
-    }
+    listed = {job["JobId"] for region in ("us-east-1", "eu-west-1") for job in airflow.local_aws.jobs(region=region)}
     kept = set(pads.dataset(dataset / "jobs").to_table(columns=["job_id"])["job_id"].to_pylist())
     # The demo's jobs go on living: one may have ended its day since.
     assert listed
     assert listed <= kept
-    labels = {each["rendered_map_index"] for each in api.task_instances("glacier_jobs_snapshot", run_id)}
+    labels = {each["rendered_map_index"] for each in airflow.api.task_instances("glacier_jobs_snapshot", run_id)}
     assert {"aws_default us-east-1", "aws_default eu-west-1"} <= labels
     assert len(list(dataset.glob("observations/*/*.parquet"))) == 2
+    told("a snapshot triggered over REST", "succeeded; every job of both Regions is there")
 
 
-def test_a_snapshot_emits_one_event_of_its_asset(running_airflow: RunningAirflow, tmp_path: Path) -> None:
-    api, dataset = running_airflow.standalone.api, tmp_path / "dataset"
-    wait_for("the DAG", lambda: True if "glacier_jobs_snapshot" in api.dag_ids() else None, seconds=120)
+def test_a_snapshot_emits_one_event_which_starts_the_report(
+    airflow: RunningAirflow, tmp_path: Path, told: Told
+) -> None:
+    dataset = tmp_path / "dataset"
 
-    run_id = api.trigger("glacier_jobs_snapshot", {"dataset_uri": dataset.as_uri()})
-    api.finished_run("glacier_jobs_snapshot", run_id, seconds=240)
+    run_id = airflow.snapshot(dataset)
 
-    events = api.get("/api/v2/assets/events?source_dag_id=glacier_jobs_snapshot&limit=100")["asset_events"]
+    events = airflow.api.get("/api/v2/assets/events?source_dag_id=glacier_jobs_snapshot&limit=100")["asset_events"]
     [event] = [each for each in events if each["source_run_id"] == run_id]
     assert event["name"] == "glacier_jobs"
-    assert [told["region"] for told in event["extra"]["observations"]] == ["us-east-1", "eu-west-1"]
+    assert [seen["region"] for seen in event["extra"]["observations"]] == ["us-east-1", "eu-west-1"]
+    run = wait_for("the report's run", lambda: _report_run(airflow.api, run_id), PATIENCE_SECONDS)
+    assert run["run_type"] == "asset_triggered"
+    ended = airflow.api.finished_run("glacier_jobs_report", run["dag_run_id"], seconds=PATIENCE_SECONDS)
+    assert ended["state"] == "success", airflow.api.task_instances("glacier_jobs_report", run["dag_run_id"])
+    newest = json.loads((dataset / "reports" / "latest.json").read_text())
+    assert newest["answers"].keys() == QUESTIONS.keys()
+    assert "photo-archive" in (dataset / "reports" / "latest.html").read_text()
+    answers = dataset / "reports" / newest["report"]
+    assert {file.stem for file in answers.glob("*.parquet")} == QUESTIONS.keys()
+    assert pads.dataset(answers / "latest_jobs.parquet").count_rows() > 0
+    told("a snapshot's one event, under the real scheduler", "started the report; page and all answers are there")
 
 
-def test_airflow_is_stopped_with_all_that_it_started(local_aws: Control, tmp_path: Path) -> None:
-    environment = airflow_environment(tmp_path / "home", endpoint=local_aws.endpoint, dataset=tmp_path)
+def _report_run(api: AirflowApi, snapshot_run_id: str) -> dict[str, Any] | None:
+    """Return the report's run that a snapshot's event has started, if there is one yet."""
+    runs: list[dict[str, Any]] = api.get("/api/v2/dags/glacier_jobs_report/dagRuns?limit=100")["dag_runs"]
+    for run in runs:
+        path = f"/api/v2/dags/glacier_jobs_report/dagRuns/{quote(run['dag_run_id'], safe='')}/upstreamAssetEvents"
+        if any(event["source_run_id"] == snapshot_run_id for event in api.get(path)["asset_events"]):
+            return run
+    return None
 
-    with running(environment) as standalone:
-        port = int(standalone.url.rpartition(":")[2])
-        started = psutil.Process(standalone.process.pid).children(recursive=True)
+
+def test_a_database_that_is_locked_costs_no_run(airflow: RunningAirflow, tmp_path: Path, told: Told) -> None:
+    """SQLite by itself gives up after 5 seconds."""
+    seconds = 12
+    locked = threading.Event()
+
+    def lock() -> None:
+        with closing(sqlite3.connect(airflow.database, timeout=120, isolation_level=None)) as database:
+            database.execute("begin immediate")
+            locked.set()
+            time.sleep(seconds)
+            database.execute("rollback")
+
+    locking = threading.Thread(target=lock)
+    locking.start()
+    assert locked.wait(PATIENCE_SECONDS)
+    airflow.snapshot(tmp_path / "dataset")
+    locking.join()
+
+    told(f"Airflow's SQLite locked for {seconds} s while a run is triggered", "waited for; the run succeeded")
+
+
+def test_airflow_is_stopped_with_all_that_it_started(airflow: RunningAirflow, told: Told) -> None:
+    """The last one: afterwards there is no Airflow."""
+    port = int(airflow.standalone.url.rpartition(":")[2])
+    started = psutil.Process(airflow.standalone.process.pid).children(recursive=True)
+
+    airflow.stack.close()
 
     assert len(started) >= 4
     assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+    told("Airflow stopped", "nothing that it started is left, its port is free")

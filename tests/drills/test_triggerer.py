@@ -19,12 +19,11 @@ from local_airflow.environment import airflow_environment
 from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
+from tests.drills.conftest import Told
 from tests.drills.dags_to_wait import POLL_SECONDS
+from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
-
-HOUR = 3600
-PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -57,35 +56,6 @@ def processes(airflow: Standalone) -> Iterator[ExitStack]:
         yield stack
 
 
-def job(job_id: str, **life: Any) -> dict[str, Any]:
-    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
-
-
-def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[int, tuple[str, int]]:
-    """Return map index -> (state, number of the try) of the waiting tasks."""
-    return {
-        instance["map_index"]: (instance["state"], instance["try_number"])
-        for instance in api.task_instances(dag_id, run_id)
-        if instance["task_id"] == "wait"
-    }
-
-
-def wait_for_states(
-    api: AirflowApi, dag_id: str, run_id: str, expected: dict[int, tuple[str, int]], seconds: float = PATIENCE_SECONDS
-) -> None:
-    found: dict[int, tuple[str, int]] = {}
-
-    def reached() -> bool | None:
-        found.clear()
-        found.update(states(api, dag_id, run_id))
-        return found == expected or None
-
-    try:
-        wait_for(f"{dag_id}: {expected}", reached, seconds)
-    except Exception as error:
-        raise AssertionError(f"found {found}, expected {expected}") from error
-
-
 def kill_triggerer(airflow: Standalone) -> dict[str, str]:
     """Kill Airflow's triggerer with all its processes, and return its environment."""
     found = []
@@ -103,7 +73,7 @@ def kill_triggerer(airflow: Standalone) -> dict[str, str]:
 
 
 def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_triggerers_death(
-    airflow: Standalone, processes: ExitStack, local_aws_process: Control
+    airflow: Standalone, processes: ExitStack, local_aws_process: Control, told: Told
 ) -> None:
     local_aws, api = local_aws_process, airflow.api
     ids = [f"job-{number}" for number in range(6)]
@@ -147,9 +117,12 @@ def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_trigge
     # A failed job uses up no retries.
     wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
     assert result(api, "deferred", run_id, 1)["JobId"] == "job-1"
+    told("one of six deferred sensors cleared, then the triggerer killed (-9), SQLite", "all six had their job's end")
 
 
-def test_a_rescheduled_task_remembers_from_process_to_process(airflow: Standalone, local_aws_process: Control) -> None:
+def test_a_rescheduled_task_remembers_from_process_to_process(
+    airflow: Standalone, local_aws_process: Control, told: Told
+) -> None:
     """The job was seen by the first stretch, and is gone for the next: so it is missing, without a grace."""
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("films", [job("a")])
@@ -159,9 +132,10 @@ def test_a_rescheduled_task_remembers_from_process_to_process(airflow: Standalon
     local_aws.advance(40 * HOUR)
 
     wait_for_states(api, "rescheduled", run_id, {-1: ("failed", 1)})
+    told("a job gone between two stretches of a rescheduled task", "missed at once: the task remembered it")
 
 
-def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_process: Control) -> None:
+def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_process: Control, told: Told) -> None:
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("watched", [job("a"), {**job("b", duration_seconds=90 * HOUR), "JobDescription": "holidays"}])
     calls = local_aws.calls().by_vault.get(("ListJobs", "watched"), 0)
@@ -169,12 +143,13 @@ def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_p
 
     local_aws.advance(5 * HOUR)
 
-    assert told(api, 1) == [("a", "Succeeded", None)]
+    assert completed(api, 1) == [("a", "Succeeded", None)]
     local_aws.advance(90 * HOUR)
-    assert told(api, 2) == [("a", "Succeeded", None), ("b", "Succeeded", "holidays")]
+    assert completed(api, 2) == [("a", "Succeeded", None), ("b", "Succeeded", "holidays")]
+    told("two jobs that complete in a watched vault", "a DAG ran for each")
 
 
-def told(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
+def completed(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
     """Wait until so many runs of the watching DAG have succeeded, and return which jobs they were told, in order."""
 
     def found() -> list[Any] | None:
@@ -187,9 +162,3 @@ def told(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
         for job in result(api, "watching", run["dag_run_id"], -1, "completed")
     ]
     return [(job["JobId"], job["StatusCode"], job.get("JobDescription")) for job in jobs]
-
-
-def result(api: AirflowApi, dag_id: str, run_id: str, map_index: int, task_id: str = "wait") -> Any:
-    """Return what a task returned."""
-    path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/return_value"
-    return api.get(f"{path}?map_index={map_index}&deserialize=true")["value"]
