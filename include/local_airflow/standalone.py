@@ -21,7 +21,7 @@ from local_airflow.rest import AirflowApi
 HOST = "127.0.0.1"
 USERNAME = "admin"
 
-_START_SECONDS = 180.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 
