@@ -9,8 +9,6 @@ from typing import Any, NoReturn, Protocol
 
 import pytest
 
-from tests.drills.environments import BehindAllElse, claimed_environments
-
 #: Set by CI, which has all that the drills need.
 _NO_SKIPS = "CI_NO_SKIPS"
 
@@ -62,24 +60,6 @@ def not_tried(told: Told) -> NotTried:
         pytest.skip(f"{_NOT_TRIED}{why}")
 
     return not_tried
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what all others run in front of."""
-    items.sort(key=lambda item: item.get_closest_marker("in_background") is not None)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def in_background(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[BehindAllElse | None]:
-    """The tests in other environments, from the first drill on, if there are drills that ask for them."""
-    if not any(item.get_closest_marker("in_background") for item in request.session.items):
-        yield None
-        return
-    running = BehindAllElse(claimed_environments(), tmp_path_factory.mktemp("environments"))
-    yield running
-    running.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
