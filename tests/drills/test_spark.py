@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
+import weakref
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -77,9 +80,11 @@ def _same(moment: datetime) -> datetime:
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkSession]:
     """A Spark session on this machine, in the time zone of New York."""
+    from py4j.clientserver import ClientServerConnection
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
+    interrupted = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
         # Spark asks for its own host's address and name unless it is told.
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
@@ -92,14 +97,21 @@ def spark() -> Iterator[SparkSession]:
             .config("spark.driver.host", "127.0.0.1")
             .getOrCreate()
         )
-        yield session
-        session.stop()
-        gateway = SparkContext._gateway
-        assert gateway is not None
-        gateway.shutdown()
-        # Java ends with its input.
-        gateway.proc.communicate()
-        SparkContext._gateway = SparkContext._jvm = None
+        # Not the session itself: pytest would keep it, and with it the connections to Java, until the very end, when
+        # they have no log any more to say good-bye to.
+        yield weakref.proxy(session)
+    gateway = SparkContext._gateway
+    assert gateway is not None
+    session.stop()
+    gateway.shutdown()
+    # Java ends with its input.
+    gateway.proc.communicate()
+    # Spark's own handler holds its context.
+    signal.signal(signal.SIGINT, interrupted)
+    SparkContext._gateway = SparkContext._jvm = None
+    del session, gateway
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is ClientServerConnection]
 
 
 @pytest.mark.parametrize("table", TABLES)
