@@ -21,7 +21,7 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import free_port
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 300.0
+_START_SECONDS = 600.0
 _USER = "admin"
 
 #: Whom the database server runs as where we are root, which it refuses to be: Debian's package makes the first.

@@ -23,7 +23,7 @@ from tests.drills.conftest import Told
 from tests.drills.snapshots import jobs_by_committed_observation
 from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
 
-pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 
 _ACCOUNTS = ("123456789012", "210987654321", "111122223333")
 _REGIONS = ("us-east-1", "eu-west-1")
