@@ -30,7 +30,7 @@ from tests.drills.conftest import Told
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 DAG_IDS = {file.stem for file in (ROOT / "dags").glob("*.py")}
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)

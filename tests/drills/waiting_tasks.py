@@ -8,7 +8,7 @@ from urllib.parse import quote
 from local_airflow.rest import AirflowApi, TookTooLong, wait_for
 
 HOUR = 3600
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
 
 
 def job(job_id: str, **life: Any) -> dict[str, Any]:
