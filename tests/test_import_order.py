@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -33,6 +32,8 @@ ORDER = [
 #: The edge, which speaks with Airflow or AWS. All others compute and know neither.
 EDGE = {"aws_errors", "events", "hooks", "links", "notifying", "operators", "sensors", "storage", "triggers"}
 
+#: What a DAG file may import at its top.
+LIGHT = ["hooks", "operators", "sensors", "targets", "triggers"]
 HEAVY = {"duckdb", "numpy", "pandas", "pyarrow"}
 
 
@@ -60,20 +61,23 @@ def test_the_package_imports_neither_the_local_aws_nor_the_dags_nor_the_tests() 
     assert not roots & {"demo", "local_airflow", "local_aws", "moto", "tests"}
 
 
-@pytest.mark.parametrize("module", ["hooks", "operators", "sensors", "targets", "triggers"])
-def test_what_a_dag_file_imports_is_light(module: str) -> None:
-    program = f"import json, sys, glacier_jobs.{module}; print(json.dumps(sorted(sys.modules)))"
+def test_what_a_dag_file_imports_is_light() -> None:
+    program = f"""
+import importlib, sys
+for module in {LIGHT}:
+    importlib.import_module(f"glacier_jobs.{{module}}")
+    assert not {HEAVY} & sys.modules.keys(), module
+"""
 
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
-        check=True,
+        check=False,
     )
 
-    imported = HEAVY.intersection(json.loads(ended.stdout.splitlines()[-1]))
-    assert not imported
+    assert ended.returncode == 0, ended.stderr
 
 
 def _imports(file: Path) -> Iterator[str]:
