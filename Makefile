@@ -32,7 +32,7 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 
 drill: .venv/.for-drill ## Run the tests against running systems: a real Airflow, a browser, Spark
 	@echo "== Drills (pytest)"
-	@.venv/bin/python -m pytest -m "drill or quick_drill"
+	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill
 
 long-drill: .venv/.for-drill ## Run what takes longest: PostgreSQL, Celery with Redis, and every Python
 	@echo "== Long drills (pytest)"

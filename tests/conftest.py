@@ -20,6 +20,7 @@ import tenacity
 from hypothesis import settings
 
 from local_aws.client import Control
+from tests.examples import DRILL
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="glacier-jobs-tests-"))
@@ -47,6 +48,7 @@ os.environ |= {
 pytest_plugins = ["local_aws.pytest_plugin"]
 
 settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
+settings.register_profile(DRILL, settings.get_profile("glacier_jobs"))
 settings.load_profile("glacier_jobs")
 
 
