@@ -25,12 +25,12 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 	@echo "== Lint (ruff)"
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
-	@echo "== Types (mypy)"
-	@.venv/bin/python -m mypy
-	@echo "== Tests (pytest)"
-	@.venv/bin/python -m pytest -m "not drill and not long_drill" -n 2
+	@echo "== Tests (pytest), and types (mypy) beside them"
+	@.venv/bin/python -m mypy >.venv/types.txt 2>&1 & types=$$!; trap 'kill $$types; exit 130' INT TERM; \
+	.venv/bin/python -m pytest -m "not drill and not long_drill" -n 2 --dist worksteal; tests=$$?; \
+	echo "== Types (mypy)"; wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests | types))
 
-drill: .venv/.for-drill ## Run the tests against running systems: a real Airflow, a browser, Spark
+drill: .venv/.for-drill ## Run the tests against running systems: the demo, a real Airflow, a browser, Spark
 	@echo "== Drills (pytest)"
 	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill
 
