@@ -79,20 +79,6 @@ def test_a_run_folds_what_has_closed_and_writes_all_answers(
     assert (dataset_root / "reports" / "latest.html").read_text() == page
 
 
-def test_an_older_report_stays(report_dag: Runner, files: ReportFiles, dataset_root: Path) -> None:
-    report_dag(dataset_uri=dataset_root.as_uri())
-    first = files.latest()
-    assert first is not None
-    before = (dataset_root / "reports" / first["html"]).read_bytes()
-
-    report_dag(dataset_uri=dataset_root.as_uri())
-
-    second = files.latest()
-    assert second is not None
-    assert second["report"] != first["report"]
-    assert (dataset_root / "reports" / first["html"]).read_bytes() == before
-
-
 def test_without_any_observation_the_report_says_what_to_do(report_dag: Runner, dataset_root: Path) -> None:
     run = report_dag(dataset_uri=dataset_root.as_uri())
 
@@ -210,7 +196,7 @@ class TestNotifying:
         monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", json.dumps(notifier))
         return path
 
-    def test_tells_which_outputs_expire_and_which_jobs_failed_once(
+    def test_tells_once_which_outputs_expire_and_which_jobs_failed_and_then_only_what_is_new(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         report_dag(dataset_uri=dataset_root.as_uri())
@@ -223,10 +209,6 @@ class TestNotifying:
         assert "job failed: Not {{ 7 * 7 }} <b>found</b>" in text
         assert f"Report: {dataset_root.as_uri()}/reports/report=" in text
 
-    def test_tells_only_what_is_new(
-        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
-    ) -> None:
-        report_dag(dataset_uri=dataset_root.as_uri())
         observe(files.dataset, ago(0.05), {"photos": [job("another", "Failed", completed=ago(0.06))]})
         report_dag(dataset_uri=dataset_root.as_uri())
 
