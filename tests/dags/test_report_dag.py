@@ -99,11 +99,11 @@ def test_without_a_dataset_the_run_says_what_to_set(report_dag: Runner) -> None:
 def test_the_report_is_written_though_history_cannot_be_folded(
     report_dag: Runner, files: ReportFiles, dataset_root: Path
 ) -> None:
-    day = ago(60).date()
-    wrong = dataset_root / f"job_history/closed_date={day}/job_history.parquet"
+    moment = ago(59)
+    wrong = dataset_root / f"job_history/closed_date={moment.date()}/job_history.parquet"
     wrong.parent.mkdir(parents=True)
     pq.write_table(LIVES.empty_table(), wrong)
-    observe(files.dataset, ago(59), {"photos": []})
+    observe(files.dataset, moment, {"photos": []})
 
     run = report_dag(dataset_uri=dataset_root.as_uri())
 
