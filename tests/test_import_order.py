@@ -34,7 +34,7 @@ EDGE = {"aws_errors", "events", "hooks", "links", "notifying", "operators", "sen
 
 #: What a DAG file may import at its top.
 LIGHT = ["hooks", "operators", "sensors", "targets", "triggers"]
-HEAVY = {"duckdb", "numpy", "pandas", "pyarrow"}
+HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow"}
 
 
 def test_every_module_has_its_place_in_the_order() -> None:
