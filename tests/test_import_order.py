@@ -22,7 +22,7 @@ ORDER = [
     *("reading", "days", "dataset", "publishing", "writer", "storage"),
     *("engine", "folding", "listings", "history", "sources", "reports"),
     *("charts", "report_page", "report_files", "report", "alerts", "news", "notifying"),
-    *("hooks", "snapshot", "job_ids"),
+    *("exchanges", "next_pages", "calls", "hooks", "snapshot", "job_ids"),
     *("looking", "sweeps", "events", "links"),
     "triggers",
     *("sensors", "operators"),
@@ -30,7 +30,10 @@ ORDER = [
 ]
 
 #: The edge, which speaks with Airflow or AWS. All others compute and know neither.
-EDGE = {"aws_errors", "events", "hooks", "links", "notifying", "operators", "sensors", "storage", "triggers"}
+EDGE = {
+    *("aws_errors", "calls", "events", "exchanges", "hooks", "links", "next_pages", "notifying", "operators"),
+    *("sensors", "storage", "triggers"),
+}
 
 #: What a DAG file may import at its top.
 LIGHT = ["hooks", "operators", "sensors", "targets", "triggers"]
