@@ -36,7 +36,7 @@ OnVaultError: TypeAlias = Literal["fail", "record"]
 Outcome: TypeAlias = Literal["listed", "gone", "failed"]
 
 #: Jobs of one vault that are gathered before they become rows: fewer cost more time a job, more cost memory.
-_BATCH_ROWS = 1000
+_BATCH_ROWS = 500
 
 _PROGRESS_SECONDS = 15.0
 
