@@ -25,14 +25,14 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 	@echo "== Lint (ruff)"
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
-	@echo "== Types (mypy)"
-	@.venv/bin/python -m mypy
-	@echo "== Tests (pytest)"
-	@.venv/bin/python -m pytest -m "not drill" -n 2
+	@echo "== Tests (pytest), and types (mypy) beside them"
+	@.venv/bin/python -m mypy >.venv/types.txt 2>&1 & types=$$!; trap 'kill $$types; exit 130' INT TERM; \
+	.venv/bin/python -m pytest -m "not drill" -n 2 --dist worksteal; tests=$$?; \
+	echo "== Types (mypy)"; wait $$types; types=$$?; cat .venv/types.txt; exit $$((tests | types))
 
-drill: .venv/.for-drill ## Break things: a real Airflow on three databases and executors, a browser, Spark, every Python
+drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each executor, a browser, Spark, every Python
 	@echo "== Drills (pytest)"
-	@.venv/bin/python -m pytest -m "drill or quick_drill"
+	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill
 
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)

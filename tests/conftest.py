@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import botocore.retries.standard
 import pytest
 import tenacity
 from hypothesis import settings
 
 from local_aws.client import Control
+from tests.examples import DRILL
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="glacier-jobs-tests-"))
@@ -45,6 +48,7 @@ os.environ |= {
 pytest_plugins = ["local_aws.pytest_plugin"]
 
 settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
+settings.register_profile(DRILL, settings.get_profile("glacier_jobs"))
 # Where the same tests have passed with all their examples, and another Python or Airflow is what is tested.
 settings.register_profile("few", settings.get_profile("glacier_jobs"), max_examples=10)
 settings.load_profile("glacier_jobs")
@@ -75,6 +79,22 @@ def _loopback_only() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", connect)
         patch.setattr(socket.socket, "connect_ex", connect_ex)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_clients() -> Iterator[None]:
+    """Spare the many clients that tests make what costs most and differs in nothing: nine tenths of their time.
+
+    botocore reads each file of its data once, not once a session of its own; and the provider does not search the
+    stack, which under pytest is deep, for a class to name in the user agent.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+    read = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda self, file_path: read(file_path))
+        patch.setattr(AwsGenericHook, "_get_caller", lambda self, target_function_name="execute": "Unknown")
         yield
 
 

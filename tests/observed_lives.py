@@ -18,7 +18,7 @@ from glacier_jobs.folding import OBSERVATION_COLUMNS, SIGHT_COLUMNS, VAULT_COLUM
 from glacier_jobs.schema import TABLES
 
 FIRST_DAY = date(2026, 11, 18)
-DAYS = 5
+DAYS = 4
 BEGINNING_AT = datetime(2026, 11, 18, tzinfo=timezone.utc)
 DAY = timedelta(hours=24)
 VAULTS = ("photos", "films")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pyarrow as pa
 import pytest
 
 from glacier_jobs.engine import Engine, limited
+from glacier_jobs.errors import TookTooLong
+
+_ENDLESS = "SELECT count(*) AS count FROM range(1000000000) a, range(1000000000) b"
 
 
 def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +67,21 @@ def test_more_than_fits_into_memory_is_spilled() -> None:
         engine.keep("many", "SELECT md5(range::VARCHAR) AS text FROM range(2000000)")
 
         assert engine.ask("SELECT count(DISTINCT text) AS count FROM many")["count"].to_pylist() == [2000000]
+
+
+def test_what_is_asked_after_the_time_is_over_is_broken_off_too() -> None:
+    def ask_late() -> None:
+        with limited(memory="50MiB", seconds=0.0), Engine() as engine:
+            # DuckDB has forgotten an interruption that came while nothing ran.
+            threading.Event().wait(0.3)
+            engine.ask(_ENDLESS)
+
+    with pytest.raises(TookTooLong):
+        ask_late()
+
+
+def test_nothing_is_drawn_into_the_logs() -> None:
+    with Engine() as engine:
+        answer = engine.ask("SELECT current_setting('enable_progress_bar') AS drawn")
+
+    assert answer["drawn"].to_pylist() == [False]

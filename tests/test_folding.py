@@ -6,19 +6,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs import reports
 from glacier_jobs.days import midnight
 from glacier_jobs.folding import BEGINNING, LIVES, LOOKS, State, fold
 from glacier_jobs.history import History, fold_closed_days
+from tests.examples import examples
 from tests.observations import local_dataset
 from tests.observed_lives import DAYS, FIRST_DAY, Look, observed_lives, plain_fates, raw_rows, told, write_raw
 
 
 @given(observed_lives(), st.randoms(use_true_random=False))
-@settings(max_examples=25)
+@examples(10, in_drills=25)
 def test_in_which_order_the_rows_come_makes_no_difference(seen: list[Look], chance: random.Random) -> None:
     shuffled = seen.copy()
     chance.shuffle(shuffled)
@@ -27,7 +28,7 @@ def test_in_which_order_the_rows_come_makes_no_difference(seen: list[Look], chan
 
 
 @given(observed_lives())
-@settings(max_examples=25)
+@examples(10, in_drills=25)
 def test_a_day_gives_each_job_it_knows_of_once_closed_or_open(seen: list[Look]) -> None:
     state: State = BEGINNING
     for number in range(DAYS):
@@ -46,7 +47,7 @@ def test_a_day_gives_each_job_it_knows_of_once_closed_or_open(seen: list[Look]) 
 
 
 @given(observed_lives(), st.integers(-1, DAYS - 1))
-@settings(max_examples=50)
+@examples(20, in_drills=50)
 def test_however_many_days_are_folded_history_says_what_a_plain_computation_says(
     seen: list[Look], folded_days: int
 ) -> None:

@@ -8,10 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from airflow.providers.amazon.aws.hooks.glacier import GlacierHook
-from botocore.config import Config
 from botocore.stub import Stubber
 
-from glacier_jobs import hooks
 from glacier_jobs.errors import (
     AccessDenied,
     ConnectionNotFound,
@@ -26,7 +24,7 @@ from glacier_jobs.errors import (
     TransientError,
     VaultNotFound,
 )
-from glacier_jobs.hooks import GlacierJobsHook, Patience
+from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.schema import JOBS
 from local_aws.client import Control
 from tests.conftest import Connect
@@ -386,76 +384,6 @@ def test_nobody_listening_is_a_transient_error(connect: Connect) -> None:
 
         with pytest.raises(ServiceUnavailable):
             list(hook.list_vaults())
-
-
-def test_retries_are_botocores_standard_mode_unless_somebody_says_otherwise(connect: Connect) -> None:
-    own = GlacierJobsHook(aws_conn_id=connect("open", attempts=None))
-    connections = GlacierJobsHook(aws_conn_id=connect("said", attempts=2))
-    callers = GlacierJobsHook(aws_conn_id=connect(), config={"retries": {"mode": "adaptive"}})
-
-    assert client_of(own).meta.config.retries == {"mode": "standard", "total_max_attempts": hooks.DEFAULT_ATTEMPTS}
-    assert client_of(connections).meta.config.retries["total_max_attempts"] == 2
-    assert client_of(callers).meta.config.retries["mode"] == "adaptive"
-
-
-@pytest.mark.usefixtures("no_backoff")
-def test_the_default_outlasts_more_throttling_than_one_round_of_attempts(connect: Connect, local_aws: Control) -> None:
-    fill(local_aws, 1)
-    local_aws.fault("throttling", count=3 * hooks.DEFAULT_ATTEMPTS)
-
-    assert ids(GlacierJobsHook(aws_conn_id=connect(attempts=None)).list_jobs("photos")) == ["job-00000"]
-
-
-@pytest.mark.usefixtures("no_backoff")
-def test_patience_ends(connect: Connect, local_aws: Control) -> None:
-    fill(local_aws, 1)
-    local_aws.fault("throttling")
-    hook = GlacierJobsHook(aws_conn_id=connect(attempts=None), patience=Patience(attempts=4, seconds=0.0))
-
-    with pytest.raises(Throttled, match="attempt 4"):
-        list(hook.list_jobs("photos"))
-
-
-def test_the_pool_of_connections_is_as_large_as_the_requests_under_way(connect: Connect) -> None:
-    hook = GlacierJobsHook(aws_conn_id=connect(), max_requests=77)
-
-    assert client_of(hook).meta.config.max_pool_connections == 77
-
-
-@pytest.mark.parametrize("max_requests", [0, -1, True, 1.5, "20"])
-def test_the_number_of_requests_under_way_is_a_positive_whole_number(max_requests: Any) -> None:
-    with pytest.raises(InvalidArgument, match="max_requests"):
-        GlacierJobsHook(max_requests=max_requests)
-
-
-def sent_user_agent(hook: GlacierJobsHook) -> str:
-    sent: list[str] = []
-    client = client_of(hook)
-    client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers["User-Agent"].decode()))
-    client.list_vaults()
-    return sent[0]
-
-
-def test_requests_say_who_sends_them(connect: Connect, local_aws: Control) -> None:
-    user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect()))
-
-    assert user_agent.startswith("Botocore/")
-    assert "airflow-glacier-jobs/" in user_agent
-    assert " Airflow/" in user_agent
-
-
-@pytest.mark.parametrize("config", [{"user_agent": "mine/1"}, {"user_agent_appid": "mine"}])
-def test_a_user_agent_that_somebody_chose_is_sent(connect: Connect, local_aws: Control, config: dict[str, str]) -> None:
-    user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect(), config=config))
-
-    assert user_agent.startswith("mine/1") or " app/mine" in user_agent
-
-
-def test_a_config_given_as_an_object_works_like_its_keywords(connect: Connect) -> None:
-    hook = GlacierJobsHook(aws_conn_id=connect(), config=Config(read_timeout=7))
-
-    assert client_of(hook).meta.config.read_timeout == 7
-    assert client_of(hook).meta.config.retries["mode"] == "standard"
 
 
 def test_every_error_is_either_final_or_transient_and_none_is_airflows() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ ORDER = [
     *("reading", "days", "dataset", "publishing", "writer", "storage"),
     *("engine", "folding", "listings", "history", "sources", "reports"),
     *("charts", "report_page", "report_files", "report", "alerts", "news", "notifying"),
-    *("hooks", "snapshot", "job_ids"),
+    *("exchanges", "next_pages", "calls", "hooks", "snapshot", "job_ids"),
     *("looking", "sweeps", "events", "links"),
     "triggers",
     *("sensors", "operators"),
@@ -31,9 +30,14 @@ ORDER = [
 ]
 
 #: The edge, which speaks with Airflow or AWS. All others compute and know neither.
-EDGE = {"aws_errors", "events", "hooks", "links", "notifying", "operators", "sensors", "storage", "triggers"}
+EDGE = {
+    *("aws_errors", "calls", "events", "exchanges", "hooks", "links", "next_pages", "notifying", "operators"),
+    *("sensors", "storage", "triggers"),
+}
 
-HEAVY = {"duckdb", "numpy", "pandas", "pyarrow"}
+#: What a DAG file may import at its top.
+LIGHT = ["hooks", "operators", "sensors", "targets", "triggers"]
+HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow"}
 
 
 def test_every_module_has_its_place_in_the_order() -> None:
@@ -60,20 +64,23 @@ def test_the_package_imports_neither_the_local_aws_nor_the_dags_nor_the_tests() 
     assert not roots & {"demo", "local_airflow", "local_aws", "moto", "tests"}
 
 
-@pytest.mark.parametrize("module", ["hooks", "operators", "sensors", "targets", "triggers"])
-def test_what_a_dag_file_imports_is_light(module: str) -> None:
-    program = f"import json, sys, glacier_jobs.{module}; print(json.dumps(sorted(sys.modules)))"
+def test_what_a_dag_file_imports_is_light() -> None:
+    program = f"""
+import importlib, sys
+for module in {LIGHT}:
+    importlib.import_module(f"glacier_jobs.{{module}}")
+    assert not {HEAVY} & sys.modules.keys(), module
+"""
 
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "plugins")},
-        check=True,
+        check=False,
     )
 
-    imported = HEAVY.intersection(json.loads(ended.stdout.splitlines()[-1]))
-    assert not imported
+    assert ended.returncode == 0, ended.stderr
 
 
 def _imports(file: Path) -> Iterator[str]:

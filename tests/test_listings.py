@@ -4,13 +4,14 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs.days import midnight
 from glacier_jobs.folding import BEGINNING
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.listings import newest_listings
+from tests.examples import examples
 from tests.observations import local_dataset
 from tests.observed_lives import DAYS, FIRST_DAY, Look, observed_lives, write_raw
 
@@ -32,7 +33,7 @@ def plain_newest(seen: list[Look]) -> dict[str, str]:
 
 
 @given(observed_lives())
-@settings(max_examples=60)
+@examples(25, in_drills=60)
 def test_the_way_back_finds_what_a_look_at_everything_finds(seen: list[Look]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
@@ -46,7 +47,7 @@ def test_the_way_back_finds_what_a_look_at_everything_finds(seen: list[Look]) ->
 
 
 @given(observed_lives(overlapping=False), st.integers(0, DAYS - 1))
-@settings(max_examples=30)
+@examples(15, in_drills=30)
 def test_folded_days_tell_the_same(seen: list[Look], folded_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs.dataset import Dataset
@@ -26,6 +26,7 @@ from glacier_jobs.snapshot import Observed, Provenance, observe
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.descriptions import job_descriptions
+from tests.examples import examples
 from tests.observations import local_dataset
 from tests.test_schema import description_of, without_nulls
 
@@ -104,7 +105,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.usefixtures("no_backoff")
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(8, in_drills=20)
 @given(data=st.data())
 def test_any_vaults_jobs_page_sizes_and_faults_give_the_jobs_that_aws_holds(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, connect: Connect, local_aws_process: Control

@@ -12,10 +12,10 @@ from benchmarks.figures import Figure, Target
 from benchmarks.measuring import environment
 
 
-def waiting(folder: Path, *, triggers: int = 1_000) -> Iterator[Figure]:
+def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterator[Figure]:
     """Yield how often Glacier is called for all sensors together, and how long the event loop stood still."""
     ended = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "benchmarks.waiting", "--triggers", str(triggers), "--json"],
+        [sys.executable, "-m", "benchmarks.waiting", "--triggers", str(triggers), "--jobs", str(jobs), "--json"],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
@@ -23,7 +23,7 @@ def waiting(folder: Path, *, triggers: int = 1_000) -> Iterator[Figure]:
     )
     held = json.loads(ended.stdout.splitlines()[-1])
     yield Figure(
-        name=f"List Jobs calls an interval, {triggers:,} deferred sensors on one vault",
+        name=f"List Jobs calls an interval, {triggers:,} deferred sensors on one vault of {jobs:,} jobs",
         unit="calls",
         ours=held["calls"] / held["sweeps"],
         other=held["calls_of_one_listing"],

@@ -1,8 +1,8 @@
 """``python -m benchmarks.waiting``: a thousand deferred sensors in one event loop, as a triggerer holds them.
 
-They await a job each, of one vault, for several intervals; then all jobs succeed, and each tells it. Printed are the
-calls made, by the local AWS's own count and against those of a single listing; the longest time for which the event
-loop was stalled; and the memory that a trigger costs.
+They await a job each, of one vault with five times as many, for several intervals; then all jobs succeed, and each
+tells it. Printed are the calls made, by the local AWS's own count and against those of a single listing; the longest
+time for which the event loop was stalled; and the memory that a trigger costs.
 """
 
 from __future__ import annotations
@@ -73,8 +73,11 @@ class Heartbeat:
         return self.longest_stall_seconds
 
 
-async def hold(local_aws: Control, job_ids: list[str], *, intervals: int, poll_seconds: float) -> Held:
-    """Hold a trigger for each job through some intervals, and then let all jobs succeed."""
+async def hold(local_aws: Control, job_ids: list[str], *, listed: int, intervals: int, poll_seconds: float) -> Held:
+    """Hold a trigger for each job through some intervals, and then let all jobs succeed.
+
+    :param listed: how many jobs a listing of the vault shows.
+    """
     process = psutil.Process()
     ready_bytes = process.memory_info().rss
     local_aws.reset_calls()
@@ -86,7 +89,7 @@ async def hold(local_aws: Control, job_ids: list[str], *, intervals: int, poll_s
     await _calls(local_aws, 1)
     stall_of_beginning_seconds = await beginning.stop()
     waiting = Heartbeat()
-    pages = -(-len(job_ids) // 50)
+    pages = -(-listed // 50)
     await _calls(local_aws, intervals * pages)
     held_bytes = process.memory_info().rss
     await asyncio.to_thread(local_aws.advance, 5 * _HOURS)
@@ -159,22 +162,35 @@ def main() -> int:
     """Run the benchmark; the result is the exit code, 1 if a trigger was not served."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
     parser.add_argument("--triggers", type=int, default=1_000)
+    parser.add_argument("--jobs", type=int, default=5_000, help="in the vault; the awaited ones lie among them")
     parser.add_argument("--intervals", type=int, default=5)
     parser.add_argument("--poll-seconds", type=float, default=2.0)
     parser.add_argument("--json", action="store_true", help="tell it for a program")
     options = parser.parse_args()
+    if options.jobs < options.triggers:
+        parser.error(f"{options.triggers} triggers cannot await {options.jobs} jobs")
     with tempfile.TemporaryDirectory() as folder, running() as local_aws:
         environment = airflow_environment(Path(folder), endpoint=local_aws.endpoint, dataset=Path(folder), targets=[])
         os.environ.clear()
         os.environ.update(environment)
-        job_ids = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOURS}}] * options.triggers)
+        jobs = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOURS}}] * options.jobs)
+        # The last one with them: a sweep ends once all that are awaited were seen.
+        job_ids = [jobs[-1 - number * len(jobs) // options.triggers] for number in range(options.triggers)]
         with os.fdopen(os.dup(1), "w") as console, (Path(folder) / "log").open("w") as log:
             # Every trigger logs each poll, as it does in a triggerer; that is to be measured, and not to be read.
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             import glacier_jobs.triggers  # noqa: F401 - before anything is measured
 
-            held = asyncio.run(hold(local_aws, job_ids, intervals=options.intervals, poll_seconds=options.poll_seconds))
+            held = asyncio.run(
+                hold(
+                    local_aws,
+                    job_ids,
+                    listed=options.jobs,
+                    intervals=options.intervals,
+                    poll_seconds=options.poll_seconds,
+                )
+            )
             if options.json:
                 print(json.dumps(asdict(held)), file=console)
             else:

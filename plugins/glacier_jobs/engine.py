@@ -36,6 +36,8 @@ _LIMITS: ContextVar[Limits] = ContextVar("glacier_jobs_engine_limits", default=L
 
 _BATCH_ROWS = 65_536
 
+_INTERRUPTS_EVERY_SECONDS = 0.1
+
 
 @cache
 def statement(name: str) -> str:
@@ -69,6 +71,8 @@ class Engine:
             "TimeZone": "UTC",
             "memory_limit": limits.memory,
             "temp_directory": self._spill.name,
+            # It would be drawn into the logs of tasks.
+            "enable_progress_bar": "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             # A name that was not given must be an error, not some variable of the caller.
@@ -77,10 +81,10 @@ class Engine:
             "enable_external_access": "false",
         }.items():
             self._connection.execute(f"SET {name} = '{value}'")
-        self._watch: threading.Timer | None = None
+        self._done = threading.Event()
+        self._watch: threading.Thread | None = None
         if limits.deadline is not None:
-            self._watch = threading.Timer(max(limits.deadline - time.monotonic(), 0.0), self._connection.interrupt)
-            self._watch.daemon = True
+            self._watch = threading.Thread(target=self._break_off, args=[limits.deadline], daemon=True)
             self._watch.start()
 
     def __enter__(self) -> Engine:
@@ -89,10 +93,19 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._done.set()
         if self._watch is not None:
-            self._watch.cancel()
+            self._watch.join()
         self._connection.close()
         self._spill.cleanup()
+
+    def _break_off(self, deadline: float) -> None:
+        """From the deadline on, interrupt whatever is under way."""
+        remaining_seconds = max(deadline - time.monotonic(), 0.0)
+        while not self._done.wait(remaining_seconds):
+            # Again and again: DuckDB forgets an interruption that comes between two statements.
+            self._connection.interrupt()
+            remaining_seconds = _INTERRUPTS_EVERY_SECONDS
 
     def give(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
         """Make Arrow tables visible by name; a reader can be read once."""

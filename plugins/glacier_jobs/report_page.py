@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,6 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
-from markupsafe import Markup
 
 from glacier_jobs import wording
 from glacier_jobs.charts import Series, Spread, spreads, stacked_areas, stacked_bars
@@ -29,7 +29,9 @@ URGENT_HOURS = 6.0
 #: A listing older than this means that observing has stopped or is failing. It is made every hour.
 STALE_AFTER_HOURS = 3.0
 
-_VAULT_SERIES = 5
+_STATUS_COLOURS = {"succeeded": "#3c9d6d", "failed": "#cf4a3f", "in_progress": "#5b9bd5"}
+_VAULT_COLOURS = ("#2f6fb2", "#e08a1e", "#3c9d6d", "#b8527c", "#7d6bc4")
+_OTHERS_COLOUR = "#8b95a1"
 _PANELS = 6
 _DAY = timedelta(days=1)
 
@@ -147,30 +149,45 @@ def _few_names(names: Sequence[str]) -> list[str]:
     return [*names[:FEW_ROWS], f"and {len(names) - FEW_ROWS} more"] if len(names) > FEW_ROWS else list(names)
 
 
-def _picture(title: str, text: str, legend: Sequence[Series], panels: Sequence[tuple[str, Markup]]) -> dict[str, Any]:
-    return {
-        "title": title,
-        "text": text,
-        "legend": legend,
-        "panels": [{"title": name, "drawing": drawing} for name, drawing in panels],
-    }
+def _picture(
+    title: str, text: str, legend: Sequence[Series] = (), panels: Sequence[_Panel] = (), *, side_by_side: bool = False
+) -> dict[str, Any]:
+    return {"title": title, "text": text, "legend": legend, "panels": panels, "side_by_side": side_by_side}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Panel:
+    """One drawing.
+
+    :param title: what stands above it, where a picture has several.
+    :param label: what it shows, for those who cannot see it.
+    """
+
+    svg: str
+    label: str
+    title: str = ""
+
+    @property
+    def source(self) -> str:
+        """The drawing as an image's address: its styles and names shall not mix with the page's."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
 def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     series = [
-        Series(name=name, style=column, values=table[column].to_pylist())
-        for column, name in (("succeeded", "succeeded"), ("failed", "failed"), ("in_progress", "in progress"))
+        Series(name=column.replace("_", " "), colour=colour, values=table[column].to_pylist())
+        for column, colour in _STATUS_COLOURS.items()
     ]
     title = "Jobs over time"
     text = (
         "Hour by hour: in progress, and succeeded or failed within the 24 hours before, for which Glacier keeps them."
     )
     if table.num_rows < 2:
-        return _picture(title, text, [], [])
-    drawing = stacked_areas(
-        "Number of jobs over time by status", table["hour"].to_pylist(), series, number=wording.count
-    )
-    return _picture(title, text, series, [("", drawing)])
+        return _picture(title, text)
+    svg = stacked_areas(table["hour"].to_pylist(), series, number=wording.count)
+    newest = ", ".join(f"{wording.count(each.values[-1])} {each.name}" for each in series)
+    panel = _Panel(svg=svg, label=f"Number of jobs over time by status; at the end {newest}")
+    return _picture(title, text, series, [panel])
 
 
 def _retrieval_times(table: pa.Table) -> dict[str, Any]:
@@ -188,27 +205,19 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
                 p50=row["p50_seconds"] / 3600,
                 p90=row["p90_seconds"] / 3600,
                 most=row["max_seconds"] / 3600,
-                title=f"{row['day']}: {wording.counted(row['jobs'], 'job')}, half within "
-                f"{wording.duration(row['p50_seconds'] / 3600)}, 90 % within "
-                f"{wording.duration(row['p90_seconds'] / 3600)}, all within "
-                f"{wording.duration(row['max_seconds'] / 3600)}",
             )
             for row in rows
         ]
         jobs = wording.counted(sum(row["jobs"] for row in rows), "job")
-        drawing = spreads(
-            f"Retrieval times of {tier} {action} by day",
-            _days(table),
-            found,
-            number=wording.duration,
-            unit=_time_unit(found),
-        )
-        panels.append((f"{tier}, {_spaced(action)}: {jobs}", drawing))
+        svg = spreads(_days(table), found, number=wording.duration, unit=_time_unit(found))
+        longest = wording.duration(max(spread.most for spread in found))
+        label = f"Retrieval times of {tier} {action} by day; the longest took {longest}"
+        panels.append(_Panel(svg=svg, label=label, title=f"{tier}, {_spaced(action)}: {jobs}"))
     text = (
         "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
         "the thin line to the longest."
     )
-    return _picture("Retrieval times by tier", text, [], panels)
+    return _picture("Retrieval times by tier", text, [], panels, side_by_side=True)
 
 
 def _volume(table: pa.Table) -> dict[str, Any]:
@@ -218,25 +227,25 @@ def _volume(table: pa.Table) -> dict[str, Any]:
         if row["bytes"]:
             moved[row["account_id"], row["region"], row["vault_name"]][row["day"]] += row["bytes"]
     if not moved:
-        return _picture(title, text, [], [])
+        return _picture(title, text)
     days = _days(table)
     largest = sorted(moved, key=lambda vault: (-sum(moved[vault].values()), vault))
-    names = Counter(vault_name for *_, vault_name in largest[:_VAULT_SERIES])
+    shown, others = largest[: len(_VAULT_COLOURS)], largest[len(_VAULT_COLOURS) :]
+    names = Counter(vault_name for *_, vault_name in shown)
     series = [
         Series(
             name=vault_name if names[vault_name] == 1 else f"{vault_name} ({account_id}, {region})",
-            style=f"s{number}",
+            colour=colour,
             values=[moved[account_id, region, vault_name].get(day, 0.0) for day in days],
         )
-        for number, (account_id, region, vault_name) in enumerate(largest[:_VAULT_SERIES], start=1)
+        for (account_id, region, vault_name), colour in zip(shown, _VAULT_COLOURS, strict=False)
     ]
-    if others := largest[_VAULT_SERIES:]:
+    if others:
         values = [sum(moved[vault].get(day, 0.0) for vault in others) for day in days]
-        series.append(Series(name=f"{len(others)} others", style="s6", values=values))
-    drawing = stacked_bars(
-        "Bytes retrieved by day and vault", days, series, number=wording.size, unit=_size_unit(series)
-    )
-    return _picture(title, text, series, [("", drawing)])
+        series.append(Series(name=f"{len(others)} others", colour=_OTHERS_COLOUR, values=values))
+    svg = stacked_bars(days, series, number=wording.size, unit=_size_unit(series))
+    total = wording.size(sum(sum(each.values) for each in series))
+    return _picture(title, text, series, [_Panel(svg=svg, label=f"Bytes retrieved by day and vault; {total} in all")])
 
 
 def _days(table: pa.Table) -> list[date]:

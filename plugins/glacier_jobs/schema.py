@@ -300,7 +300,7 @@ def _extra(job: Mapping[str, Any]) -> str | None:
 
 
 def _parameters_column(parameters: Sequence[Any], row_name: _RowName) -> pa.Array:
-    if not any(value is not None for value in parameters):
+    if _all_null(parameters):
         return pa.nulls(len(parameters), _INVENTORY_PARAMETERS)
     found = _checked(parameters, _object, _PARAMETERS, row_name)
     children = []
@@ -360,8 +360,12 @@ def pages_batch(pages: Sequence[SeenPage], *, observation: Observation, vault_na
     return pa.RecordBatch.from_arrays([columns[name] for name in JOBS.names], schema=JOBS)
 
 
+def _all_null(values: Sequence[Any]) -> bool:
+    return values.count(None) == len(values)
+
+
 def _json_column(values: Sequence[Any], field: str, row_name: _RowName) -> pa.Array:
-    if all(value is None for value in values):
+    if _all_null(values):
         return pa.nulls(len(values), pa.string())
     return pa.array(_checked(values, _json_text, field, row_name), pa.string())
 

@@ -17,6 +17,8 @@ from tests.dags.conftest import THIRD_PARTY_WARNINGS, Runner
 
 pytestmark = THIRD_PARTY_WARNINGS
 
+HOUR = 3600
+
 
 @pytest.fixture
 def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner:
@@ -26,9 +28,11 @@ def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner
     return Runner(dag_id="glacier_wait_for_inventory")
 
 
+@pytest.mark.usefixtures("without_silence")
 def test_an_inventory_is_started_waited_for_and_read(example_dag: Runner, local_aws: Control) -> None:
     """The wait is deferred: the job takes longer than the sensor's first look."""
-    local_aws.next_outcome(duration_seconds=5)
+    local_aws.next_outcome(duration_seconds=4 * HOUR)
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
 
     run = example_dag(vault_name="photos")
 

@@ -52,11 +52,11 @@ ARGUMENTS: Mapping[Mode, Mapping[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("without_silence")
 @pytest.mark.parametrize("mode", MODES)
 def test_ids_of_an_upstream_task_are_waited_for(
     mode: Mode, dag_bag: DagBag, local_aws: Control, connect: Connect, tmp_path: Path
 ) -> None:
-    """Deferred, each sensor keeps silent for its 15 seconds: so only one of them has to wait there."""
     connect()
     local_aws.add_jobs("photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR}} for job_id in "ab"])
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)

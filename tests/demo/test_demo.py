@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.drill
+
 FOREIGN_SETTINGS = {
     "AIRFLOW_HOME": "/nonexistent",
     "AIRFLOW__CORE__DAGS_FOLDER": "/nonexistent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -17,6 +17,9 @@ HISTORY_DAYS = 31
 
 #: So many vaults have a colour of their own; the others, by bytes, are one.
 VAULTS_SHOWN = 7
+
+#: Account id, Region and name.
+_Vault: TypeAlias = tuple[str, str, str]
 
 
 def pictures(sitting: Sitting) -> dict[str, Any]:
@@ -33,23 +36,23 @@ def pictures(sitting: Sitting) -> dict[str, Any]:
 
 def _volume(daily: pa.Table) -> dict[str, Any]:
     """Sum up by day and vault; all but the largest vaults become one, without a name."""
-    summed: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    total: Counter[str] = Counter()
+    summed: defaultdict[tuple[str, _Vault], Counter[str]] = defaultdict(Counter)
+    total: Counter[_Vault] = Counter()
     for row in daily.to_pylist():
-        vault = f"{row['account_id']} {row['region']} {row['vault_name']}"
+        vault = (row["account_id"], row["region"], row["vault_name"])
         summed[row["day"].isoformat(), vault].update({"jobs": row["jobs"], "bytes": row["bytes"]})
         total[vault] += row["bytes"]
     largest = [vault for vault, _ in total.most_common(VAULTS_SHOWN)]
-    shown: defaultdict[tuple[str, str | None], Counter[str]] = defaultdict(Counter)
+    shown: defaultdict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)
     for (day, vault), numbers in summed.items():
-        shown[day, vault if vault in largest else None].update(numbers)
+        shown[day, largest.index(vault) if vault in largest else None].update(numbers)
     return {
-        "vaults": [
-            dict(zip(("account_id", "region", "vault_name"), vault.split(" "), strict=True)) for vault in largest
-        ],
+        "vaults": [dict(zip(("account_id", "region", "vault_name"), vault, strict=True)) for vault in largest],
         "others": len(total) - len(largest),
         "rows": [
-            {"day": day, "vault": None if vault is None else largest.index(vault), **numbers}
-            for (day, vault), numbers in sorted(shown.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+            {"day": day, "vault": vault, **numbers}
+            for (day, vault), numbers in sorted(
+                shown.items(), key=lambda item: (item[0][0], -1 if item[0][1] is None else item[0][1])
+            )
         ],
     }
