@@ -82,6 +82,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{broke:{width}}  {held}")
 
 
+#: Longer than a page needs on a machine with other work to do, so that one that never comes fails.
+BROWSER_MILLISECONDS = 120_000
+
 #: No traffic of the browser's own.
 _QUIET = [
     "--no-sandbox",

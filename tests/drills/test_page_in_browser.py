@@ -25,7 +25,7 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import USERNAME, free_port, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
-from tests.drills.conftest import Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Told
 from tests.hand_written import job, observe
 from tests.many_jobs import VAULTS, publish_many
 from tests.observations import local_dataset
@@ -34,9 +34,6 @@ pytestmark = pytest.mark.drill
 
 VARIABLE = "glacier_jobs_dataset_uri"
 MANY = 300_000
-
-#: Longer than the page waits before it looks whether there is anything newer.
-REFRESHED_MILLISECONDS = 90_000
 
 #: Where the screenshots go that somebody shall look at; nowhere, if it is not set.
 SCREENSHOTS = os.environ.get("GLACIER_JOBS_SCREENSHOTS")
@@ -103,6 +100,7 @@ def sign_in(page: Any, user: str, password: str) -> None:
 def signed_in(browser: Any, server: Server) -> Any:
     """What a browser remembers of having signed in."""
     context = browser.new_context()
+    context.set_default_timeout(BROWSER_MILLISECONDS)
     page = context.new_page()
     page.goto(f"{server.url}/auth/login")
     sign_in(page, USERNAME, server.password(USERNAME))
@@ -161,6 +159,7 @@ class Visit:
 def visit(browser: Any, server: Server, signed_in: Any) -> Iterator[Visit]:
     """A tab of somebody who is signed in; at the end nothing may have gone wrong in it."""
     context = browser.new_context(storage_state=signed_in, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(BROWSER_MILLISECONDS)
     visit = Visit(page=context.new_page(), server=server)
     visit.listen()
     yield visit
@@ -201,6 +200,7 @@ class TestAccess:
     ) -> None:
         server.show(past)
         page = browser.new_page()
+        page.set_default_timeout(BROWSER_MILLISECONDS)
         page.goto(f"{server.url}/plugin/glacier-jobs/glacier_jobs/?status=Failed")
 
         sign_in(page, USERNAME, server.password(USERNAME))
@@ -252,7 +252,7 @@ class TestStates:
         run_id = api.trigger("glacier_jobs_snapshot")
         assert api.finished_run("glacier_jobs_snapshot", run_id, seconds=240)["state"] == "success"
 
-        visit.page.locator("tbody .open").first.wait_for(timeout=REFRESHED_MILLISECONDS)
+        visit.page.locator("tbody .open").first.wait_for()
         expected = sum(len(list(server.local_aws.jobs(region=region))) for region in ("us-east-1", "eu-west-1"))
         assert visit.page.locator(".matches").inner_text() == f"{expected:,} jobs"
         told("the page on an empty bucket, before the first snapshot", "shows the first jobs by itself")
@@ -329,7 +329,7 @@ class TestStates:
 
         observe(dataset, now, {"photos": [*jobs, job("newer")]})
 
-        page.get_by_text("91 jobs", exact=True).wait_for(timeout=REFRESHED_MILLISECONDS)
+        page.get_by_text("91 jobs", exact=True).wait_for()
         assert "job-41" in page.evaluate("document.activeElement.innerText")
         assert page.evaluate("scrollY") == top
         assert page.locator(".paging p").inner_text() == "26 to 50 of 91"
@@ -596,6 +596,7 @@ class TestBelowAPath:
 
     def test_the_page_works_where_airflow_lives_below_a_path(self, browser: Any, below: Server, told: Told) -> None:
         context = browser.new_context()
+        context.set_default_timeout(BROWSER_MILLISECONDS)
         page = context.new_page()
         page.goto(f"{below.url}/plugin/glacier-jobs")
         sign_in(page, USERNAME, below.password(USERNAME))

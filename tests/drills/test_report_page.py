@@ -12,7 +12,7 @@ import pytest
 
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.report import make_report
-from tests.drills.conftest import Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Told
 from tests.observations import local_dataset
 from tests.report_story import tell_story
 
@@ -41,6 +41,7 @@ def opened(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
     """Open a report; what the browser complained of and asked for is kept."""
     width, medium = request.param
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(BROWSER_MILLISECONDS)
     page.emulate_media(media=medium, color_scheme="light")
     complaints: list[str] = []
     requests: list[str] = []
