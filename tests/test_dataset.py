@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs.dataset import Dataset, new_observation, snapshot_date
 from glacier_jobs.errors import InvalidArgument
@@ -85,3 +87,20 @@ def test_what_lies_beside_the_partitions_is_not_taken_for_one(tmp_path: Path) ->
 def test_a_table_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="jobs, vaults, observations"):
         Dataset.scan(local_dataset(tmp_path), "job")
+
+
+@pytest.mark.parametrize("folder", ["observations", "snapshot_date=2026-11-22"])
+def test_a_store_that_cannot_be_listed_is_an_os_error_that_names_the_table(tmp_path: Path, folder: str) -> None:
+    class CutOffError(Exception):
+        """What a store's client raises, whose errors are its own."""
+
+    class CutOff(LocalFileSystem):  # type: ignore[misc]
+        def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+            if path.endswith(folder):
+                raise CutOffError("no route")
+            return super().ls(path, detail, **kwargs)
+
+    publish(local_dataset(tmp_path), MOMENT, jobs=["a"])
+
+    with pytest.raises(OSError, match=rf"{tmp_path}/observations could not be read: no route"):
+        Dataset(filesystem=CutOff(), root=str(tmp_path)).observation_ids()

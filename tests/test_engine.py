@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -55,6 +56,37 @@ def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() 
             3,
             3,
         ]
+
+
+def _ask(engine: Engine, reader: pa.RecordBatchReader) -> None:
+    engine.give(broken=reader)
+    engine.ask("FROM broken")
+
+
+def _keep(engine: Engine, reader: pa.RecordBatchReader) -> None:
+    engine.give(broken=reader)
+    engine.keep("new", "FROM broken")
+
+
+def _add(engine: Engine, reader: pa.RecordBatchReader) -> None:
+    engine.give(broken=reader)
+    engine.add("kept", "FROM broken")
+
+
+def _take_in(engine: Engine, reader: pa.RecordBatchReader) -> None:
+    engine.take_in("broken", reader)
+
+
+@pytest.mark.parametrize("read", [_ask, _keep, _add, _take_in])
+def test_what_a_reader_raises_comes_out_as_it_was(read: Callable[[Engine, pa.RecordBatchReader], None]) -> None:
+    def rows() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"a": [1]})
+        raise PermissionError("the second file")
+
+    with Engine() as engine:
+        engine.keep("kept", "SELECT 0::BIGINT AS a")
+        with pytest.raises(PermissionError, match="the second file"):
+            read(engine, pa.RecordBatchReader.from_batches(pa.schema([pa.field("a", pa.int64())]), rows()))
 
 
 def test_an_answer_of_another_form_than_declared_is_an_error() -> None:

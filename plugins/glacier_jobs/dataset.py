@@ -26,7 +26,7 @@ from fsspec import AbstractFileSystem
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from glacier_jobs.errors import InvalidArgument
-from glacier_jobs.reading import read_files
+from glacier_jobs.reading import read_files, unreadable_as_os_error
 from glacier_jobs.schema import TABLES, Observation
 
 _LISTINGS_AT_A_TIME = 16
@@ -90,7 +90,8 @@ def partition_dates(filesystem: AbstractFileSystem, folder: str, key: str) -> di
     """
     filesystem.invalidate_cache()
     try:
-        found = filesystem.ls(folder, detail=False)
+        with unreadable_as_os_error(folder):
+            found = filesystem.ls(folder, detail=False)
     except FileNotFoundError:
         return {}
     named = {PurePosixPath(path).name: path for path in found}
@@ -117,10 +118,11 @@ def list_partitions(
     # Years are hundreds of listings, each of them a round trip to an object store.
     with ThreadPoolExecutor(_LISTINGS_AT_A_TIME, thread_name_prefix="list-partitions") as pool:
         listings = pool.map(lambda path: filesystem.ls(path, detail=False), wanted.values())
-        return {
-            day: sorted(file for file in files if file.endswith(".parquet"))
-            for day, files in zip(wanted, listings, strict=True)
-        }
+        with unreadable_as_os_error(folder):
+            return {
+                day: sorted(file for file in files if file.endswith(".parquet"))
+                for day, files in zip(wanted, listings, strict=True)
+            }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,6 +81,7 @@ class Engine:
             "enable_external_access": "false",
         }.items():
             self._connection.execute(f"SET {name} = '{value}'")
+        self._unread: Exception | None = None
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
         if limits.deadline is not None:
@@ -108,9 +109,12 @@ class Engine:
             remaining_seconds = _INTERRUPTS_EVERY_SECONDS
 
     def give(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
-        """Make Arrow tables visible by name; a reader can be read once."""
+        """Make Arrow tables visible by name; a reader can be read once.
+
+        What a reader raises comes out of the method that had it read.
+        """
         for name, table in tables.items():
-            self._connection.register(name, table)
+            self._connection.register(name, self._watched(table) if isinstance(table, pa.RecordBatchReader) else table)
 
     def take_in(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
         """Make an Arrow table visible by name, as often as it is read."""
@@ -121,11 +125,13 @@ class Engine:
 
     def keep(self, name: str, sql: str, **arguments: Any) -> None:
         """Keep the answer to a question as a table."""
-        self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
+        with self._reading():
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
 
     def add(self, name: str, sql: str) -> None:
         """Add the answer to a question to a table that is kept."""
-        self._connection.execute(f"INSERT INTO {name} {sql}")
+        with self._reading():
+            self._connection.execute(f"INSERT INTO {name} {sql}")
 
     def ask(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
         """Return the answer to a question.
@@ -133,8 +139,29 @@ class Engine:
         :param schema: what the answer must look like; an answer that does not is an error.
         :param arguments: the values bound to the question's ``$names``.
         """
-        found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
+        with self._reading():
+            found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
         return found if schema is None else _as_declared(found, schema)
+
+    def _watched(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from reader
+            except Exception as error:
+                self._unread = error
+                raise
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise what a reader raised, which DuckDB knows only as a text in an error of its own."""
+        try:
+            yield
+        except duckdb.Error as error:
+            if self._unread is not None:
+                raise self._unread from error
+            raise
 
 
 def _as_declared(table: pa.Table, schema: pa.Schema) -> pa.Table:

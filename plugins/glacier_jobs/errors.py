@@ -17,6 +17,7 @@
     │   ├── ObservationExists   the place of a new observation is taken
     │   ├── DayClosed           an observation comes too late for the day it belongs to
     │   ├── HistoryDiffers      a day's history is there already, and says something else
+    │   ├── MalformedFile       a file of the dataset is not what it should be (also an OSError)
     │   └── StoreNotSuitable    a store that cannot create an object whole or not at all
     └── TransientError          the same call may succeed later
         ├── Throttled
@@ -91,6 +92,10 @@ class DayClosed(FinalError):
 
 class HistoryDiffers(FinalError):
     """A day's history is there already, and says something else; nothing was changed."""
+
+
+class MalformedFile(FinalError, OSError):
+    """A file of the dataset is not what it should be; the message names it and what was found."""
 
 
 class StoreNotSuitable(FinalError):

@@ -1,12 +1,18 @@
 """Many Parquet files read as one stream, as quickly as their store allows.
 
-An hourly observation of a few vaults is a small file, and years of them are very many. On an object store the
-time goes into round trips: so a file is fetched whole, by one request, and many at a time.
+An hourly observation of a few vaults is a small file, and years of them are very many: what a file costs beside its
+rows decides. So a small file is fetched whole, by one request, many at a time; several are decoded side by side; and
+their rows are passed on in few, larger batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,12 +20,20 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-#: Bytes that are held at a time of files fetched whole, and how many files that may be.
-_BUNDLE_BYTES = 64 * 1024 * 1024
-_BUNDLE_FILES = 256
+from glacier_jobs.errors import GlacierJobsError, MalformedFile
 
-#: How much larger the next bundle may be than the one before, as long as the files' sizes are not known.
-_BUNDLE_GROWTH = 8
+#: Up to this, a file is small: it is fetched whole and decoded beside others. A larger one is read alone.
+_SMALL_BYTES = 256 * 1024
+
+#: How many small files are fetched by requests at the same time: with their bytes, the memory that they may take.
+_FETCHED_AT_ONCE = 256
+
+#: How many small files are decoded at the same time, and how many may wait for their turn.
+_DECODERS = min(4, os.cpu_count() or 1)
+_DECODED_AHEAD = 32
+
+#: Rows that are gathered before they are passed on as one batch: a row group of ours.
+_BATCH_ROWS = 16_384
 
 
 def read_files(
@@ -32,46 +46,96 @@ def read_files(
 ) -> pa.RecordBatchReader:
     """Return the rows of files of one schema, to be read once, without holding more than some files at a time.
 
+    At most 64 MiB of small files are held as they lie in an object store, or else one larger file; and of each small
+    file that is being decoded the rows.
+
     :param paths: the files; no other is opened.
     :param columns: those wanted, in the order in which they are to come; ``None`` for all.
     :param where: which rows are wanted, by the wanted columns; ``None`` for all.
-    :raises OSError: a file cannot be read.
-    :raises ValueError: a file lacks a column.
+    :raises OSError: a file cannot be read; raised while the rows are.
+    :raises MalformedFile: a file is not Parquet, or lacks a column; likewise.
     """
     narrowed = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    sources = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
-    return pa.RecordBatchReader.from_batches(narrowed, _batches(sources, narrowed, where))
+    files = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
+    return pa.RecordBatchReader.from_batches(narrowed, _gathered(_decoded(files, narrowed, where)))
 
 
-def _batches(
-    sources: Iterator[pa.NativeFile], narrowed: pa.Schema, where: pc.Expression | None
-) -> Iterator[pa.RecordBatch]:
-    for source in sources:
-        # Not pyarrow.dataset: it keeps the footer of every file that it has read, which for a year is gigabytes.
-        with source, pq.ParquetFile(source) as file:
-            for group in range(file.num_row_groups):
-                rows = file.read_row_group(group, columns=narrowed.names, use_threads=False)
-                if missing := set(narrowed.names) - set(rows.schema.names):
-                    raise ValueError(f"a Parquet file lacks the columns {', '.join(sorted(missing))}")
-                rows = rows.select(narrowed.names).cast(narrowed)
-                yield from (rows if where is None else rows.filter(where)).to_batches()
+@contextmanager
+def unreadable_as_os_error(path: str) -> Iterator[None]:
+    """Let an error of a store's client, each of which has errors of its own, be an :class:`OSError` with the path."""
+    try:
+        yield
+    except (OSError, GlacierJobsError):
+        raise
+    except Exception as error:
+        raise OSError(f"{path} could not be read: {error}") from error
 
 
-def _mapped(paths: Sequence[str]) -> Iterator[pa.NativeFile]:
+#: A file's path, and its content.
+_File = tuple[str, pa.NativeFile]
+
+
+def _mapped(paths: Sequence[str]) -> Iterator[_File]:
     """Yield the files in their order, from this machine's disk."""
     for path in paths:
-        yield pa.memory_map(path)
+        yield path, pa.memory_map(path)
 
 
-def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[pa.NativeFile]:
+def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_File]:
     """Yield the files in their order, from an object store."""
-    first, count, largest = 0, 1, 1
-    while first < len(paths):
-        bundle = list(paths[first : first + count])
-        fetched = filesystem.cat(bundle)
-        bodies = [fetched[path] for path in bundle] if isinstance(fetched, dict) else [fetched]
-        largest = max(largest, *map(len, bodies))
-        for body in bodies:
-            yield pa.BufferReader(body)
-        first += len(bundle)
-        count = max(1, min(count * _BUNDLE_GROWTH, _BUNDLE_FILES, _BUNDLE_BYTES // largest))
+    for first in range(0, len(paths), _FETCHED_AT_ONCE):
+        bundle = list(paths[first : first + _FETCHED_AT_ONCE])
+        # With a range, also where that is more than there is: without one, s3fs asks for each file's size first.
+        with unreadable_as_os_error(f"{bundle[0]}, or one of the {len(bundle) - 1} files after it"):
+            bodies = filesystem.cat_ranges(bundle, 0, _SMALL_BYTES, on_error="return")
+        for path, body in zip(bundle, bodies, strict=True):
+            with unreadable_as_os_error(path):
+                if isinstance(body, Exception):
+                    raise body
+                yield path, pa.BufferReader(body if len(body) < _SMALL_BYTES else filesystem.cat_file(path))
+
+
+def _decoded(files: Iterable[_File], narrowed: pa.Schema, where: pc.Expression | None) -> Iterator[pa.Table]:
+    """Yield the rows of the files in their order: of small ones all at once, of others by row groups."""
+    waiting: deque[Future[list[pa.Table]]] = deque()
+    with ThreadPoolExecutor(_DECODERS, thread_name_prefix="read-files") as pool:
+        for path, source in files:
+            if source.size() < _SMALL_BYTES:
+                waiting.append(pool.submit(lambda file: list(_row_groups(*file, narrowed, where)), (path, source)))
+                if len(waiting) == _DECODED_AHEAD:
+                    yield from waiting.popleft().result()
+            else:
+                yield from chain.from_iterable(done.result() for done in waiting)
+                waiting.clear()
+                yield from _row_groups(path, source, narrowed, where)
+        yield from chain.from_iterable(done.result() for done in waiting)
+
+
+def _row_groups(
+    path: str, source: pa.NativeFile, narrowed: pa.Schema, where: pc.Expression | None
+) -> Iterator[pa.Table]:
+    try:
+        # Not pyarrow.dataset: it keeps the footer of every file that it has read, which for a year is gigabytes.
+        with source, pq.ParquetFile(source) as file:
+            if missing := set(narrowed.names) - set(file.schema_arrow.names):
+                raise MalformedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group, columns=narrowed.names, use_threads=False)
+                rows = rows.select(narrowed.names).cast(narrowed)
+                yield rows if where is None else rows.filter(where)
+    except pa.ArrowException as error:
+        raise MalformedFile(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in fewer batches."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if rows >= _BATCH_ROWS:
+            yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+            waiting, rows = [], 0
+    if waiting:
+        yield from pa.concat_tables(waiting).combine_chunks().to_batches()
