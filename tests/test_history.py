@@ -29,6 +29,8 @@ from tests.observations import local_dataset, observation_row
 ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 FIRST, SECOND, THIRD = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
+#: Table of the history -> the key of its partitions, in the order of the paths.
+TABLES = {"job_history": "closed_date", "open_jobs": "as_of", "open_looks": "as_of", "vault_looks": "snapshot_date"}
 #: The first moment at which the first two days can be folded.
 TWO_DAYS_SETTLED = closes_at(SECOND) + SETTLES_AFTER
 
@@ -60,7 +62,7 @@ def contents(root: str | Path) -> dict[str, bytes]:
     """Return the history's files, by their path below the root."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
-        for table in ("job_history", "open_jobs", "vault_looks")
+        for table in TABLES
         for path in Path(root, table).rglob("*")
         if path.is_file()
     }
@@ -72,14 +74,12 @@ def folded_under(dataset: Dataset, root: Path) -> dict[str, bytes]:
     return contents(root)
 
 
-def test_each_closed_day_is_three_files(dataset: Dataset) -> None:
+def test_each_closed_day_is_four_files(dataset: Dataset) -> None:
     days = fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
 
     assert days == [FIRST, SECOND]
     assert sorted(contents(dataset.root)) == [
-        f"{table}/{key}={day}/{table}.parquet"
-        for table, key in (("job_history", "closed_date"), ("open_jobs", "as_of"), ("vault_looks", "as_of"))
-        for day in (FIRST, SECOND)
+        f"{table}/{key}={day}/{table}.parquet" for table, key in TABLES.items() for day in (FIRST, SECOND)
     ]
 
 
@@ -193,7 +193,7 @@ fold_closed_days(dataset, History.beside(dataset), now=now)
 """
 
 
-@pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(6), ["before"]), (5, "after")])
+@pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(8), ["before"]), (7, "after")])
 def test_killed_at_any_step_the_next_run_leads_to_the_same_files(
     dataset: Dataset, tmp_path: Path, step: int, moment: str
 ) -> None:

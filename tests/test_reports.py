@@ -11,7 +11,7 @@ import pytest
 
 from glacier_jobs import reports
 from glacier_jobs.dataset import Dataset
-from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.errors import InvalidArgument, MalformedFile
 from glacier_jobs.history import History, fold_closed_days
 from tests.hand_written import arn, job, observe
 from tests.observations import local_dataset
@@ -39,7 +39,7 @@ def fold_all(dataset: Dataset, now: datetime) -> None:
     assert fold_closed_days(dataset, History.beside(dataset), now=now)
 
 
-def destroy(dataset: Dataset, *tables: str, before: date) -> None:
+def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
     """Make the raw files before a date unreadable: whoever opens one fails."""
     for table in tables:
         for path in Path(dataset.root, table).rglob("*.parquet"):
@@ -338,6 +338,41 @@ class TestCoverage:
 Watch = Callable[[Dataset], None]
 
 
+class TestUnlistedVaults:
+    """Asked of the raw files alone, and of days that are folded as far as they can be."""
+
+    columns = ("vault_name", "failed_at", "error", "failures", "listed_at", "unlisted_hours")
+
+    @pytest.fixture(params=["raw", "folded"])
+    def fold_what_closed(self, request: pytest.FixtureRequest) -> Watch:
+        return (lambda dataset: fold_all(dataset, NOON + hours(200))) if request.param == "folded" else lambda _: None
+
+    def test_a_vault_whose_newest_look_failed_is_told_with_the_reason(
+        self, dataset: Dataset, fold_what_closed: Watch
+    ) -> None:
+        observe(dataset, NOON - hours(1), {"films": "failed"})
+        observe(dataset, NOON, {"photos": [], "films": "failed", "music": "failed", "plays": "failed"})
+        observe(dataset, NOON + hours(24), {"photos": "failed", "films": "failed", "music": []})
+        observe(dataset, NOON + hours(26), {"photos": "failed"}, scope="named")
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "unlisted_vaults", *self.columns, now=NOON + hours(30))
+
+        assert rows == [
+            ("films", NOON + hours(24), "AccessDeniedException", 3, None, None),
+            ("photos", NOON + hours(26), "AccessDeniedException", 2, NOON, 30.0),
+        ]
+
+    def test_a_vault_that_nobody_looked_at_lately_is_not_told(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+        observe(dataset, NOON, {"photos": "failed"})
+        observe(dataset, NOON + hours(24), {"films": "failed"}, scope="named")
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "unlisted_vaults", "vault_name", since=NOON + hours(1), now=NOON + hours(30))
+
+        assert rows == [("films",)]
+
+
 class TestJobHistory:
     """Each is asked of the raw files alone, and of days that are folded as far as they can be."""
 
@@ -593,6 +628,31 @@ def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset:
     if question != "latest_jobs":
         for column in reports.run(question, dataset).schema.names:
             assert column in header
+
+
+@pytest.mark.parametrize("question", reports.QUESTIONS)
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(dataset: Dataset, question: str, folded: bool) -> None:
+    for day in range(2):
+        observe(dataset, NOON + hours(24 * day), {"photos": [job("a", "Failed", completed=NOON)]})
+    if folded:
+        fold_all(dataset, NOON + hours(24))
+        destroy(dataset, "job_history", "vault_looks", "open_jobs", "open_looks")
+    destroy(dataset, "jobs", "vaults", "observations")
+
+    with pytest.raises(OSError, match=rf"{dataset.root}/.*\.parquet cannot be read as Parquet") as caught:
+        reports.run(question, dataset, now=NOON + hours(25))
+
+    assert isinstance(caught.value, MalformedFile)
+
+
+def test_a_file_that_is_missing_is_an_error_that_names_it(dataset: Dataset) -> None:
+    observation = observe(dataset, NOON, {"photos": [job("a")]})
+    missing = Path(dataset.path("jobs", observation.observation_id))
+    missing.unlink()
+
+    with pytest.raises(FileNotFoundError, match=missing.name):
+        reports.run("job_history", dataset)
 
 
 def test_an_unknown_question_is_refused_with_those_there_are(dataset: Dataset) -> None:

@@ -49,6 +49,7 @@ LOOKS = pa.schema(
         required("looked_at", UTC_MICROSECONDS),
         required("ended_at", UTC_MICROSECONDS),
         VAULTS.field("outcome"),
+        VAULTS.field("error"),
     ]
 )
 
@@ -56,12 +57,17 @@ LOOKS = pa.schema(
 SIGHT_COLUMNS = [name for name in LIVES.names if name in JOBS.names] + ["observation_id", "observed_at"]
 VAULT_COLUMNS = [
     "account_id", "region", "vault_name", "vault_arn", "observation_id", "listing_began_at", "listing_ended_at",
-    "outcome",
+    "outcome", "error",
 ]  # fmt: skip
 OBSERVATION_COLUMNS = ["observation_id", "snapshot_at", "account_id", "region", "scope"]
 
 #: Where there is no end: of the days that are not closed yet, every look counts.
 NO_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
+
+#: The looks that the given observations made, without those that were carried over to them.
+_MADE = (
+    "FROM looks SEMI JOIN observations USING (observation_id) ORDER BY vault_arn, looked_at, outcome, observation_id"
+)
 
 _VAULT_KEY = ["account_id", "region", "vault_name", "vault_arn"]
 
@@ -97,10 +103,12 @@ class Folded:
     """What some days came to.
 
     :param closed: the jobs of which nothing more is expected, with the schema :data:`LIVES`.
+    :param looks: all looks at vaults that the observations of these days made, with the schema :data:`LOOKS`.
     :param state: what the next day must know.
     """
 
     closed: pa.Table
+    looks: pa.Table
     state: State
 
 
@@ -134,6 +142,7 @@ def fold(before: State, observed: Observed, *, until: datetime = NO_END) -> Fold
         engine.keep("lives", statement("folding/lives"), until=until)
         return Folded(
             closed=engine.ask("SELECT * EXCLUDE closed FROM lives WHERE closed ORDER BY vault_arn, job_id", LIVES),
+            looks=engine.ask(_MADE, LOOKS),
             state=State(
                 open_jobs=engine.ask(
                     "SELECT * EXCLUDE closed FROM lives WHERE NOT closed ORDER BY vault_arn, job_id", LIVES
@@ -144,13 +153,14 @@ def fold(before: State, observed: Observed, *, until: datetime = NO_END) -> Fold
 
 
 def looks_of(observed: Observed, *, before: pa.Table) -> pa.Table:
-    """Return when which vault was looked at.
+    """Return the looks at vaults that the observations of some days made, as :func:`fold` does.
 
-    :param observed: the raw rows of some days; ``sights`` are not read.
-    :param before: looks of earlier days, with the schema :data:`LOOKS`; they are part of the answer.
+    :param observed: the raw rows of the days; ``sights`` are not read.
+    :param before: looks of earlier days, which tell of vaults that may be gone, with the schema :data:`LOOKS`.
     """
     with Engine() as engine:
         engine.give(carried_looks=before, known_vaults=before.select(_VAULT_KEY))
         engine.take_in("vaults", observed.vaults)
         engine.take_in("observations", observed.observations)
-        return engine.ask(statement("folding/looks"), LOOKS)
+        engine.keep("looks", statement("folding/looks"))
+        return engine.ask(_MADE, LOOKS)

@@ -3,7 +3,8 @@
 ::
 
     <root>/job_history/closed_date=2026-11-22/job_history.parquet     the jobs that were closed on that day
-    <root>/vault_looks/as_of=2026-11-22/vault_looks.parquet           what the next day must know of the vaults
+    <root>/vault_looks/snapshot_date=2026-11-22/vault_looks.parquet   the looks at vaults that its observations made
+    <root>/open_looks/as_of=2026-11-22/open_looks.parquet             what the next day must know of the vaults
     <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               what it must know of the jobs: the commit mark
 
 The root is that of the dataset, unless another is given. A day is folded once it is closed (:mod:`glacier_jobs.days`),
@@ -30,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from glacier_jobs.dataset import Dataset, list_partitions, partition_dates
+from glacier_jobs.dataset import Dataset, partition_dates
 from glacier_jobs.days import last_settled_day, midnight
 from glacier_jobs.errors import GlacierJobsError, HistoryDiffers, InvalidArgument, ObservationExists
 from glacier_jobs.folding import (
@@ -49,8 +50,18 @@ from glacier_jobs.publishing import Publisher, publisher_for
 from glacier_jobs.reading import read_files
 
 #: Table name -> the key of its partitions, in the order in which a day's files are published.
-_KEYS: Mapping[str, str] = {"job_history": "closed_date", "vault_looks": "as_of", "open_jobs": "as_of"}
-_SCHEMAS: Mapping[str, pa.Schema] = {"job_history": LIVES, "vault_looks": LOOKS, "open_jobs": LIVES}
+_KEYS: Mapping[str, str] = {
+    "job_history": "closed_date",
+    "vault_looks": "snapshot_date",
+    "open_looks": "as_of",
+    "open_jobs": "as_of",
+}
+_SCHEMAS: Mapping[str, pa.Schema] = {
+    "job_history": LIVES,
+    "vault_looks": LOOKS,
+    "open_looks": LOOKS,
+    "open_jobs": LIVES,
+}
 _MARK = "open_jobs"
 
 _DAY = timedelta(days=1)
@@ -95,21 +106,31 @@ class History:
 
     def state(self, day: date | None) -> State:
         """Return what was known at the end of a folded day; with ``None``, before the first."""
-        if day is None:
-            return BEGINNING
-        return State(open_jobs=self._read("open_jobs", day), looks=self._read("vault_looks", day))
+        return State(open_jobs=self.open_jobs(day), looks=self.open_looks(day))
 
-    def closed(self, *, since: date | None, until: date, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
-        """Return the jobs that were closed on some folded days, to be read once.
+    def open_jobs(self, day: date | None) -> pa.Table:
+        """Return the jobs still open at the end of a folded day; with ``None``, before the first."""
+        return BEGINNING.open_jobs if day is None else self._read("open_jobs", day)
 
+    def open_looks(self, day: date | None) -> pa.Table:
+        """Return what was known of the vaults at the end of a folded day; with ``None``, before the first."""
+        return BEGINNING.looks if day is None else self._read("open_looks", day)
+
+    def read(
+        self, table: str, *, since: date | None, until: date, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatchReader:
+        """Return a table's rows of some folded days, to be read once; no other file is opened.
+
+        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the looks that the
+            observations of these days made.
         :param since: the first day that counts; ``None`` for all from the beginning.
         :param until: the last day that counts, a folded one.
+        :param columns: those wanted; ``None`` for all.
         """
-        partitions = list_partitions(
-            self.filesystem, f"{self.root}/job_history", _KEYS["job_history"], since=since, until=until
-        )
-        paths = [path for files in partitions.values() for path in files]
-        return read_files(self.filesystem, paths, LIVES, columns=columns)
+        days = sorted(partition_dates(self.filesystem, f"{self.root}/{table}", _KEYS[table]))
+        # A day's folder holds one file, whose name is known: years of days need not be listed one by one.
+        paths = [self.path(table, day) for day in days if (since is None or day >= since) and day <= until]
+        return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns)
 
     def publish(self, day: date, folded: Folded) -> None:
         """Write what a day came to; the last file makes it count.
@@ -118,7 +139,8 @@ class History:
         """
         tables = {
             "job_history": folded.closed,
-            "vault_looks": folded.state.looks,
+            "vault_looks": folded.looks,
+            "open_looks": folded.state.looks,
             "open_jobs": folded.state.open_jobs,
         }
         publisher = publisher_for(self.filesystem, self.root)

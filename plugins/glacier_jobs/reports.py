@@ -7,8 +7,9 @@
     reports.run("failures", "file:///data/glacier", hours=72)
 
 All is computed in UTC, over committed observations only. The live questions open no file but those of the
-observations they need; the questions about history read the folded days (:mod:`glacier_jobs.history`) and the raw
-files of the days after them, which without folded days are all.
+observations they need; the questions about history and about what was watched read the folded days
+(:mod:`glacier_jobs.history`), a file or two a day, and the raw files of the days after them, which without folded days
+are all.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _looks(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
     sources.give_looks(engine, arguments["since"], arguments["until"])
 
 
-def _failed_looks(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_failed_looks(engine, arguments["since"])
+def _looks_until_now(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_looks(engine, arguments["since"], sources.now)
 
 
 def _one_job(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
@@ -97,7 +98,7 @@ QUESTIONS: Mapping[str, Question] = {
         },
     ),
     "failures": Question(tables=_failed_jobs, defaults={"hours": 24}),
-    "unlisted_vaults": Question(tables=_failed_looks, defaults={"since": timedelta(days=7)}),
+    "unlisted_vaults": Question(tables=_looks_until_now, defaults={"since": timedelta(days=7)}),
     "coverage": Question(tables=_looks, defaults={"since": timedelta(days=31), "until": _NOW}),
     "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
@@ -149,7 +150,8 @@ def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | N
     :return: the answer, as the header of the question's SQL file describes it; with its columns also where there is
         no row.
     :raises InvalidArgument: there is no such question, or it has no such argument; names those it has.
-    :raises OSError: the dataset cannot be read.
+    :raises OSError: the dataset cannot be read; names the file that could not be, a
+        :class:`~glacier_jobs.errors.MalformedFile` where it is not what it should be.
     """
     now = params.pop("now", None)
     return Inquiry.into(dataset_uri, history_uri=history_uri, now=now).ask(name, **params)

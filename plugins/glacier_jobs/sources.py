@@ -9,9 +9,9 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glacier_jobs.dataset import Dataset, target_of
+from glacier_jobs.dataset import Dataset, moment_of, target_of
 from glacier_jobs.engine import Engine, statement
-from glacier_jobs.folding import LIVES, OBSERVATION_COLUMNS, VAULT_COLUMNS, Folded, Observed, fold, looks_of
+from glacier_jobs.folding import LIVES, Folded, State, fold, looks_of
 from glacier_jobs.history import History, observed_between
 from glacier_jobs.job import VaultArn
 from glacier_jobs.listings import newest_listings
@@ -66,26 +66,24 @@ class Sources:
 
     def give_looks(self, engine: Engine, since: datetime, until: datetime) -> None:
         """Give the table ``looks``: those of a period, and before it the newest listing of each vault."""
-        first = since.date()
-        folded = self.history.last_folded_day(until=first - _DAY)
-        earlier = self.dataset.observation_ids(since=_day_after(folded), until=first - _DAY)
-        before = newest_listings(self.dataset, earlier, self.history.state(folded).looks)
-        observation_ids = self.dataset.observation_ids(since=first, until=until.date())
-        observed = Observed(
-            sights=LIVES.empty_table(),
-            vaults=self.dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
-            observations=self.dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
-        )
-        engine.give(looks=looks_of(observed, before=before))
+        first, last = since.date(), until.date()
+        before = self._newest_listings_before(first)
+        folded = self._folded
+        if folded is None or folded < first:
+            engine.give(looks=pa.concat_tables([before, self._raw_looks(first, last, before=before)]))
+            return
+        made = self.history.read("vault_looks", since=first, until=min(folded, last)).read_all()
+        later = self._raw_looks(folded + _DAY, last, before=self._carried_looks)
+        engine.give(looks=pa.concat_tables([before, made, later]))
 
-    def give_failed_looks(self, engine: Engine, since: datetime) -> None:
-        """Give the tables ``looks``, up to now, and ``failed_vaults``: the raw rows of those that failed."""
-        self.give_looks(engine, since, self.now)
-        observation_ids = self.dataset.observation_ids(since=since.date(), until=self.now.date())
-        failed = pc.field("outcome") == "failed"
-        engine.give(
-            failed_vaults=self.dataset.read("vaults", observation_ids, columns=[*VAULT_COLUMNS, "error"], where=failed)
-        )
+    def _newest_listings_before(self, day: date) -> pa.Table:
+        folded = self.history.last_folded_day(until=day - _DAY)
+        observation_ids = self.dataset.observation_ids(since=_day_after(folded), until=day - _DAY)
+        return newest_listings(self.dataset, observation_ids, self.history.open_looks(folded))
+
+    def _raw_looks(self, first: date, last: date, *, before: pa.Table) -> pa.Table:
+        observation_ids = self.dataset.observation_ids(since=first, until=last)
+        return looks_of(observed_between(self.dataset, observation_ids), before=before)
 
     def give_sights(self, engine: Engine, vault_arn: str, job_id: str, since: datetime, until: datetime) -> None:
         """Give the table ``sights``: what the observations of a period say of one job."""
@@ -112,7 +110,7 @@ class Sources:
         engine.keep("folded", f"{selected} open_days")
         if self._folded is not None:
             first = None if since is None else since.date()
-            engine.give(closed_days=self.history.closed(since=first, until=self._folded, columns=read))
+            engine.give(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
             engine.add("folded", f"{selected} closed_days")
         engine.keep("lives", statement("folding/once"))
         engine.keep("history", statement("folding/told"), newest_at=self.newest_at)
@@ -128,17 +126,22 @@ class Sources:
         return self.history.last_folded_day()
 
     @cached_property
+    def _carried_looks(self) -> pa.Table:
+        return self.history.open_looks(self._folded)
+
+    @cached_property
     def _open_observation_ids(self) -> list[str]:
         return self.dataset.observation_ids(since=_day_after(self._folded))
 
     @cached_property
     def newest_at(self) -> datetime | None:
         """When the newest committed observation began, to the second; ``None`` where there is none."""
-        return self.dataset.newest_observation_at()
+        newest = max(map(moment_of, self._open_observation_ids), default=None)
+        return newest or self.dataset.newest_observation_at()
 
     @cached_property
     def _newest_listings(self) -> pa.Table:
-        return newest_listings(self.dataset, self._open_observation_ids, self.history.state(self._folded).looks)
+        return newest_listings(self.dataset, self._open_observation_ids, self._carried_looks)
 
     @cached_property
     def _latest_jobs(self) -> pa.Table:
@@ -148,7 +151,8 @@ class Sources:
 
     @cached_property
     def _open_days(self) -> Folded:
-        return fold(self.history.state(self._folded), observed_between(self.dataset, self._open_observation_ids))
+        before = State(open_jobs=self.history.open_jobs(self._folded), looks=self._carried_looks)
+        return fold(before, observed_between(self.dataset, self._open_observation_ids))
 
 
 def _day_after(day: date | None) -> date | None:

@@ -18,7 +18,7 @@ watched AS (
     UNION
     SELECT vault_arn FROM lives WHERE NOT closed
 )
-SELECT account_id, region, vault_name, vault_arn, observation_id, looked_at, ended_at, outcome
+SELECT account_id, region, vault_name, vault_arn, observation_id, looked_at, ended_at, outcome, error
 FROM ranked
 WHERE (newest = 1 OR looked_at >= $until) AND vault_arn IN (FROM watched)
 ORDER BY vault_arn, looked_at, outcome, observation_id

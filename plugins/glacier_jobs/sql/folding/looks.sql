@@ -9,6 +9,7 @@
 --            ended_at        when the look was over
 --            outcome         listed, gone or failed. A vault that an observation of all vaults does not mention was
 --                            gone when that observation began.
+--            error           why it is gone or could not be listed
 -- Units:     timestamps in UTC.
 WITH known AS (
     SELECT account_id, region, vault_name, vault_arn FROM carried_looks
@@ -17,20 +18,22 @@ WITH known AS (
     UNION
     SELECT account_id, region, vault_name, vault_arn FROM vaults
 )
-SELECT account_id, region, vault_name, vault_arn, observation_id, looked_at, ended_at, outcome FROM carried_looks
+SELECT account_id, region, vault_name, vault_arn, observation_id, looked_at, ended_at, outcome, error FROM carried_looks
 UNION
 SELECT
     account_id, region, vault_name, vault_arn, observation_id,
     CASE outcome WHEN 'listed' THEN listing_began_at ELSE listing_ended_at END AS looked_at,
     listing_ended_at AS ended_at,
-    outcome
+    outcome,
+    error
 FROM vaults
 UNION
 SELECT
     known.account_id, known.region, known.vault_name, known.vault_arn, observations.observation_id,
     observations.snapshot_at AS looked_at,
     observations.snapshot_at AS ended_at,
-    'gone' AS outcome
+    'gone' AS outcome,
+    NULL AS error
 FROM observations
 JOIN known USING (account_id, region)
 ANTI JOIN vaults USING (observation_id, vault_arn)
