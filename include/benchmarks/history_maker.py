@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import multiprocessing
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ _TIERS = ("Expedited", "Standard", "Bulk")
 _TYPICAL_HOURS = np.array([0.05, 4.0, 9.0])
 _VAULTS = 3
 
+#: Hours whose rows are made at once, and then written hour by hour.
+_HOURS_AT_ONCE = 240
+
 
 def make_dataset(root: Path, *, until: datetime, days: int, targets: int, jobs_an_hour: float) -> int:
     """Write the files; return how many observations there are.
@@ -29,12 +35,33 @@ def make_dataset(root: Path, *, until: datetime, days: int, targets: int, jobs_a
     :param jobs_an_hour: how many jobs are started in each target; Glacier lists each for about 30 hours.
     """
     first = until - timedelta(days=days) + _HOUR
-    for number in range(targets):
-        target = _Target(number, first, days * 24, jobs_an_hour)
-        for hour in range(days * 24):
-            for table, rows in target.observation(hour):
-                _write(root, table, target.observation_id(hour), first + hour * _HOUR, rows)
-    return days * 24 * targets
+    for day in {(first + hour * _HOUR).date() for hour in range(days * 24)}:
+        for table in TABLES:
+            (root / table / f"snapshot_date={day}").mkdir(parents=True, exist_ok=True)
+    # Not fork: pyarrow has threads.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        made = [pool.submit(_make_target, root, number, first, days * 24, jobs_an_hour) for number in range(targets)]
+        return sum(each.result() for each in made)
+
+
+def _make_target(root: Path, number: int, first: datetime, hours: int, jobs_an_hour: float) -> int:
+    """Write the files of one account and Region; return how many observations there are."""
+    target = _Target(number, first, hours, jobs_an_hour)
+    for begin in range(0, hours, _HOURS_AT_ONCE):
+        some = np.arange(begin, min(begin + _HOURS_AT_ONCE, hours))
+        for table, (rows, counts) in target.observations(some).items():
+            ends = np.cumsum(counts).tolist()
+            for hour, end, count in zip(some.tolist(), ends, counts.tolist(), strict=True):
+                at = first + hour * _HOUR
+                folder = root / table / f"snapshot_date={at:%Y-%m-%d}"
+                with pa.OSFile(str(folder / f"{target.observation_id(hour)}.parquet"), "wb") as file:
+                    pq.write_table(
+                        rows.slice(end - count, count),
+                        file,
+                        compression="zstd",
+                        use_dictionary=REPEATING_COLUMNS[table],
+                    )
+    return hours
 
 
 class _Target:
@@ -50,8 +77,7 @@ class _Target:
         tiers = chance.choice(3, count, p=[0.1, 0.4, 0.5])
         self._completed = self._created + _TYPICAL_HOURS[tiers] * chance.uniform(0.7, 1.3, count)
         self._failed = chance.random(count) < 0.02
-        vaults = chance.integers(0, _VAULTS, count)
-        names = [f"vault-{vault}" for vault in vaults]
+        names = [f"vault-{vault}" for vault in chance.integers(0, _VAULTS, count)]
         digests = [hashlib.sha512(f"{number} {job}".encode()).hexdigest() for job in range(count)]
         self._static = pa.table(
             {
@@ -72,46 +98,64 @@ class _Target:
         """Return the name of the observation made in an hour."""
         return f"{self._account_id}_{self._region}_{self._first + hour * _HOUR:%Y%m%dT%H%M%S}Z_{hour:06x}"
 
-    def observation(self, hour: int) -> Iterator[tuple[str, pa.Table]]:
-        """Yield each table's name and rows."""
-        at = self._first + hour * _HOUR
-        shared = {
-            "observation_id": self.observation_id(hour),
-            "snapshot_at": at,
-            "account_id": self._account_id,
-            "region": self._region,
-        }
-        there = np.flatnonzero((self._created <= hour) & (self._completed + _RETENTION_HOURS > hour))
+    def observations(self, hours: Any) -> dict[str, tuple[pa.Table, Any]]:
+        """Return for each table the rows of some hours, and how many of them each hour has."""
+        seen = [np.flatnonzero((self._created <= hour) & (self._completed + _RETENTION_HOURS > hour)) for hour in hours]
+        jobs = np.array([len(there) for there in seen])
+        there, hour = np.concatenate(seen), np.repeat(hours, jobs)
         done = self._completed[there] <= hour
-        status = np.where(done, np.where(self._failed[there], "Failed", "Succeeded"), "InProgress")
-        seen = self._static.take(there)
-        varying = {
-            "observed_at": [at] * len(there),
+        static = self._static.take(there)
+        job_rows = {
+            **{name: static[name] for name in static.schema.names},
+            "observed_at": self._moments(hour),
             "completion_date": pa.array(self._moments(self._completed[there]), mask=~done),
             "completed": done,
-            "status_code": status.tolist(),
+            "status_code": np.where(done, np.where(self._failed[there], "Failed", "Succeeded"), "InProgress"),
         }
-        yield (
-            "jobs",
-            _as_table("jobs", len(there), shared, {**{name: seen[name] for name in seen.schema.names}, **varying}),
-        )
-        vaults = [f"vault-{vault}" for vault in range(_VAULTS)]
-        yield (
-            "vaults",
-            _as_table(
-                "vaults",
-                _VAULTS,
-                {**shared, "jobs": 0, "pages": 1, "listing_began_at": at, "listing_ended_at": at, "outcome": "listed"},
-                {"vault_name": vaults, "vault_arn": [self._arn(name) for name in vaults]},
+        names = [f"vault-{vault}" for vault in range(_VAULTS)]
+        vaults = np.full(len(hours), _VAULTS)
+        listed_at = self._moments(np.repeat(hours, _VAULTS))
+        vault_rows = {
+            "vault_name": names * len(hours),
+            "vault_arn": [self._arn(name) for name in names] * len(hours),
+            "listing_began_at": listed_at,
+            "listing_ended_at": listed_at,
+        }
+        ended_at = self._moments(hours)
+        observation_rows = {"ended_at": ended_at, "published_at": ended_at, "jobs": jobs}
+        return {
+            "jobs": (self._table("jobs", hour, job_rows), jobs),
+            "vaults": (
+                self._table("vaults", np.repeat(hours, _VAULTS), vault_rows, jobs=0, pages=1, outcome="listed"),
+                vaults,
             ),
-        )
-        yield "observations", _as_table(
-            "observations",
-            1,
-            {**shared, "ended_at": at, "published_at": at, "scope": "all", "vaults_listed": _VAULTS, "vaults_gone": 0,
-             "vaults_failed": 0, "jobs": len(there), "package_version": "bench", "schema_version": 1},
-            {},
-        )  # fmt: skip
+            "observations": (
+                self._table(
+                    "observations", hours, observation_rows, scope="all", vaults_listed=_VAULTS, vaults_gone=0,
+                    vaults_failed=0, package_version="bench", schema_version=1,
+                ),
+                np.ones_like(vaults),
+            ),
+        }  # fmt: skip
+
+    def _table(self, table: str, hours: Any, columns: Mapping[str, Any], **same: Any) -> pa.Table:
+        """Return a table of these columns and of values that are the same in all rows; what is in neither is null."""
+        names = {hour: self.observation_id(hour) for hour in np.unique(hours).tolist()}
+        given = {
+            **columns,
+            "observation_id": [names[hour] for hour in hours.tolist()],
+            "snapshot_at": self._moments(hours),
+        }
+        same = {**same, "account_id": self._account_id, "region": self._region}
+        arrays = []
+        for field in TABLES[table]:
+            if field.name in given:
+                column = given[field.name]
+                array = column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(column)
+                arrays.append(array.cast(field.type))
+            else:
+                arrays.append(pa.repeat(pa.scalar(same.get(field.name), field.type), len(hours)))
+        return pa.table(arrays, schema=TABLES[table]).combine_chunks()
 
     def _arn(self, vault_name: str) -> str:
         return f"arn:aws:glacier:{self._region}:{self._account_id}:vaults/{vault_name}"
@@ -119,23 +163,3 @@ class _Target:
     def _moments(self, hours: Any) -> Any:
         first = np.datetime64(self._first.replace(tzinfo=None), "us")
         return first + (hours * 3.6e9).astype("timedelta64[us]")
-
-
-def _as_table(table: str, count: int, shared: dict[str, Any], columns: dict[str, Any]) -> pa.Table:
-    arrays = []
-    for field in TABLES[table]:
-        if field.name in columns:
-            column = columns[field.name]
-            array = column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(column)
-            arrays.append(array.cast(field.type))
-        else:
-            arrays.append(pa.repeat(pa.scalar(shared.get(field.name), field.type), count))
-    return pa.table(arrays, schema=TABLES[table])
-
-
-def _write(root: Path, table: str, observation_id: str, at: datetime, rows: pa.Table) -> None:
-    folder = root / table / f"snapshot_date={at:%Y-%m-%d}"
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
-        rows, folder / f"{observation_id}.parquet", compression="zstd", use_dictionary=REPEATING_COLUMNS[table]
-    )

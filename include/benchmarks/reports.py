@@ -5,15 +5,17 @@
     python -m benchmarks.reports                         # 30 days of 12 targets, on disk; 2 days of them on S3
     python -m benchmarks.reports --days 365 --s3-days 30 # a year: 105,120 files a table
 
-Every figure is taken in a process of its own: seconds of wall clock, and peak memory above that of the process
-before it began. S3 is the local AWS in a process of its own, and each request to it is delayed as by a network; a real
-S3 answers more requests at a time.
+The history is folded first, and then asked: what is measured after it stands on all days but the last. Every figure is
+taken in a process of its own: seconds of wall clock, and peak memory above that of the process before it began. S3 is
+the local AWS in a process of its own, and each request to it is delayed as by a network; a real S3 answers more
+requests at a time.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -22,7 +24,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from typing import Any
 UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
 NOW = UNTIL + timedelta(minutes=30)
 _BUCKET = "bench"
-_FOLD_ONE, _REBUILD, _FOLD_ALL = "fold one day", "rebuild all days", "fold all days"
+_REBUILD, _FOLD_ONE, _REPORT, _COVERAGE = "rebuild all days", "fold one day", "report", "coverage of all days"
+#: Made from the raw observations, which stay.
+_DERIVED = ("job_history", "vault_looks", "open_looks", "open_jobs", "reports")
 
 
 def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
@@ -56,20 +59,22 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     from glacier_jobs.dataset import Dataset
     from glacier_jobs.days import SETTLES_AFTER, closes_at
     from glacier_jobs.history import History, fold_closed_days
+    from glacier_jobs.report import make_report
 
     filesystem = _s3_filesystem(endpoint, latency_ms) if endpoint else LocalFileSystem()
     dataset = Dataset(filesystem=filesystem, root=root)
     history = History.beside(dataset)
     rows = 0
     before, began = _peak_mib(), time.perf_counter()
-    if work == _FOLD_ONE:
-        folded = history.last_folded_day()
-        day = min(dataset.dates()) if folded is None else folded + timedelta(days=1)
-        rows = len(fold_closed_days(dataset, history, now=closes_at(day) + SETTLES_AFTER))
-    elif work == _FOLD_ALL:
+    if work == _REBUILD:
         rows = len(fold_closed_days(dataset, history, now=NOW))
-    elif work == _REBUILD:
-        rows = len(fold_closed_days(dataset, History(filesystem=filesystem, root=f"{root}-rebuilt"), now=NOW))
+    elif work == _FOLD_ONE:
+        folded = history.last_folded_day() or min(dataset.dates())
+        rows = len(fold_closed_days(dataset, history, now=closes_at(folded + timedelta(days=1)) + SETTLES_AFTER))
+    elif work == _REPORT:
+        rows = len(make_report(dataset, root, now=NOW)["answers"])
+    elif work == _COVERAGE:
+        rows = reports.run("coverage", dataset, now=NOW, since=min(dataset.dates())).num_rows
     else:
         rows = reports.run(work, dataset, now=NOW).num_rows
     seconds = time.perf_counter() - began
@@ -96,15 +101,14 @@ def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> 
 def _measure_all(place: str, root: str, endpoint: str | None, latency_ms: float) -> Iterator[dict[str, Any]]:
     from glacier_jobs.reports import QUESTIONS
 
-    works = [_FOLD_ONE, _REBUILD, _FOLD_ALL, *QUESTIONS]
-    for work in works:
+    for work in [_REBUILD, *QUESTIONS, _COVERAGE, _REPORT, _FOLD_ONE]:
         figures = _measured(work, root, endpoint, latency_ms)
         took = f"{figures['seconds']:8.2f} s {figures['mib']:6.0f} MiB {figures['rows']:9,.0f} rows"
         print(f"{place:<22} {work:<20} {took}", flush=True)
         yield {"place": place, "work": work, **figures}
 
 
-@contextmanager
+@contextlib.contextmanager
 def _s3_copy(source: Path) -> Iterator[tuple[str, str]]:
     """Serve a copy of a dataset from an S3 on this machine; yield its root and endpoint."""
     from local_aws.process import running
@@ -124,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--targets", type=int, default=12, help="accounts and Regions")
     parser.add_argument("--jobs-an-hour", type=float, default=1.0, help="jobs started in each target")
     parser.add_argument("--latency-ms", type=float, default=20.0, help="delay of each request to S3")
+    parser.add_argument("--folder", type=Path, help="where the files are made, and stay for the next time")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     for hidden in ("--work", "--root", "--endpoint"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
@@ -134,24 +139,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.history_maker import make_dataset
 
     figures: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-") as folder:
+    with contextlib.ExitStack() as ending:
+        folder = given.folder or ending.enter_context(tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-"))
         for days, on_s3 in ((given.days, False), (given.s3_days, True)):
             if not days:
                 continue
-            root = Path(folder, "s3" if on_s3 else "disk", "records")
-            began = time.perf_counter()
-            made = make_dataset(
-                root, until=UNTIL, days=days, targets=given.targets, jobs_an_hour=given.jobs_an_hour
-            )  # fmt: skip
-            print(f"{made:,} observations of {given.targets} targets in {days} days, "
-                  f"written in {time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
+            root = Path(folder, f"{days}-days", "records")
+            if root.exists():
+                for table in _DERIVED:
+                    shutil.rmtree(root / table, ignore_errors=True)
+            else:
+                began = time.perf_counter()
+                made = make_dataset(
+                    root, until=UNTIL, days=days, targets=given.targets, jobs_an_hour=given.jobs_an_hour
+                )
+                print(f"{made:,} observations of {given.targets} targets in {days} days, "
+                      f"written in {time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
             if on_s3:
                 with _s3_copy(root) as (s3_root, endpoint):
                     place = f"S3, {given.latency_ms:g} ms, {days} days"
                     figures += _measure_all(place, s3_root, endpoint, given.latency_ms)
             else:
                 figures += _measure_all(f"disk, {days} days", str(root), None, 0)
-            shutil.rmtree(root)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1))
     return 0
