@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs import reports
 from glacier_jobs.dataset import Dataset
 from glacier_jobs.days import SETTLES_AFTER, closes_at
 from glacier_jobs.history import History, fold_closed_days
+from tests.examples import examples
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 from tests.observed_lives import BEGINNING_AT, DAYS, FIRST_DAY, Look, observed_lives, write_raw
@@ -156,7 +157,7 @@ def test_a_question_about_a_day_lists_no_folder_of_another(disk: WatchedDisk, ro
 
 
 @given(observed_lives(), st.integers(0, DAYS - 1))
-@settings(max_examples=20)
+@examples(8, in_drills=25)
 def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_unlisted(
     seen: list[Look], folded_days: int
 ) -> None:
@@ -178,7 +179,7 @@ def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_u
 
 
 @given(observed_lives(overlapping=False), st.integers(0, DAYS - 1), st.integers(0, DAYS * 24 - 1), st.integers(1, 72))
-@settings(max_examples=20)
+@examples(8, in_drills=25)
 def test_of_any_period_folded_days_tell_the_same_as_raw_files(
     seen: list[Look], folded_days: int, first_hour: int, hours: int
 ) -> None:
