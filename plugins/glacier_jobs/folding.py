@@ -129,38 +129,52 @@ def fold(before: State, observed: Observed, *, until: datetime = NO_END) -> Fold
     :return: rows in the order of vault and job id.
     """
     with Engine() as engine:
-        engine.give(
-            open_jobs=before.open_jobs,
-            carried_looks=before.looks,
-            known_vaults=before.open_jobs.select(_VAULT_KEY),
-            sights=observed.sights,
-        )
-        # Read more than once, and a reader can be read only once.
-        engine.take_in("vaults", observed.vaults)
-        engine.take_in("observations", observed.observations)
-        engine.keep("looks", statement("folding/looks"))
-        engine.keep("lives", statement("folding/lives"), until=until)
-        return Folded(
-            closed=engine.ask("SELECT * EXCLUDE closed FROM lives WHERE closed ORDER BY vault_arn, job_id", LIVES),
-            looks=engine.ask(_MADE, LOOKS),
-            state=State(
-                open_jobs=engine.ask(
-                    "SELECT * EXCLUDE closed FROM lives WHERE NOT closed ORDER BY vault_arn, job_id", LIVES
-                ),
-                looks=engine.ask(statement("folding/carried"), LOOKS, until=until),
-            ),
-        )
+        _keep_looks(engine, before, observed)
+        engine.give(sights=observed.sights)
+        return _folded(engine, before, engine.ask(_MADE, LOOKS), until)
 
 
-def looks_of(observed: Observed, *, before: pa.Table) -> pa.Table:
-    """Return the looks at vaults that the observations of some days made, as :func:`fold` does.
+def fold_looked(before: State, sights: pa.RecordBatchReader | pa.Table, looks: pa.Table) -> Folded:
+    """Fold days that are not over into history, as :func:`fold` does.
 
-    :param observed: the raw rows of the days; ``sights`` are not read.
-    :param before: looks of earlier days, which tell of vaults that may be gone, with the schema :data:`LOOKS`.
+    :param sights: their rows of ``jobs``, with :data:`SIGHT_COLUMNS`.
+    :param looks: what :func:`looks_of` made of their other rows.
     """
     with Engine() as engine:
-        engine.give(carried_looks=before, known_vaults=before.select(_VAULT_KEY))
-        engine.take_in("vaults", observed.vaults)
-        engine.take_in("observations", observed.observations)
-        engine.keep("looks", statement("folding/looks"))
+        engine.give(carried_looks=before.looks, made_looks=looks, sights=sights)
+        engine.keep("looks", "FROM carried_looks UNION FROM made_looks")
+        return _folded(engine, before, looks, NO_END)
+
+
+def looks_of(observed: Observed, *, before: State) -> pa.Table:
+    """Return the looks at vaults that the observations of some days made, with the schema :data:`LOOKS`.
+
+    :param observed: the raw rows of the days; ``sights`` are not read.
+    :param before: what the days before came to, which tells of vaults that may be gone.
+    """
+    with Engine() as engine:
+        _keep_looks(engine, before, observed)
         return engine.ask(_MADE, LOOKS)
+
+
+def _keep_looks(engine: Engine, before: State, observed: Observed) -> None:
+    engine.give(carried_looks=before.looks, known_vaults=before.open_jobs.select(_VAULT_KEY))
+    # Read more than once, and a reader can be read only once.
+    engine.take_in("vaults", observed.vaults)
+    engine.take_in("observations", observed.observations)
+    engine.keep("looks", statement("folding/looks"))
+
+
+def _folded(engine: Engine, before: State, made: pa.Table, until: datetime) -> Folded:
+    engine.give(open_jobs=before.open_jobs)
+    engine.keep("lives", statement("folding/lives"), until=until)
+    return Folded(
+        closed=engine.ask("SELECT * EXCLUDE closed FROM lives WHERE closed ORDER BY vault_arn, job_id", LIVES),
+        looks=made,
+        state=State(
+            open_jobs=engine.ask(
+                "SELECT * EXCLUDE closed FROM lives WHERE NOT closed ORDER BY vault_arn, job_id", LIVES
+            ),
+            looks=engine.ask(statement("folding/carried"), LOOKS, until=until),
+        ),
+    )

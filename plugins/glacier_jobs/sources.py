@@ -9,9 +9,9 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glacier_jobs.dataset import Dataset, moment_of, target_of
+from glacier_jobs.dataset import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.engine import Engine, statement
-from glacier_jobs.folding import LIVES, Folded, State, fold, looks_of
+from glacier_jobs.folding import BEGINNING, LIVES, SIGHT_COLUMNS, Folded, State, fold_looked, looks_of
 from glacier_jobs.history import History, observed_between
 from glacier_jobs.job import VaultArn
 from glacier_jobs.listings import newest_listings
@@ -70,20 +70,21 @@ class Sources:
         before = self._newest_listings_before(first)
         folded = self._folded
         if folded is None or folded < first:
-            engine.give(looks=pa.concat_tables([before, self._raw_looks(first, last, before=before)]))
+            observed = observed_between(self.dataset, self.dataset.observation_ids(since=first, until=last))
+            made = looks_of(observed, before=State(open_jobs=BEGINNING.open_jobs, looks=before))
+            engine.give(looks=pa.concat_tables([before, made]))
             return
         made = self.history.read("vault_looks", since=first, until=min(folded, last)).read_all()
-        later = self._raw_looks(folded + _DAY, last, before=self._carried_looks)
-        engine.give(looks=pa.concat_tables([before, made, later]))
+        engine.give(looks=pa.concat_tables([before, made, *([self._open_looks_until(last)] if last > folded else [])]))
 
     def _newest_listings_before(self, day: date) -> pa.Table:
         folded = self.history.last_folded_day(until=day - _DAY)
         observation_ids = self.dataset.observation_ids(since=_day_after(folded), until=day - _DAY)
         return newest_listings(self.dataset, observation_ids, self.history.open_looks(folded))
 
-    def _raw_looks(self, first: date, last: date, *, before: pa.Table) -> pa.Table:
-        observation_ids = self.dataset.observation_ids(since=first, until=last)
-        return looks_of(observed_between(self.dataset, observation_ids), before=before)
+    def _open_looks_until(self, last: date) -> pa.Table:
+        made_by = pa.array([each for each in self._open_observation_ids if snapshot_date(each) <= last], pa.string())
+        return self._open_looks.filter(pc.field("observation_id").isin(made_by))
 
     def give_sights(self, engine: Engine, vault_arn: str, job_id: str, since: datetime, until: datetime) -> None:
         """Give the table ``sights``: what the observations of a period say of one job."""
@@ -130,6 +131,14 @@ class Sources:
         return self.history.open_looks(self._folded)
 
     @cached_property
+    def _state(self) -> State:
+        return State(open_jobs=self.history.open_jobs(self._folded), looks=self._carried_looks)
+
+    @cached_property
+    def _open_looks(self) -> pa.Table:
+        return looks_of(observed_between(self.dataset, self._open_observation_ids), before=self._state)
+
+    @cached_property
     def _open_observation_ids(self) -> list[str]:
         return self.dataset.observation_ids(since=_day_after(self._folded))
 
@@ -151,8 +160,8 @@ class Sources:
 
     @cached_property
     def _open_days(self) -> Folded:
-        before = State(open_jobs=self.history.open_jobs(self._folded), looks=self._carried_looks)
-        return fold(before, observed_between(self.dataset, self._open_observation_ids))
+        sights = self.dataset.read("jobs", self._open_observation_ids, columns=SIGHT_COLUMNS)
+        return fold_looked(self._state, sights, self._open_looks)
 
 
 def _day_after(day: date | None) -> date | None:
