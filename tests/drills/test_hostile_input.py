@@ -55,7 +55,8 @@ class _Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.add(tag)
         for name, value in attrs:
-            if name.startswith("on") or (name in {"src", "href", "action"} and not (value or "").startswith("#")):
+            harmless = (value or "").startswith(("#", "data:image/svg+xml;base64,"))
+            if name.startswith("on") or (name in {"src", "href", "action"} and not harmless):
                 self.found.add(f"{tag} {name}={value}")
 
 
@@ -96,7 +97,7 @@ def _fuzz(local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPat
     def fuzz(jobs: list[dict[str, Any]]) -> None:
         tags, told = _drill(local_aws, connect, jobs, tmp_path_factory.mktemp("fuzz"), now)
 
-        assert not tags & {"script", "iframe", "img", "object", "embed", "base", "form"}
+        assert not tags & {"script", "iframe", "object", "embed", "base", "form"}
         assert {tag for tag in tags if " " in tag} <= of_the_page_itself
         assert told["answers"].keys() == QUESTIONS.keys()
 
