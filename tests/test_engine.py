@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from glacier_jobs.engine import Engine, limited
+from glacier_jobs.engine import Engine, limited, one_database
 from glacier_jobs.errors import TookTooLong
 
 _ENDLESS = "SELECT count(*) AS count FROM range(1000000000) a, range(1000000000) b"
@@ -117,3 +117,40 @@ def test_nothing_is_drawn_into_the_logs() -> None:
         answer = engine.ask("SELECT current_setting('enable_progress_bar') AS drawn")
 
     assert answer["drawn"].to_pylist() == [False]
+
+
+def test_engines_that_share_a_database_see_nothing_of_one_another() -> None:
+    with one_database(), Engine() as one, Engine() as other:
+        one.give(given=pa.table({"a": [1]}))
+        one.keep("kept", "SELECT a FROM given")
+        other.give(given=pa.table({"a": [2]}))
+        other.keep("kept", "SELECT a FROM given")
+
+        assert [engine.ask("SELECT a FROM kept")["a"].to_pylist() for engine in (one, other)] == [[1], [2]]
+        with Engine() as third, pytest.raises(duckdb.Error, match="kept"):
+            third.ask("FROM kept")
+
+
+@pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
+def test_engines_that_share_a_database_reach_for_nothing_either(sql: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("a\n1\n")
+    secret = pa.table({"a": [1]})
+    assert secret.num_rows
+
+    with one_database(), Engine(), Engine() as engine:
+        with pytest.raises(duckdb.Error):
+            engine.ask(sql.format(path=path))
+        assert engine.ask("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
+
+
+def test_one_engine_is_broken_off_and_another_on_the_same_database_goes_on() -> None:
+    def ask_late() -> None:
+        with limited(memory="50MiB", seconds=0.0), Engine() as engine:
+            engine.ask(_ENDLESS)
+
+    with one_database(), Engine() as engine:
+        with pytest.raises(TookTooLong):
+            ask_late()
+
+        assert engine.ask("SELECT sum(range) AS sum FROM range(1000000)")["sum"].to_pylist() == [499999500000]

@@ -60,27 +60,71 @@ def limited(*, memory: str, seconds: float) -> Iterator[None]:
         _LIMITS.reset(token)
 
 
+class _Database:
+    """An empty DuckDB database in memory."""
+
+    def __init__(self, memory: str) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="glacier-jobs-duckdb-")
+        self._root = duckdb.connect()
+        _set(
+            self._root,
+            memory_limit=memory,
+            temp_directory=self._spill.name,
+            autoinstall_known_extensions="false",
+            autoload_known_extensions="false",
+            # Last: it refuses a change of the temporary folder.
+            enable_external_access="false",
+        )
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection with settings and temporary tables of its own."""
+        connection = self._root.cursor()
+        _set(
+            connection,
+            TimeZone="UTC",
+            # It would be drawn into the logs of tasks.
+            enable_progress_bar="false",
+            # A name that was not given must be an error, not some variable of the caller.
+            python_enable_replacements="false",
+        )
+        return connection
+
+    def close(self) -> None:
+        self._root.close()
+        self._spill.cleanup()
+
+
+def _set(connection: duckdb.DuckDBPyConnection, **settings: str) -> None:
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = '{value}'")
+
+
+_SHARED: ContextVar[_Database | None] = ContextVar("glacier_jobs_engine_database", default=None)
+
+
+@contextlib.contextmanager
+def one_database() -> Iterator[None]:
+    """Let the engines of the block share a database and its memory: to open one takes longer than many a question."""
+    if _SHARED.get() is not None:
+        yield
+        return
+    with contextlib.closing(_Database(_LIMITS.get().memory)) as database:
+        token = _SHARED.set(database)
+        try:
+            yield
+        finally:
+            _SHARED.reset(token)
+
+
 class Engine:
-    """An empty DuckDB database in memory, for one computation. A context manager."""
+    """A place for tables, which no other engine sees, and questions about them. A context manager."""
 
     def __init__(self) -> None:
         limits = _LIMITS.get()
-        self._spill = tempfile.TemporaryDirectory(prefix="glacier-jobs-duckdb-")
-        self._connection = duckdb.connect()
-        for name, value in {
-            "TimeZone": "UTC",
-            "memory_limit": limits.memory,
-            "temp_directory": self._spill.name,
-            # It would be drawn into the logs of tasks.
-            "enable_progress_bar": "false",
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            # A name that was not given must be an error, not some variable of the caller.
-            "python_enable_replacements": "false",
-            # Last: it refuses a change of the temporary folder.
-            "enable_external_access": "false",
-        }.items():
-            self._connection.execute(f"SET {name} = '{value}'")
+        shared = _SHARED.get()
+        database = shared or _Database(limits.memory)
+        self._own = None if shared else database
+        self._connection = database.connection()
         self._unread: Exception | None = None
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
@@ -98,7 +142,8 @@ class Engine:
         if self._watch is not None:
             self._watch.join()
         self._connection.close()
-        self._spill.cleanup()
+        if self._own is not None:
+            self._own.close()
 
     def _break_off(self, deadline: float) -> None:
         """From the deadline on, interrupt whatever is under way."""

@@ -33,6 +33,7 @@ from fsspec import AbstractFileSystem
 
 from glacier_jobs.dataset import Dataset, partition_dates
 from glacier_jobs.days import last_settled_day, midnight
+from glacier_jobs.engine import one_database
 from glacier_jobs.errors import GlacierJobsError, HistoryDiffers, InvalidArgument, ObservationExists
 from glacier_jobs.folding import (
     BEGINNING,
@@ -185,7 +186,8 @@ def fold_closed_days(dataset: Dataset, history: History, *, now: datetime) -> li
     :return: the days that were folded.
     :raises HistoryDiffers: a day was half folded before, and came to something else.
     """
-    return list(_fold_days(dataset, history, last_settled_day(now)))
+    with one_database():
+        return list(_fold_days(dataset, history, last_settled_day(now)))
 
 
 def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]:

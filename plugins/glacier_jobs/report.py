@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from glacier_jobs.dataset import Dataset
+from glacier_jobs.engine import one_database
 from glacier_jobs.report_files import ReportFiles
 from glacier_jobs.report_page import Contents, render
 from glacier_jobs.reports import QUESTIONS, Inquiry
@@ -30,12 +31,13 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[st
         "retrieval_times": PICTURE_DAYS,
         "daily_volume": PICTURE_DAYS,
     }
-    answers = {
-        question: inquiry.ask(
-            question, **({"since": now - timedelta(days=since[question])} if question in since else {})
-        )
-        for question in QUESTIONS
-    }
+    with one_database():
+        answers = {
+            question: inquiry.ask(
+                question, **({"since": now - timedelta(days=since[question])} if question in since else {})
+            )
+            for question in QUESTIONS
+        }
     page = render(
         Contents(
             dataset_uri=dataset_uri,

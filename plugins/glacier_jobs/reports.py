@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from glacier_jobs.dataset import Dataset
 from glacier_jobs.days import midnight
-from glacier_jobs.engine import Engine, statement
+from glacier_jobs.engine import Engine, one_database, statement
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.history import History
 from glacier_jobs.job import VaultArn
@@ -190,7 +190,7 @@ class Inquiry:
             argument: self._checked(argument, params.get(argument, default), default)
             for argument, default in question.defaults.items()
         }
-        with Engine() as engine:
+        with one_database(), Engine() as engine:
             question.tables(self.sources, engine, arguments)
             sql = statement(name)
             return engine.ask(sql, **arguments, **({"now": self.sources.now} if "$now" in sql else {}))
