@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from glacier_jobs.triggers import GlacierJobTrigger
 
 _HEARTBEAT_SECONDS = 0.002
+_FULL = 2
 _HOURS = 3600
 
 
@@ -42,7 +44,9 @@ class Held:
     calls: int
     calls_of_one_listing: int
     longest_stall_seconds: float
-    """While they wait and are served."""
+    """While they wait and are served; full garbage collections aside."""
+    longest_collection_seconds: float
+    """Of Python's full garbage collections meanwhile, over all that Airflow and botocore hold."""
     longest_stall_of_beginning_seconds: float
     """While they begin."""
     memory_bytes: int
@@ -52,25 +56,48 @@ class Held:
 
 
 class Heartbeat:
-    """Notices when the event loop is late."""
+    """Notices when the event loop is late, and how much of that Python's full garbage collections take.
+
+    They stop every thread of a triggerer, whatever it waits for, and their length is that of all that it has loaded.
+    """
 
     def __init__(self) -> None:
         self.longest_stall_seconds = 0.0
+        self.longest_collection_seconds = 0.0
+        self._collected_seconds = 0.0
+        self._collection_began: float | None = None
+        gc.callbacks.append(self._collects)
         self._task = asyncio.ensure_future(self._beat())
+
+    def _collects(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < _FULL:
+            return
+        if phase == "start":
+            self._collection_began = time.perf_counter()
+        elif self._collection_began is not None:
+            seconds = time.perf_counter() - self._collection_began
+            self._collected_seconds, self._collection_began = self._collected_seconds + seconds, None
+            self.longest_collection_seconds = max(self.longest_collection_seconds, seconds)
+
+    def _collecting_seconds(self) -> float:
+        """Return what collections took so far; one in another thread may be over before that thread can say so."""
+        under_way = 0.0 if self._collection_began is None else time.perf_counter() - self._collection_began
+        return self._collected_seconds + under_way
 
     async def _beat(self) -> None:
         while True:
-            slept_at = time.perf_counter()
+            slept_at, collected_seconds = time.perf_counter(), self._collecting_seconds()
             await asyncio.sleep(_HEARTBEAT_SECONDS)
             stall_seconds = time.perf_counter() - slept_at - _HEARTBEAT_SECONDS
+            stall_seconds -= self._collecting_seconds() - collected_seconds
             self.longest_stall_seconds = max(self.longest_stall_seconds, stall_seconds)
 
-    async def stop(self) -> float:
-        """Return the longest stall, in seconds."""
+    async def stop(self) -> None:
+        """Notice nothing more."""
+        gc.callbacks.remove(self._collects)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        return self.longest_stall_seconds
 
 
 async def hold(local_aws: Control, job_ids: list[str], *, listed: int, intervals: int, poll_seconds: float) -> Held:
@@ -87,22 +114,23 @@ async def hold(local_aws: Control, job_ids: list[str], *, listed: int, intervals
         told.append(asyncio.ensure_future(_outcome(_trigger(job_id, poll_seconds))))
         await asyncio.sleep(0)
     await _calls(local_aws, 1)
-    stall_of_beginning_seconds = await beginning.stop()
+    await beginning.stop()
     waiting = Heartbeat()
     pages = -(-listed // 50)
     await _calls(local_aws, intervals * pages)
     held_bytes = process.memory_info().rss
     await asyncio.to_thread(local_aws.advance, 5 * _HOURS)
     outcomes = await asyncio.gather(*told)
-    stall_seconds = await waiting.stop()
+    await waiting.stop()
     calls = (await asyncio.to_thread(local_aws.calls)).total
     return Held(
         triggers=len(job_ids),
         sweeps=round(calls / pages),
         calls=calls,
         calls_of_one_listing=pages,
-        longest_stall_seconds=stall_seconds,
-        longest_stall_of_beginning_seconds=stall_of_beginning_seconds,
+        longest_stall_seconds=waiting.longest_stall_seconds,
+        longest_collection_seconds=waiting.longest_collection_seconds,
+        longest_stall_of_beginning_seconds=beginning.longest_stall_seconds,
         memory_bytes=held_bytes - ready_bytes,
         told=outcomes.count("judged"),
     )
@@ -152,6 +180,7 @@ def _told(held: Held, console: TextIO) -> None:
         f"  of those of a poll by each     {held.calls / unshared:.3f}",
         f"  longest stall of the loop      {1000 * held.longest_stall_seconds:.0f} ms "
         f"(while all begin: {1000 * held.longest_stall_of_beginning_seconds:.0f} ms)",
+        f"  longest garbage collection     {1000 * held.longest_collection_seconds:.0f} ms, not counted above",
         f"  memory a trigger               {held.memory_bytes / held.triggers / 1024:.1f} KiB",
         f"  told that their job succeeded  {held.told}",
     ]
