@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from glacier_jobs.calls import POLLING
 from glacier_jobs.errors import AccessDenied, VaultNotFound
-from glacier_jobs.hooks import POLLING, GlacierJobsHook
+from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.looking import Abandoned, Wanted, look
 from glacier_jobs.verdict import Sight
 from local_aws.client import Control

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from glacier_jobs.calls import DEFAULT_MAX_REQUESTS, POLLING, GlacierCalls, Patience
+from glacier_jobs.calls import GlacierCalls
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.exchanges import Decode, ask, decoded_json
 from glacier_jobs.job import VaultArn, check_account_id, check_vault_name
@@ -17,8 +17,6 @@ from glacier_jobs.records import RecordPage, are_records, decoded_records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["DEFAULT_MAX_REQUESTS", "POLLING", "GlacierJobsHook", "Patience"]
 
 
 class GlacierJobsHook(GlacierCalls):
@@ -34,7 +32,8 @@ class GlacierJobsHook(GlacierCalls):
         ``config_kwargs`` apply. Where it leaves ``retries`` open, botocore's standard mode applies, for
         up to :data:`glacier_jobs.calls.DEFAULT_RETRY_SECONDS`.
     :param max_requests: how many requests the client can have under way.
-    :param patience: how long a request is repeated where retries are left open.
+    :param patience: how long a request is repeated where retries are left open, a
+        :class:`glacier_jobs.calls.Patience`.
     """
 
     def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:

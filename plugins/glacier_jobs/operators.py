@@ -10,8 +10,9 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
+from glacier_jobs.calls import DEFAULT_MAX_REQUESTS
 from glacier_jobs.errors import FinalError
-from glacier_jobs.hooks import DEFAULT_MAX_REQUESTS, GlacierJobsHook
+from glacier_jobs.hooks import GlacierJobsHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

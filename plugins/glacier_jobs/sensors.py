@@ -14,8 +14,9 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from glacier_jobs.arguments import refuse_discarded
+from glacier_jobs.calls import POLLING
 from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
-from glacier_jobs.hooks import POLLING, GlacierJobsHook
+from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.job_ids import awaited_ids, is_single
 from glacier_jobs.links import GlacierVaultLink
 from glacier_jobs.looking import Wanted, look

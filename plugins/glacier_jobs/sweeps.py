@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from glacier_jobs.calls import POLLING
 from glacier_jobs.errors import AccessDenied, ConnectionNotFound, GlacierJobsError, ServiceUnavailable
-from glacier_jobs.hooks import POLLING, GlacierJobsHook
+from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.looking import Abandoned, Wanted, look
 from glacier_jobs.polling import next_delay_seconds
 from glacier_jobs.verdict import Sight
