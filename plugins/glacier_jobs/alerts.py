@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glacier_jobs import wording
-from glacier_jobs.report_page import URGENT_HOURS
 
 Kind: TypeAlias = Literal["expiring", "failed"]
+
+#: An output with less time left than this is urgent: on the page, in the report, and for whoever is told.
+URGENT_HOURS = 6.0
 
 #: Jobs that one message names; of the others it says how many they are.
 MAX_NAMED = 20

@@ -17,14 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glacier_jobs import wording
+from glacier_jobs.alerts import URGENT_HOURS
 from glacier_jobs.charts import Series, Spread, spreads, stacked_areas, stacked_bars
 
 #: Rows of a table that the page shows, and how many of them at once; all are in the Parquet beside it.
 MAX_ROWS = 200
 FEW_ROWS = 10
-
-#: An output with less time left than this is urgent.
-URGENT_HOURS = 6.0
 
 #: A listing older than this means that observing has stopped or is failing. It is made every hour.
 STALE_AFTER_HOURS = 3.0

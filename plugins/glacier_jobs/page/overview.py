@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from glacier_jobs.alerts import URGENT_HOURS
 from glacier_jobs.page.desk import Sitting
 from glacier_jobs.page.wire import moment, rows
 
@@ -17,9 +18,6 @@ SHOWN = 25
 
 #: How many vaults of an outage are named.
 NAMED = 3
-
-#: An output with less left than this is urgent.
-URGENT_HOURS = 6.0
 
 #: An hourly listing that is older than this was missed.
 STALE_HOURS = 2.0
