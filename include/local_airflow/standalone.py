@@ -50,11 +50,12 @@ class Standalone:
 
 
 @contextlib.contextmanager
-def running(environment: Mapping[str, str], *, port: int | None = None) -> Iterator[Standalone]:
-    """Run ``airflow standalone`` for as long as the block lasts, all DAGs unpaused.
+def running(environment: Mapping[str, str], *, port: int | None = None, paused: bool = False) -> Iterator[Standalone]:
+    """Run ``airflow standalone`` for as long as the block lasts.
 
     :param environment: as :func:`local_airflow.environment.airflow_environment` makes it; the home is empty.
     :param port: of the UI and the REST API; ``None`` takes a free one.
+    :param paused: whether DAGs wait to be unpaused, and no schedule starts a run.
     :raises DidNotStart: it ended, or was not healthy in time.
     """
     home = Path(environment["AIRFLOW_HOME"])
@@ -70,7 +71,7 @@ def running(environment: Mapping[str, str], *, port: int | None = None) -> Itera
         # A session of its own: Ctrl-C in the terminal shall reach us alone, so that we stop it in order.
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
-            env={**environment, **_settings(url, passwords), _MARK: mark, "SPT_NOENV": "1"},
+            env={**environment, **_settings(url, passwords, paused), _MARK: mark, "SPT_NOENV": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -97,14 +98,14 @@ def free_port(preferred: int = 0) -> int:
         return port
 
 
-def _settings(url: str, passwords: Path) -> dict[str, str]:
+def _settings(url: str, passwords: Path, paused: bool) -> dict[str, str]:
     return {
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": url.rpartition(":")[2],
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": str(paused),
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
