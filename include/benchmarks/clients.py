@@ -6,12 +6,15 @@ a process does once are out of the way, and then does all its work in one call t
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from local_airflow.environment import aws_connection
+from local_aws.client import Control
+from local_aws.store import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 
 #: Vault names of the local AWS's large seed.
 VAULT_NAME = "large-{:04}"
@@ -22,11 +25,6 @@ EMPTY_VAULT = "empty"
 #: What the clients leave in their folder.
 PEERS_FILE = "jobs.parquet"
 OUR_DATASET = "dataset"
-
-_ACCOUNT_ID = "123456789012"
-_REGION = "us-east-1"
-_ACCESS_KEY = "LOCALAWSACCESSKEY000"
-_SECRET_KEY = "local-aws-secret"  # noqa: S105
 
 #: Lists all vaults and returns how many jobs they have.
 Work = Callable[[], int]
@@ -39,14 +37,14 @@ def least(endpoint: str, vaults: int, folder: Path) -> Work:
 
     pool = urllib3.PoolManager()
     # What the local AWS asks for before it answers; a real Glacier would refuse this signature.
-    scope = f"{_ACCESS_KEY}/20260101/{_REGION}/glacier/aws4_request"
+    scope = f"{Control(endpoint).boto3_arguments()['aws_access_key_id']}/20260101/{DEFAULT_REGION}/glacier/aws4_request"
     headers = {
         "x-amz-glacier-version": "2012-06-01",
         "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}",
     }
 
     def page(vault_name: str, marker: str | None) -> dict[str, Any]:
-        url = f"{endpoint}/{_ACCOUNT_ID}/vaults/{vault_name}/jobs"
+        url = f"{endpoint}/{DEFAULT_ACCOUNT_ID}/vaults/{vault_name}/jobs"
         answer = pool.request("GET", url, fields={"marker": marker} if marker else None, headers=headers)
         decoded: dict[str, Any] = msgspec.json.decode(answer.data)
         return decoded
@@ -72,13 +70,7 @@ def peer(endpoint: str, vaults: int, folder: Path) -> Work:
     import boto3
     import pandas as pd
 
-    client = boto3.client(
-        "glacier",
-        endpoint_url=endpoint,
-        region_name=_REGION,
-        aws_access_key_id=_ACCESS_KEY,
-        aws_secret_access_key=_SECRET_KEY,
-    )
+    client = boto3.client("glacier", **Control(endpoint).boto3_arguments())
 
     def list_vaults(names: Sequence[str], file: Path) -> int:
         rows: list[Any] = []
@@ -95,13 +87,7 @@ def peer(endpoint: str, vaults: int, folder: Path) -> Work:
 
 def ours(endpoint: str, vaults: int, folder: Path) -> Work:
     """An observation, as the operator makes it."""
-    connection = {
-        "conn_type": "aws",
-        "login": _ACCESS_KEY,
-        "password": _SECRET_KEY,
-        "extra": {"endpoint_url": endpoint, "region_name": _REGION},
-    }
-    os.environ["AIRFLOW_CONN_BENCHMARK"] = json.dumps(connection)
+    os.environ["AIRFLOW_CONN_BENCHMARK"] = aws_connection(endpoint)
     os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
     logging.disable(logging.CRITICAL)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -14,11 +15,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.clients import CLIENTS
-from local_aws.process import clean_environment
+from local_airflow.environment import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_KIB_UNIT = 1 if sys.platform == "darwin" else 1024
 MIB = 1024 * 1024
 
 
@@ -65,12 +65,21 @@ def measure_in_turn(clients: dict[str, int], *, endpoint: str, vaults: int, fold
 def environment() -> dict[str, str]:
     """Variables of a process that shall find our folders, and no AWS but the one that it is told."""
     return {
-        **{name: value for name, value in clean_environment().items() if not name.startswith("AIRFLOW")},
+        **clean_environment(),
         "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'include'}",
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+    # Not getrusage, whose peak is that of the parent, where that was higher.
+    (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(peak_kib) / 1024
 
 
 def _main() -> None:
@@ -88,7 +97,7 @@ def _main() -> None:
         jobs=jobs,
         wall_seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
-        memory_mib=(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB_UNIT - idle_bytes) / MIB,
+        memory_mib=peak_mib() - idle_bytes / MIB,
     )
     print(json.dumps(asdict(usage)))
 

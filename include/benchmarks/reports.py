@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+
+from benchmarks.measuring import peak_mib
+from local_aws.client import Control
 
 UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
 NOW = UNTIL + timedelta(minutes=30)
@@ -46,9 +48,13 @@ def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
             await asyncio.sleep(latency_ms / 1000)
             return await super()._call_s3(*args, **kwargs)
 
+    keys = Control(endpoint).boto3_arguments()
     return DistantS3(
-        key="LOCALAWSACCESSKEY000", secret="local-aws-secret", endpoint_url=endpoint, skip_instance_cache=True  # noqa: S106
-    )  # fmt: skip
+        key=keys["aws_access_key_id"],
+        secret=keys["aws_secret_access_key"],
+        endpoint_url=endpoint,
+        skip_instance_cache=True,
+    )
 
 
 def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
@@ -65,7 +71,7 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     dataset = Dataset(filesystem=filesystem, root=root)
     history = History.beside(dataset)
     rows = 0
-    before, began = _peak_mib(), time.perf_counter()
+    before, began = peak_mib(), time.perf_counter()
     if work == _REBUILD:
         rows = len(fold_closed_days(dataset, history, now=NOW))
     elif work == _FOLD_ONE:
@@ -78,13 +84,7 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     else:
         rows = reports.run(work, dataset, now=NOW).num_rows
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "mib": _peak_mib() - before, "rows": rows}
-
-
-def _peak_mib() -> float:
-    # Not getrusage, whose peak is that of the parent, where that was higher.
-    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(peak) / 1024
+    return {"seconds": seconds, "mib": peak_mib() - before, "rows": rows}
 
 
 def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
