@@ -282,7 +282,7 @@ class TestRebuilding:
 @pytest.fixture
 def s3_dataset(local_aws: Control, connect: Connect) -> Dataset:
     """An empty dataset in a bucket of the local AWS."""
-    client = boto3.client("s3", **local_aws.boto3_arguments())  # type: ignore[call-overload]
+    client = boto3.client("s3", **local_aws.boto3_arguments())
     client.create_bucket(Bucket="records")
     return open_dataset(f"s3://{connect()}@records/root")
 

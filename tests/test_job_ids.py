@@ -118,7 +118,7 @@ def test_a_uri_of_no_file_is_refused(uri: str) -> None:
 
 
 def test_ids_come_from_a_bucket(connect: Connect, local_aws: Control) -> None:
-    s3 = boto3.client("s3", **local_aws.boto3_arguments())  # type: ignore[call-overload]
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
     s3.create_bucket(Bucket="ids")
     s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
 

@@ -70,7 +70,7 @@ def test_a_retry_makes_an_observation_of_its_own(connect: Connect, local_aws: Co
 
 
 def test_it_writes_to_s3_through_a_connection_of_its_own(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
-    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")  # type: ignore[call-overload]
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")
     fill(local_aws, a=3)
     uri = f"s3://{connect('bucket_owner')}@records/root"
 

@@ -28,7 +28,7 @@ MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 @pytest.fixture
 def s3(local_aws: Control) -> Any:
     """A bucket ``records`` on the local AWS, through boto3."""
-    client = boto3.client("s3", **local_aws.boto3_arguments())  # type: ignore[call-overload]
+    client = boto3.client("s3", **local_aws.boto3_arguments())
     client.create_bucket(Bucket="records")
     return client
 

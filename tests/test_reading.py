@@ -116,7 +116,7 @@ def test_on_s3_a_small_file_costs_one_request(local_aws: Control) -> None:
             return await super()._call_s3(method, *args, **kwargs)
 
     arguments = local_aws.boto3_arguments()
-    client = boto3.client("s3", **arguments)  # type: ignore[call-overload]
+    client = boto3.client("s3", **arguments)
     client.create_bucket(Bucket="records")
     for number in range(3):
         body = io.BytesIO()

@@ -27,7 +27,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> ReportFiles:
         return ReportFiles(local_dataset(tmp_path))
     local_aws: Control = request.getfixturevalue("local_aws")
     connect: Connect = request.getfixturevalue("connect")
-    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")  # type: ignore[call-overload]
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")
     return ReportFiles(open_dataset(f"s3://{connect()}@records/root"))
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import urllib3
 
@@ -30,6 +30,15 @@ class Calls:
     """The most calls that were under way at once."""
 
 
+class ClientArguments(TypedDict):
+    """Keywords of ``boto3.client``, of whichever service."""
+
+    endpoint_url: str
+    region_name: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
+
+
 class Control:
     """Drives the local AWS at an endpoint, whichever process it runs in.
 
@@ -52,7 +61,9 @@ class Control:
         """Close the connection to the local AWS; a further command opens it again."""
         self._pool.clear()
 
-    def boto3_arguments(self, region: str = DEFAULT_REGION, access_key: str = "LOCALAWSACCESSKEY000") -> dict[str, str]:
+    def boto3_arguments(
+        self, region: str = DEFAULT_REGION, access_key: str = "LOCALAWSACCESSKEY000"
+    ) -> ClientArguments:
         """Keywords for ``boto3.client("glacier", **...)``: this endpoint, a Region and keys without meaning."""
         return {
             "endpoint_url": self.endpoint,

@@ -45,7 +45,7 @@ def filled(local_aws: Control) -> int:
 
 @pytest.fixture
 def bucket(local_aws: Control) -> Any:
-    client = boto3.client("s3", **local_aws.boto3_arguments())  # type: ignore[call-overload]
+    client = boto3.client("s3", **local_aws.boto3_arguments())
     client.create_bucket(Bucket="records")
     return client
 

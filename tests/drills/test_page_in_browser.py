@@ -247,9 +247,7 @@ class TestStates:
 
     def test_from_nothing_to_the_first_jobs_on_s3_by_itself(self, visit: Visit, told: Told) -> None:
         server = visit.server
-        boto3.client("s3", **server.local_aws.boto3_arguments()).create_bucket(  # type: ignore[call-overload]
-            Bucket="records"
-        )
+        boto3.client("s3", **server.local_aws.boto3_arguments()).create_bucket(Bucket="records")
         with server.client() as client:
             connection: dict[str, Any] = httpx.Response(200, text=aws_connection(server.local_aws.endpoint)).json()
             extra = httpx.Request("POST", "http://127.0.0.1", json=connection["extra"]).content.decode()

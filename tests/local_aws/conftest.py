@@ -21,7 +21,7 @@ ONE_ATTEMPT = Config(retries={"total_max_attempts": 1})
 @pytest.fixture
 def glacier(local_aws: Control) -> Iterator[GlacierClient]:
     """Glacier in us-east-1."""
-    client = boto3.client("glacier", config=ONE_ATTEMPT, **cast(Any, local_aws.boto3_arguments()))
+    client = boto3.client("glacier", config=ONE_ATTEMPT, **local_aws.boto3_arguments())
     yield client
     client.close()
 

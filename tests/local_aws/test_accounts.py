@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from tests.local_aws.conftest import ONE_ATTEMPT, signed_headers
 
 
 @contextmanager
-def client(service: str, arguments: dict[str, str]) -> Iterator[Any]:
+def client(service: str, arguments: Mapping[str, object]) -> Iterator[Any]:
     made = boto3.client(cast(Any, service), config=ONE_ATTEMPT, **cast(Any, arguments))
     try:
         yield made
@@ -44,7 +44,8 @@ def test_an_assumed_role_acts_in_the_account_of_the_role(local_aws: Control) -> 
         role = sts.assume_role(RoleArn="arn:aws:iam::210987654321:role/reader", RoleSessionName="session")[
             "Credentials"
         ]
-    arguments = local_aws.boto3_arguments() | {
+    arguments = {
+        **local_aws.boto3_arguments(),
         "aws_access_key_id": role["AccessKeyId"],
         "aws_secret_access_key": role["SecretAccessKey"],
         "aws_session_token": role["SessionToken"],

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import pytest
@@ -242,7 +242,7 @@ def test_latency_delays_the_answer(local_aws: Control, glacier: GlacierClient) -
 def test_latency_beyond_the_clients_patience_is_a_time_out(local_aws: Control) -> None:
     local_aws.fault("latency", seconds=3)
     config = ONE_ATTEMPT.merge(Config(read_timeout=0.1))
-    impatient = boto3.client("glacier", config=config, **cast(Any, local_aws.boto3_arguments()))
+    impatient = boto3.client("glacier", config=config, **local_aws.boto3_arguments())
     with closing(impatient), pytest.raises(ReadTimeoutError):
         impatient.list_vaults()
 

@@ -15,7 +15,7 @@ from tests.local_aws.conftest import ONE_ATTEMPT
 
 @pytest.fixture
 def s3(local_aws: Control) -> Iterator[S3Client]:
-    client = boto3.client("s3", config=ONE_ATTEMPT, **cast(Any, local_aws.boto3_arguments()))
+    client = boto3.client("s3", config=ONE_ATTEMPT, **local_aws.boto3_arguments())
     client.create_bucket(Bucket="bucket")
     yield client
     client.close()
