@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 import pytest
@@ -109,3 +110,30 @@ def browser() -> Iterator[Any]:
         browser = started.chromium.launch(executable_path=chromium, args=_QUIET)
         yield browser
         browser.close()
+
+
+@dataclass
+class Tab:
+    """A browser's tab: what it complained of, and the URLs it asked for.
+
+    :param page: Playwright's.
+    """
+
+    page: Any
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def _console(self, message: Any) -> None:
+        # Airflow gives its frames both rights, of which the browser warns; that is Airflow's to decide.
+        if message.type in ("error", "warning") and "can escape its sandboxing" not in message.text:
+            self.complaints.append(message.text)
+
+    def _dialog(self, dialog: Any) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()

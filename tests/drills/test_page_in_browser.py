@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import USERNAME, free_port, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
-from tests.drills.conftest import BROWSER_MILLISECONDS, Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Tab, Told
 from tests.hand_written import job, observe
 from tests.many_jobs import VAULTS, publish_many
 from tests.observations import local_dataset
@@ -125,33 +125,11 @@ def signed_in(browser: Any, server: Server) -> Any:
     return state
 
 
-@dataclass
-class Visit:
-    """Somebody's browser tab, and what it complained of."""
+@dataclass(kw_only=True)
+class Visit(Tab):
+    """Somebody's tab, in which the page is open."""
 
-    page: Any
     server: Server
-    complaints: list[str] = field(default_factory=list)
-    elsewhere: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", self._dialog)
-        self.page.on("request", self._request)
-
-    def _console(self, message: Any) -> None:
-        # Airflow gives its frames both rights, of which the browser warns; that is Airflow's to decide.
-        if message.type in ("error", "warning") and "can escape its sandboxing" not in message.text:
-            self.complaints.append(message.text)
-
-    def _dialog(self, dialog: Any) -> None:
-        self.complaints.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def _request(self, request: Any) -> None:
-        if not request.url.startswith((f"{self.server.url}/", "data:", "blob:")):
-            self.elsewhere.append(request.url)
 
     def open(self, search: str = "") -> Any:
         """Open the page by itself, and wait until all of it is there."""
@@ -176,11 +154,11 @@ def visit(browser: Any, server: Server, signed_in: Any) -> Iterator[Visit]:
     context = browser.new_context(storage_state=signed_in, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(BROWSER_MILLISECONDS)
     visit = Visit(page=context.new_page(), server=server)
-    visit.listen()
     yield visit
     context.close()
     assert visit.complaints == []
-    assert visit.elsewhere == []
+    assert visit.requests
+    assert [url for url in visit.requests if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
 
 
 @pytest.fixture(scope="module")

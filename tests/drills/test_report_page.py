@@ -12,7 +12,7 @@ import pytest
 
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.report import make_report
-from tests.drills.conftest import BROWSER_MILLISECONDS, Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Tab, Told
 from tests.observations import local_dataset
 from tests.report_story import tell_story
 
@@ -36,45 +36,40 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return pages
 
 
+class Reader(Tab):
+    """A tab for reports."""
+
+    def open(self, report: Path) -> Any:
+        self.page.goto(report.as_uri())
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+
 @pytest.fixture(params=[(1200, "screen"), (390, "screen"), (760, "print")], ids=["wide", "narrow", "printed"])
-def opened(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
-    """Open a report; what the browser complained of and asked for is kept."""
+def reader(request: pytest.FixtureRequest, browser: Any) -> Iterator[Reader]:
     width, medium = request.param
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(BROWSER_MILLISECONDS)
     page.emulate_media(media=medium, color_scheme="light")
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda sent: requests.append(sent.url))
-
-    def open_report(path: Path) -> Any:
-        page.goto(path.as_uri())
-        page.wait_for_load_state("networkidle")
-        return page
-
-    open_report.page, open_report.complaints, open_report.requests = page, complaints, requests  # type: ignore[attr-defined]
-    yield open_report
+    yield Reader(page=page)
     page.close()
 
 
 @pytest.mark.parametrize("name", ["story", "empty"])
 def test_the_page_needs_nothing_else_and_complains_of_nothing(
-    opened: Any, reports: dict[str, Path], name: str, told: Told
+    reader: Reader, reports: dict[str, Path], name: str, told: Told
 ) -> None:
-    opened(reports[name])
+    reader.open(reports[name])
 
-    assert opened.complaints == []
-    assert [url for url in opened.requests if not url.startswith("data:")] == [reports[name].as_uri()]
+    assert reader.complaints == []
+    assert [url for url in reader.requests if not url.startswith("data:")] == [reports[name].as_uri()]
     told("the report in a browser: wide, narrow and printed", "asks for nothing else, complains of nothing")
 
 
 def test_what_needs_attention_comes_first_and_then_the_pictures(
-    opened: Any, reports: dict[str, Path], told: Told
+    reader: Reader, reports: dict[str, Path], told: Told
 ) -> None:
-    page = opened(reports["story"])
+    page = reader.open(reports["story"])
 
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
@@ -96,8 +91,8 @@ def test_what_needs_attention_comes_first_and_then_the_pictures(
     told("the report with something of everything", "what needs attention first, then the pictures")
 
 
-def test_hostile_text_is_shown_as_text(opened: Any, reports: dict[str, Path], told: Told) -> None:
-    page = opened(reports["story"])
+def test_hostile_text_is_shown_as_text(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+    page = reader.open(reports["story"])
 
     assert page.locator("#failed td", has_text="alert('x')").inner_text() == HOSTILE
     assert page.evaluate("document.scripts.length") == 0
@@ -105,15 +100,15 @@ def test_hostile_text_is_shown_as_text(opened: Any, reports: dict[str, Path], to
     told("hostile text in the report", "shown as text; no script, no image")
 
 
-def test_nothing_runs_out_of_its_place(opened: Any, reports: dict[str, Path], told: Told) -> None:
-    page = opened(reports["story"])
+def test_nothing_runs_out_of_its_place(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+    page = reader.open(reports["story"])
 
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     told("the report: wide, narrow and printed", "nothing runs out")
 
 
-def test_every_text_of_a_picture_can_be_read(opened: Any, reports: dict[str, Path], told: Told) -> None:
-    page = opened(reports["story"])
+def test_every_text_of_a_picture_can_be_read(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+    page = reader.open(reports["story"])
     drawings = [image.get_attribute("src").partition(",")[2] for image in page.locator("img.picture").all()]
     assert drawings
 
@@ -138,16 +133,16 @@ def test_every_text_of_a_picture_can_be_read(opened: Any, reports: dict[str, Pat
     told("the report's pictures: wide, narrow and printed", "no text runs out or overlaps")
 
 
-def test_an_empty_dataset_says_what_to_do(opened: Any, reports: dict[str, Path], told: Told) -> None:
-    page = opened(reports["empty"])
+def test_an_empty_dataset_says_what_to_do(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+    page = reader.open(reports["empty"])
 
     assert page.locator("h2").all_inner_texts() == ["No observation yet"]
     assert "glacier_jobs_snapshot" in page.locator(".note").inner_text()
     told("the report on an empty dataset", "says what to do")
 
 
-def test_a_tile_leads_to_what_it_counts(opened: Any, reports: dict[str, Path], told: Told) -> None:
-    page = opened(reports["story"])
+def test_a_tile_leads_to_what_it_counts(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+    page = reader.open(reports["story"])
 
     anchors = page.locator(".tile a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert anchors
