@@ -29,7 +29,7 @@ class GlacierJobsPlugin(AirflowPlugin):
 
     # Every task loads this class, and only the API server asks for the application.
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads it only
         """The application behind the page."""
         from glacier_jobs.page.app import application
 

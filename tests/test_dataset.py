@@ -94,7 +94,7 @@ def test_a_store_that_cannot_be_listed_is_an_os_error_that_names_the_table(tmp_p
     class CutOffError(Exception):
         """What a store's client raises, whose errors are its own."""
 
-    class CutOff(LocalFileSystem):  # type: ignore[misc]
+    class CutOff(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
         def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
             if path.endswith(folder):
                 raise CutOffError("no route")

@@ -60,7 +60,7 @@ def test_the_readmes_query_reads_the_committed_jobs_alike_in_every_engine(
 ) -> None:
     [block] = [block for block in PYTHON_BLOCKS if block.startswith(f"# {engine}:")]
 
-    run = subprocess.run(  # noqa: S603
+    run = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _READ.format(block=block), str(root)],
         env={**os.environ, "TZ": time_zone},
         capture_output=True,
@@ -135,7 +135,7 @@ def test_a_dag_in_the_readme_is_accepted_by_airflow(dag_id: str, task_ids: set[s
     [block] = [block for block in PYTHON_BLOCKS if f"def {dag_id}(" in block]
     namespace: dict[str, Any] = {"__name__": "readme"}
 
-    exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102
+    exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
 
     assert set(namespace[dag_id]().task_ids) == task_ids
 

@@ -77,7 +77,7 @@ def glacier(connect: Connect) -> dict[str, Any]:
 async def watching(state: AssetState | None, **arguments: Any) -> AsyncIterator[Watching]:
     """Run a watcher until the block ends, then cancel it as the triggerer does."""
     trigger = GlacierJobCompletedTrigger(**arguments)
-    trigger.asset_state_store = state  # type: ignore[assignment]
+    trigger.asset_state_store = state  # type: ignore[assignment]  # a stand-in
     watching = Watching(trigger)
     try:
         yield watching

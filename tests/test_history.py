@@ -198,7 +198,7 @@ def test_killed_at_any_step_the_next_run_leads_to_the_same_files(
     dataset: Dataset, tmp_path: Path, step: int, moment: str
 ) -> None:
     undisturbed = folded_under(dataset, tmp_path / "undisturbed")
-    killed = subprocess.run(  # noqa: S603
+    killed = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _KILLED_AT, dataset.root, str(step), moment, TWO_DAYS_SETTLED.isoformat()],
         env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"},
         check=False,
@@ -324,7 +324,7 @@ def test_the_machines_time_zone_makes_no_difference(dataset: Dataset, tmp_path: 
         root.mkdir()
         for table in ("jobs", "vaults", "observations"):
             (root / table).symlink_to(Path(dataset.root) / table)
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-c", _NEW_YORK, str(root)],
             env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}", "TZ": time_zone, "PATH": os.environ["PATH"]},
             check=True,
@@ -345,7 +345,7 @@ class TestALifeOnTheLocalAws:
 
         class DrivenClock(datetime):
             @classmethod
-            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # never another's clock
                 return local_aws.now()
 
         monkeypatch.setattr(snapshot, "datetime", DrivenClock)

@@ -72,7 +72,7 @@ for module in {LIGHT}:
     assert not {HEAVY} & sys.modules.keys(), module
 """
 
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,

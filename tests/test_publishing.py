@@ -172,7 +172,7 @@ def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
     assert open_dataset(f"file://{tmp_path}/records/").root == f"{tmp_path}/records"
 
 
-@pytest.mark.parametrize("uri", ["", "/tmp/x", "relative", "file:", "s3:bucket", None, 5])  # noqa: S108
+@pytest.mark.parametrize("uri", ["", "/tmp/x", "relative", "file:", "s3:bucket", None, 5])  # noqa: S108 - only a name
 def test_what_is_no_uri_is_refused_with_what_is_expected(uri: Any) -> None:
     with pytest.raises(InvalidArgument, match="expected file:///absolute/path"):
         open_dataset(uri)

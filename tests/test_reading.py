@@ -21,7 +21,7 @@ from local_aws.client import Control
 SCHEMA = pa.schema([pa.field("number", pa.int64()), pa.field("text", pa.string())])
 
 
-class CountingStore(MemoryFileSystem):  # type: ignore[misc]
+class CountingStore(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A store that is not this machine's disk, and knows what was fetched at a time, and what whole."""
 
     cachable = False
@@ -108,7 +108,7 @@ def test_a_large_file_is_fetched_alone_and_in_its_place(store: CountingStore, mo
 
 
 def test_on_s3_a_small_file_costs_one_request(local_aws: Control) -> None:
-    class CountingS3(S3FileSystem):  # type: ignore[misc]
+    class CountingS3(S3FileSystem):  # type: ignore[misc]  # fsspec has no types
         requests: list[tuple[str, str]]
 
         async def _call_s3(self, method: str, *args: Any, **kwargs: Any) -> Any:

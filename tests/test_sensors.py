@@ -574,7 +574,7 @@ def test_deferral_is_the_default_where_airflow_says_so(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(glacier_jobs.__file__).parent.parent),
     }
 
-    said = subprocess.run(  # noqa: S603
+    said = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
 

@@ -392,7 +392,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_to_see(
     connect()
     fill(local_aws, {"a": 3000})
 
-    run = subprocess.run(  # noqa: S603
+    run = subprocess.run(  # noqa: S603 - our own command
         [
             sys.executable,
             "-c",

@@ -30,7 +30,7 @@ FOLDED_DAYS, OPEN_DAYS = 10, 2
 NOW = NOON + timedelta(days=FOLDED_DAYS + OPEN_DAYS - 1, hours=3)
 
 
-class WatchedDisk(AbstractFileSystem):  # type: ignore[misc]
+class WatchedDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """This machine's disk as an object store, which remembers what was listed and what was opened."""
 
     cachable = False
@@ -69,7 +69,7 @@ def root() -> Iterator[str]:
         for day in range(FOLDED_DAYS + OPEN_DAYS):
             for hour in range(3):
                 found = {"photos": [job("stays"), job(f"job-{day}", "Succeeded")], "films": "failed" if hour else []}
-                observe(dataset, NOON + timedelta(days=day, hours=hour), found)  # type: ignore[arg-type]
+                observe(dataset, NOON + timedelta(days=day, hours=hour), found)  # type: ignore[arg-type]  # its values may differ in type
         last = FIRST + timedelta(days=FOLDED_DAYS - 1)
         fold_closed_days(dataset, History.beside(dataset), now=closes_at(last) + SETTLES_AFTER)
         yield folder

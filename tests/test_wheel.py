@@ -39,7 +39,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(source / "dist"),
         str(source),
     ]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own command
     [built] = (source / "dist").glob("*.whl")
     return built
 
@@ -51,7 +51,7 @@ def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     venv.create(environment, with_pip=False, symlinks=True)
     [packages] = environment.glob("lib/python*/site-packages")
     command = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install"]
-    subprocess.run([*command, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)  # noqa: S603
+    subprocess.run([*command, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)  # noqa: S603 - our own command
     return packages
 
 

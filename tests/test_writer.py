@@ -169,7 +169,7 @@ with writer_module.ObservationWriter(dataset, observation, clock=lambda: moment)
 
 def test_a_run_killed_half_way_leaves_nothing_to_see_and_the_next_one_succeeds(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parent.parent
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-c", _WRITE_SLOWLY, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

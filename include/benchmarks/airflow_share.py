@@ -86,7 +86,7 @@ def _first_request_seconds(program: str, folder: Path) -> float:
             listener.settimeout(_ARRIVAL_SECONDS)
             endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
             began = time.perf_counter()
-            with subprocess.Popen(  # noqa: S603
+            with subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-c", program, endpoint, str(folder / f"share-{turn}")],
                 env=_airflow_environment(folder),
                 stdout=subprocess.DEVNULL,
@@ -102,7 +102,7 @@ def _first_request_seconds(program: str, folder: Path) -> float:
 
 
 def _parsed(file: Path, folder: Path) -> tuple[float, list[str]]:
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _TIMED, str(file)],
         env=_airflow_environment(folder),
         stdout=subprocess.PIPE,

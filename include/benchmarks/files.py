@@ -49,7 +49,7 @@ def files(folder: Path, *, vaults: int = 1, jobs: int = 100_000, observations: i
 
 def _answer_seconds(subject: str, root: Path, observations: int) -> float:
     command = [sys.executable, "-m", "benchmarks.files", subject, str(root), str(observations)]
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         command, env=environment(), stdout=subprocess.PIPE, text=True, check=True
     )
     return float(json.loads(ended.stdout.splitlines()[-1]))

@@ -40,7 +40,7 @@ def measure(client: str, *, endpoint: str, vaults: int, folder: Path) -> Usage:
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.measuring", client, endpoint, str(vaults), str(folder)]
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         command, env=environment(), stdout=subprocess.PIPE, text=True, check=True
     )
     return Usage(**json.loads(ended.stdout.splitlines()[-1]))

@@ -41,7 +41,7 @@ _DERIVED = ("job_history", "vault_looks", "open_looks", "open_jobs", "reports")
 def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
     from s3fs import S3FileSystem
 
-    class DistantS3(S3FileSystem):  # type: ignore[misc]
+    class DistantS3(S3FileSystem):  # type: ignore[misc]  # fsspec has no types
         """An S3 that is as far away as a Region is."""
 
         async def _call_s3(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +91,7 @@ def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> 
     """Do one piece of work in a process of its own."""
     arguments = ["--work", work, "--root", root, "--latency-ms", str(latency_ms)]
     arguments += ["--endpoint", endpoint] if endpoint else []
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "benchmarks.reports", *arguments], check=True, capture_output=True, text=True
     )
     figures: dict[str, float] = json.loads(done.stdout)

@@ -14,7 +14,7 @@ from benchmarks.measuring import environment
 
 def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterator[Figure]:
     """Yield how often Glacier is called for all sensors together, and how long the event loop stood still."""
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "benchmarks.waiting", "--triggers", str(triggers), "--jobs", str(jobs), "--json"],
         env=environment(),
         stdout=subprocess.PIPE,

@@ -65,7 +65,7 @@ def _run_dags(endpoint: str) -> bool:
     command = [sys.executable, "-m", "local_airflow.dag_runs", *DAG_IDS]
     environment = airflow_environment(HOME, endpoint=endpoint, dataset=DATASET)
     with LOG.open("w") as log:
-        ended = subprocess.run(command, env=environment, stderr=log, check=False)  # noqa: S603
+        ended = subprocess.run(command, env=environment, stderr=log, check=False)  # noqa: S603 - our own command
     if ended.returncode:
         lines = LOG.read_text(errors="replace").splitlines()[-_SHOWN_LOG_LINES:]
         print(f"\nThat failed. The last lines of {_shown(LOG)}:\n", *lines, sep="\n", file=sys.stderr)

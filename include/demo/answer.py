@@ -36,7 +36,7 @@ def answer(dataset: Path) -> str:
         vaults = database.execute(_JOBS_BY_VAULT, files).fetchall()
         names = [column[0] for column in database.description or []]
         counted = database.execute(_OBSERVATIONS, {"observations": files["observations"]}).fetchone()
-    assert counted is not None  # noqa: S101
+    assert counted is not None  # noqa: S101 - a count has a row
     rows = [names, *([str(value) for value in row] for row in vaults)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  " + "  ".join(_aligned(row, widths)).rstrip() for row in rows]

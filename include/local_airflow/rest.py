@@ -146,7 +146,7 @@ class AirflowApi:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - our own Airflow
         try:
             with _direct.open(request, timeout=_REQUEST_SECONDS) as answer:
                 return json.load(answer)

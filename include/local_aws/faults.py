@@ -125,7 +125,7 @@ class Faults:
     def __init__(self) -> None:
         self._faults: dict[int, Fault] = {}
         self._last_id = 0
-        self._dice = random.Random(0)  # noqa: S311
+        self._dice = random.Random(0)  # noqa: S311 - dice, no secret
 
     def add(self, fault: Fault) -> int:
         """Begin a fault; its number ends it."""
@@ -183,7 +183,7 @@ class Hooks:
 
     def __init__(self) -> None:
         self._hooks: list[Hook] = []
-        self._dice = random.Random(0)  # noqa: S311
+        self._dice = random.Random(0)  # noqa: S311 - dice, no secret
 
     def add(self, hook: Hook) -> None:
         """Wait for the calls that the hook aims at."""

@@ -19,11 +19,11 @@ def running(*arguments: str) -> Iterator[Control]:
     :raises RuntimeError: it did not start; its own words are on stderr.
     """
     command = [sys.executable, "-m", "local_aws", "--end-with-stdin", *arguments]
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own command
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment(), text=True
     ) as process:
         try:
-            assert process.stdout is not None  # noqa: S101
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
             endpoint = process.stdout.readline().strip()
             if not endpoint:
                 raise RuntimeError(f"the local AWS did not start: {' '.join(command)}")

@@ -86,7 +86,7 @@ def _empty(world: World, vaults: int, jobs: int) -> None:
 
 
 def _demo(world: World, vaults: int, jobs: int) -> None:
-    dice = random.Random(20120601)  # noqa: S311
+    dice = random.Random(20120601)  # noqa: S311 - dice, no secret
     now = world.clock.now()
     for realm, name, count in _DEMO_VAULTS:
         vault = Vault(
@@ -171,7 +171,7 @@ def _inventory_parameters(i: int, now: datetime) -> Description | None:
 
 
 def _large(world: World, vaults: int, jobs: int) -> None:
-    dice = random.Random(jobs)  # noqa: S311
+    dice = random.Random(jobs)  # noqa: S311 - dice, no secret
     now = world.clock.now()
     template = Template([_template_job(dice, i, jobs, now) for i in range(jobs)])
     for i in range(vaults):

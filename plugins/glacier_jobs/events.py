@@ -68,7 +68,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         refuse_discarded(type(self).__name__, kwargs)
         if begin_with not in get_args(BeginWith):
             raise InvalidArgument(f"begin_with is {begin_with!r}; allowed are {', '.join(get_args(BeginWith))}")
-        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # Airflow's, untyped
         self.vault_name = check_vault_name(vault_name)
         self.account_id = check_account_id(account_id)
         self.begin_with = begin_with
@@ -105,7 +105,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         while True:
             try:
                 for job in await self._new_completions():
-                    yield TriggerEvent(job)  # type: ignore[no-untyped-call]
+                    yield TriggerEvent(job)  # type: ignore[no-untyped-call]  # Airflow's, untyped
                 failures = 0
             except Exception as error:
                 # Airflow would begin a watcher that raises again at once, for ever.

@@ -180,7 +180,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         interval_seconds = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         if self._wait is None:
             return interval_seconds
-        delay_seconds = next_delay_seconds(interval_seconds, self._wait.bad_polls, random.random())  # noqa: S311
+        delay_seconds = next_delay_seconds(interval_seconds, self._wait.bad_polls, random.random())  # noqa: S311 - jitter, no secret
         remaining = self._deadline(self._wait) - datetime.now(timezone.utc)
         shortest_seconds = SHORTEST_RESCHEDULE_SECONDS if self.reschedule else 0.0
         return max(shortest_seconds, min(delay_seconds, remaining.total_seconds()))

@@ -55,7 +55,7 @@ class GlacierJobTrigger(BaseTrigger):
         botocore_config: Mapping[str, Any] | None,
         quiet_seconds: float = QUIET_SECONDS,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's, untyped
         self.vault_name = vault_name
         self.account_id = account_id
         self.job_ids = list(job_ids)
@@ -99,7 +99,7 @@ class GlacierJobTrigger(BaseTrigger):
         quiet_until = loop.time() + self.quiet_seconds
         event = await self._event()
         await asyncio.sleep(max(0.0, quiet_until - loop.time()))
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's, untyped
 
     async def _event(self) -> dict[str, Any]:
         wait = from_json(self.wait, self.job_ids)

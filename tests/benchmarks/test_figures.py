@@ -8,7 +8,7 @@ from benchmarks.figures import Figure, Target, table
 
 
 def figure(ours: float, other: float, **more: object) -> Figure:
-    return Figure(name="speed", unit="s", ours=ours, other=other, other_name="theirs", **more)  # type: ignore[arg-type]
+    return Figure(name="speed", unit="s", ours=ours, other=other, other_name="theirs", **more)  # type: ignore[arg-type]  # whichever are given
 
 
 def test_a_ratio_is_a_share_or_how_many_times_more() -> None:

@@ -85,7 +85,7 @@ for dag_file in {list(map(str, DAG_FILES))}:
     assert not newly & {{"pyarrow", "pandas", "numpy", "duckdb", "matplotlib"}}, dag_file
 """
 
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,

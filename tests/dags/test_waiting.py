@@ -63,7 +63,7 @@ def test_ids_of_an_upstream_task_are_waited_for(
     (tmp_path / f"waiting_{mode}.py").write_text(SOURCE.format(dag_id=f"waiting_{mode}", mode=ARGUMENTS[mode]))
 
     dags = DagBag(str(tmp_path))
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
     sync_bag_to_db(dags, "dags-folder", None)
 
     run = dags.dags[f"waiting_{mode}"].test()

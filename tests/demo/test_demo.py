@@ -83,7 +83,7 @@ def test_the_query_that_the_demo_offers_can_be_typed_as_it_stands(
     clone, [_, second] = twice
     [command] = re.findall(r'^  (.* -c ".*")$', second.stdout, re.MULTILINE)
 
-    ended = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    ended = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)  # noqa: S603, S607 - our own command
 
     assert ended.returncode == 0, ended.stderr
     assert "Succeeded" in ended.stdout
@@ -111,4 +111,4 @@ def _demo(clone: Path) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS"))}
     environment = {**kept, **FOREIGN_SETTINGS, "PYTHONPATH": "plugins:include"}
     command = [sys.executable, "-m", "demo"]
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command

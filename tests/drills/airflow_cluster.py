@@ -64,12 +64,12 @@ class Postgres:
     def dump(self) -> str:
         """Return all that the database holds, as text."""
         command = [program("pg_dump"), "--host", _HOST, "--port", str(self.port), "--username=airflow", "postgres"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command
 
     def _run(self, name: str, *arguments: str) -> None:
         # Not a pipe: the server would keep it open.
         with tempfile.TemporaryFile("w+") as said:
-            ended = subprocess.run(  # noqa: S603
+            ended = subprocess.run(  # noqa: S603 - our own command
                 [program(name), "--pgdata", str(self._folder / "data"), *arguments],
                 user=self._user,
                 cwd=self._folder,
@@ -106,7 +106,7 @@ class Cluster:
         """Start a component, again where it was killed."""
         arguments, more = self.commands[component]
         with (self.home / f"{component}.log").open("ab") as log:
-            self.processes[component] = subprocess.Popen(  # noqa: S603
+            self.processes[component] = subprocess.Popen(  # noqa: S603 - our own command
                 arguments,
                 env={**self.environment, **more},
                 stdin=subprocess.DEVNULL,
@@ -178,7 +178,7 @@ def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) 
         cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home, environment=variables)
         stack.callback(cluster.kill_all)
         airflow = (sys.executable, "-m", "airflow")
-        subprocess.run([*airflow, "db", "migrate"], env=variables, capture_output=True, check=True)  # noqa: S603
+        subprocess.run([*airflow, "db", "migrate"], env=variables, capture_output=True, check=True)  # noqa: S603 - our own command
         if celery_workers:
             options = {"bind": _HOST, "port": str(redis_port), "save": "", "dir": str(folder)}
             arguments = (argument for name, value in options.items() for argument in (f"--{name}", value))

@@ -64,7 +64,7 @@ def _typical_seconds(children: Snapshots, uri: str) -> float:
 
 
 def _kill_at_random_moments(children: Snapshots, uri: str, jobs: int, *, kills: int) -> str:
-    dice = random.Random(kills)  # noqa: S311
+    dice = random.Random(kills)  # noqa: S311 - dice, no secret
     open_dataset(uri)
     children.make(uri)
     seconds = _typical_seconds(children, uri)
@@ -129,11 +129,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", str(folder)]
-    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode != 0:  # noqa: S603 - our own command
         yield None
         return
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607
+    subprocess.run(["umount", str(folder)], check=True)  # noqa: S603, S607 - our own command
 
 
 @pytest.mark.drill
@@ -281,7 +281,7 @@ def test_a_kill_in_the_middle_of_a_large_upload_leaves_nothing_to_see(
     proxy.rule = late
     arguments = [json.dumps(_s3_behind(proxy, local_aws)), str(large), "records/root/large.parquet"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
-    with subprocess.Popen([sys.executable, "-c", _PUBLISH, *arguments], env=environment) as child:  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", _PUBLISH, *arguments], env=environment) as child:  # noqa: S603 - our own command
         assert under_way.wait(120)
         child.kill()
 

@@ -58,7 +58,7 @@ def _candidates(version: str) -> Iterator[str]:
         yield found
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python"), reverse=True))
-    found_by_uv = subprocess.run(  # noqa: S603
+    found_by_uv = subprocess.run(  # noqa: S603 - our own command
         [_UV, "python", "find", "--no-python-downloads", version], capture_output=True, text=True, check=False
     )
     if found_by_uv.returncode == 0:
@@ -69,7 +69,7 @@ def _python(version: str) -> str | None:
     """Return an interpreter of a version, ``None`` where the machine has none."""
     for candidate in _candidates(version):
         # pyenv's own stand-in is there for every version, and says no for those that are not chosen.
-        said = subprocess.run(  # noqa: S603
+        said = subprocess.run(  # noqa: S603 - our own command
             [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
             capture_output=True,
             text=True,
@@ -85,7 +85,7 @@ def _run(*command: str) -> str:
 
     :raises AssertionError: it failed; the message holds the end of what it said.
     """
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         command,
         cwd=ROOT,
         env=clean_environment(),

@@ -66,7 +66,7 @@ def _drill(local_aws: Control, connect: Connect, tmp_path: Path, *, interleaving
     hook = GlacierJobsHook(aws_conn_id=connect(), max_requests=2)
     happened = stayed = 0
     for seed in range(interleavings):
-        happened += _interleave(local_aws, random.Random(seed))  # noqa: S311
+        happened += _interleave(local_aws, random.Random(seed))  # noqa: S311 - dice, no secret
         dataset = local_dataset(tmp_path / str(seed))
         before = _names(local_aws)
 

@@ -28,7 +28,7 @@ def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path, told
         [npm, "run", "check"],
         [npm, "run", "build", "--", str(built)],
     ):
-        ended = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)  # noqa: S603
+        ended = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     expected = {file.name: file.read_bytes() for file in built.iterdir()}

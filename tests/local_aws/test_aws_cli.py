@@ -21,7 +21,7 @@ AWS = Path(sys.executable).with_name("aws")
 def run(local_aws: Control, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**clean_environment(), **local_aws.environment(), "AWS_MAX_ATTEMPTS": "1", "AWS_PAGER": ""}
     command = [str(AWS), "glacier", *arguments, "--account-id", "-", "--output", "json"]
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(  # noqa: S603 - our own command
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
 

@@ -20,7 +20,7 @@ from tests.local_aws.conftest import signed_headers
 @contextmanager
 def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Control]]:
     """The process itself, to be stopped by hand."""
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-W", "error", "-m", "local_aws", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from local_aws import timestamps
 
 
-@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2999, 1, 1)))  # noqa: DTZ001
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2999, 1, 1)))  # noqa: DTZ001 - Hypothesis wants naive bounds
 def test_a_moment_survives_being_written_and_read_but_for_its_microseconds(naive: datetime) -> None:
     moment = naive.replace(tzinfo=timezone.utc)
     assert timestamps.read(timestamps.write(moment)) == timestamps.to_milliseconds(moment)

@@ -13,7 +13,7 @@ import pytest
 with warnings.catch_warnings():
     # Airflow's own import of it, by way of svcs, warns of the HTTP client that it brings along.
     warnings.simplefilter("ignore")
-    import starlette.testclient  # noqa: F401
+    import starlette.testclient  # noqa: F401 - for the imports below
 
 from airflow.api_fastapi.app import create_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser

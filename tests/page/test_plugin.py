@@ -15,7 +15,7 @@ HEAVY = ["boto3", "botocore", "duckdb", "numpy", "pandas", "pyarrow", "s3fs", "s
 
 def _ran(program: str, tmp_path: Path, *arguments: str) -> Any:
     """Run a program in a process of its own, and return the JSON of its last line."""
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
