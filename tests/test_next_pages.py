@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +17,7 @@ from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.next_pages import PagedListing
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.http_server import Handler, serving
 
 #: The markers of a listing of four pages.
 MARKERS = ["a", "x/y+z==", " %&=?#ü€\U0001f600~*'()\n", None]
@@ -32,27 +30,8 @@ class Recorder:
     """A Glacier of one endless vault that keeps what it was sent: each request's target and headers, in order."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.requests: list[tuple[str, list[tuple[str, str]]]] = []
-        recorder = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                recorder.requests.append((self.path, self.headers.items()))
-                asked = parse_qs(urlsplit(self.path).query).get("marker", [None])[0]
-                following = MARKERS[MARKERS.index(asked) + 1] if asked else MARKERS[0]
-                body = json.dumps({"JobList": [], "Marker": following}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def headers(self, name: str) -> list[str | None]:
         return [{key.lower(): value for key, value in headers}.get(name.lower()) for _, headers in self.requests]
@@ -61,12 +40,16 @@ class Recorder:
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     recorder = Recorder()
-    thread = threading.Thread(target=recorder.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield recorder
-    recorder.server.shutdown()
-    thread.join()
-    recorder.server.server_close()
+
+    class Recording(Handler):
+        def respond(self) -> None:
+            recorder.requests.append((self.path, self.headers.items()))
+            asked = parse_qs(urlsplit(self.path).query).get("marker", [None])[0]
+            following = MARKERS[MARKERS.index(asked) + 1] if asked else MARKERS[0]
+            self.answer(200, {"JobList": [], "Marker": following})
+
+    with serving(Recording) as recorder.url:
+        yield recorder
 
 
 @pytest.fixture

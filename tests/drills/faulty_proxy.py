@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.http_server import Handler, serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,17 +29,16 @@ Rule = Callable[[str, str], Fault | None]
 class Proxy:
     """Forwards all requests but those that its rule lets fail."""
 
-    def __init__(self, endpoint: str, upstream: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self, upstream: str) -> None:
+        self.endpoint = ""
         self.upstream = urlsplit(upstream)
         self.rule: Rule = lambda method, path: None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Forwarding(Handler):
     proxy: Proxy
 
-    def _forward(self) -> None:
+    def respond(self) -> None:
         body = self._body()
         fault = self.proxy.rule(self.command, self.path) or Fault()
         time.sleep(fault.delay_seconds)
@@ -48,14 +47,21 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault.status is not None:
             error = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
-            self._answer(fault.status, [("Content-Type", "application/xml")], error.encode())
+            self._pass_on(fault.status, [("Content-Type", "application/xml")], error.encode())
             return
         upstream = http.client.HTTPConnection(self.proxy.upstream.netloc)
         with contextlib.closing(upstream):
             headers = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
-            upstream.request(self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))})
-            answer = upstream.getresponse()
-            self._answer(answer.status, answer.getheaders(), answer.read())
+            try:
+                upstream.request(
+                    self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))}
+                )
+                answer = upstream.getresponse()
+            except ConnectionError:
+                # What is behind has been stopped.
+                self.close_connection = True
+                return
+            self._pass_on(answer.status, answer.getheaders(), answer.read())
 
     def _body(self) -> bytes:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -63,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _pass_on(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -73,29 +79,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _forward  # noqa: N815 - http.server's names
-
     def handle_expect_100(self) -> bool:
         return True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: pytest shows what matters."""
 
 
 @contextlib.contextmanager
 def faulty_proxy(upstream: str) -> Iterator[Proxy]:
     """Run a proxy to an endpoint for as long as the block lasts."""
+    proxy = Proxy(upstream)
 
-    class Handler(_Handler):
-        """Bound to one proxy."""
+    class Bound(_Forwarding):
+        """Of this proxy."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        Handler.proxy = Proxy(f"http://127.0.0.1:{server.server_port}", upstream)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield Handler.proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    Bound.proxy = proxy
+    with serving(Bound) as proxy.endpoint:
+        yield proxy

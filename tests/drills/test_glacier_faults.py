@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +17,7 @@ from glacier_jobs.snapshot import observe
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.drills.conftest import Told
+from tests.http_server import Handler, serving
 from tests.observations import local_dataset
 
 _ARN = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
@@ -169,32 +168,16 @@ def odd_glacier() -> Iterator[OddGlacier]:
         + ["é", "日本", "\U0001f9ca", "%2F", "%", "+", "&marker=x", "?", "#", "../..", "null", "None", "\\u0000"]
     )
 
-    class Handler(BaseHTTPRequestHandler):
-        """Serves the one vault."""
-
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    class OneVault(Handler):
+        def respond(self) -> None:
             query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
             try:
-                status, answer = 200, odd.answer(query.get("marker", [None])[0])
+                self.answer(200, odd.answer(query.get("marker", [None])[0]))
             except ValueError:
-                status, answer = 400, {"code": "InvalidParameterValueException", "message": "no such marker"}
-            body = json.dumps(answer).encode()
-            self.send_response_only(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.answer(400, {"code": "InvalidParameterValueException", "message": "no such marker"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        odd.endpoint = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    with serving(OneVault) as odd.endpoint:
         yield odd
-        server.shutdown()
 
 
 @pytest.mark.quick_drill

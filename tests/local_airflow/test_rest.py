@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from local_airflow.rest import AirflowApi, Refused
+from tests.http_server import Handler, serving
 
 
 @dataclass
@@ -28,13 +27,13 @@ class Airflow:
 def airflow() -> Iterator[Airflow]:
     airflow = Airflow()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Api(Handler):
         """Knows runs by their ids, as Airflow does."""
 
-        def do_GET(self) -> None:
-            self._unless_mishap(200, {"dags": [{"dag_id": "snapshots"}]})
-
-        def do_POST(self) -> None:
+        def respond(self) -> None:
+            if self.command == "GET":
+                self._unless_mishap(200, {"dags": [{"dag_id": "snapshots"}]})
+                return
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if airflow.mishaps and airflow.mishaps[0] != "answer lost":
                 self._unless_mishap(200, {})
@@ -44,26 +43,16 @@ def airflow() -> Iterator[Airflow]:
                 airflow.runs[body["dag_run_id"]] = body["conf"]
                 self._unless_mishap(200, {"dag_run_id": body["dag_run_id"]})
 
-        def _unless_mishap(self, status: int, answer: Any) -> None:
+        def _unless_mishap(self, status: int, body: Any) -> None:
             airflow.asked += 1
             mishap = airflow.mishaps.pop(0) if airflow.mishaps else status
             if isinstance(mishap, str):
-                return
-            body = json.dumps(answer if mishap == status else {"detail": "Database error"}).encode()
-            self.send_response_only(mishap)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.close_connection = True
+            else:
+                self.answer(mishap, body if mishap == status else {"detail": "Database error"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        airflow.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    with serving(Api) as airflow.url:
         yield airflow
-        server.shutdown()
 
 
 @pytest.mark.parametrize("mishaps", [[], [500], [503, "dropped"], ["answer lost"], ["answer lost", 500, "dropped"]])
