@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -26,15 +27,20 @@ def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch
     assert answer.schema.field("hour").type == pa.timestamp("us", tz="UTC")
 
 
+@pytest.mark.parametrize("database", [contextlib.nullcontext, one_database], ids=["alone", "shared"])
 @pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
-def test_it_reaches_for_nothing_that_it_was_not_given(sql: str, tmp_path: Path) -> None:
+def test_it_reaches_for_nothing_that_it_was_not_given(
+    database: Callable[[], contextlib.AbstractContextManager[None]], sql: str, tmp_path: Path
+) -> None:
     path = tmp_path / "some.csv"
     path.write_text("a\n1\n")
     secret = pa.table({"a": [1]})
     assert secret.num_rows
 
-    with Engine() as engine, pytest.raises(duckdb.Error):
-        engine.ask(sql.format(path=path))
+    with database(), Engine(), Engine() as engine:
+        with pytest.raises(duckdb.Error):
+            engine.ask(sql.format(path=path))
+        assert engine.ask("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
 
 
 def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() -> None:
@@ -129,19 +135,6 @@ def test_engines_that_share_a_database_see_nothing_of_one_another() -> None:
         assert [engine.ask("SELECT a FROM kept")["a"].to_pylist() for engine in (one, other)] == [[1], [2]]
         with Engine() as third, pytest.raises(duckdb.Error, match="kept"):
             third.ask("FROM kept")
-
-
-@pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
-def test_engines_that_share_a_database_reach_for_nothing_either(sql: str, tmp_path: Path) -> None:
-    path = tmp_path / "some.csv"
-    path.write_text("a\n1\n")
-    secret = pa.table({"a": [1]})
-    assert secret.num_rows
-
-    with one_database(), Engine(), Engine() as engine:
-        with pytest.raises(duckdb.Error):
-            engine.ask(sql.format(path=path))
-        assert engine.ask("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
 
 
 def test_one_engine_is_broken_off_and_another_on_the_same_database_goes_on() -> None:
