@@ -45,7 +45,7 @@ os.environ |= {
     "no_proxy": "127.0.0.1,localhost",
 }
 
-pytest_plugins = ["local_aws.pytest_plugin"]
+pytest_plugins = ["local_aws.pytest_plugin", "tests.drills.table"]
 
 settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
 settings.register_profile(DRILL, settings.get_profile("glacier_jobs"))

@@ -1,4 +1,4 @@
-"""How long a property test searches: a few examples in ``make test``, many in ``make drill``."""
+"""How long a test searches: through a few examples in ``make test``, through many in ``make drill``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ DRILL = "drill"
 Decorator: TypeAlias = Callable[[Any], Any]
 
 
+def how_many(few: int, *, in_drills: int) -> int:
+    """Return which of two numbers is meant in this run."""
+    return in_drills if settings.get_current_profile_name() == DRILL else few
+
+
 def examples(few: int, *, in_drills: int) -> Decorator:
     """Give a property test whose examples are slow a number of them, and let ``make drill`` run it too."""
-    number = in_drills if settings.get_current_profile_name() == DRILL else few
+    number = how_many(few, in_drills=in_drills)
     chosen = settings(max_examples=number, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
     def decorated(test: Any) -> Any:

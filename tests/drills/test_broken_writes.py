@@ -27,9 +27,10 @@ from glacier_jobs.snapshot import observe
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
-from tests.drills.conftest import NotTried, Told
 from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.drills.snapshots import Snapshots, jobs_by_committed_observation, snapshots
+from tests.drills.table import NotTried, Told
+from tests.examples import how_many
 
 _VAULTS, _JOBS = 4, 400
 _DISK_BYTES = 16 * 1024 * 1024
@@ -84,22 +85,17 @@ def _kill_at_random_moments(children: Snapshots, uri: str, jobs: int, *, kills: 
 
 
 @pytest.mark.quick_drill
-def test_killed_at_some_moments_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
-    held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=6)
+def test_killed_at_any_moment_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
+    kills = how_many(6, in_drills=50)
 
-    told("kill -9 at 6 random moments of a snapshot on local disk", held)
+    held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=kills)
 
-
-@pytest.mark.drill
-def test_killed_at_fifty_moments_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
-    held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=50)
-
-    told("kill -9 at 50 random moments of a snapshot on local disk", held)
+    told(f"kill -9 at {kills} random moments of a snapshot on local disk", held)
 
 
 @pytest.mark.drill
 @pytest.mark.usefixtures("bucket")
-def test_killed_at_fifty_moments_on_s3(children: Snapshots, filled: int, told: Told) -> None:
+def test_killed_at_any_moment_on_s3(children: Snapshots, filled: int, told: Told) -> None:
     held = _kill_at_random_moments(children, "s3://local_aws@records/root", filled, kills=50)
 
     told("kill -9 at 50 random moments of a snapshot on S3", held)

@@ -19,8 +19,8 @@ from local_airflow.environment import airflow_environment
 from local_airflow.rest import wait_for
 from local_aws.client import Control
 from tests.drills.airflow_cluster import Cluster, airflow_cluster
-from tests.drills.conftest import Told
 from tests.drills.snapshots import jobs_by_committed_observation
+from tests.drills.table import Told
 from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]

@@ -16,7 +16,7 @@ from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot import observe
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.drills.conftest import Told
+from tests.drills.table import Told
 from tests.http_server import Handler, serving
 from tests.observations import local_dataset
 

@@ -18,7 +18,8 @@ from glacier_jobs.snapshot import observe
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.descriptions import job_descriptions
-from tests.drills.conftest import Told
+from tests.drills.table import Told
+from tests.examples import how_many
 from tests.observations import local_dataset
 from tests.test_schema import description_of, without_nulls
 
@@ -80,47 +81,37 @@ def _drill(
 
     kept = {row["job_id"]: description_of(row) for row in dataset.scan("jobs").to_table().to_pylist()}
     assert kept == {job["JobId"]: without_nulls(job) for job in local_aws.jobs()}
-    told = make_report(dataset, dataset.root, now=datetime.now(timezone.utc))
+    made = make_report(dataset, dataset.root, now=datetime.now(timezone.utc))
     page = Path(dataset.root, "reports", "latest.html").read_text()
     assert {path.name for path in folder.iterdir()} == {"records"}
-    return _tags(page), told
+    return _tags(page), made
 
 
-def _fuzz(local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, *, examples: int) -> None:
+@pytest.mark.quick_drill
+@pytest.mark.timeout(900)
+def test_fuzzed_jobs_through_hook_parquet_sql_and_html(
+    local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, told: Told
+) -> None:
+    listings = how_many(8, in_drills=60)
     now = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
     harmless, _ = _drill(local_aws, connect, [{"JobId": "a"}], tmp_path_factory.mktemp("harmless"), now)
     of_the_page_itself = {tag for tag in harmless if " " in tag}
 
     # A failure is not made smaller: each step of that would be a snapshot and a report.
-    @settings(max_examples=examples, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=listings, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(_jobs(), min_size=1, max_size=8, unique_by=lambda job: job["JobId"]))
     def fuzz(jobs: list[dict[str, Any]]) -> None:
-        tags, told = _drill(local_aws, connect, jobs, tmp_path_factory.mktemp("fuzz"), now)
+        tags, made = _drill(local_aws, connect, jobs, tmp_path_factory.mktemp("fuzz"), now)
 
         assert not tags & {"script", "iframe", "object", "embed", "base", "form"}
         assert {tag for tag in tags if " " in tag} <= of_the_page_itself
-        assert told["answers"].keys() == QUESTIONS.keys()
+        assert made["answers"].keys() == QUESTIONS.keys()
 
     fuzz()
-
-
-@pytest.mark.quick_drill
-def test_a_few_fuzzed_jobs_through_hook_parquet_sql_and_html(
-    local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, told: Told
-) -> None:
-    _fuzz(local_aws, connect, tmp_path_factory, examples=8)
-
-    told("8 fuzzed listings through hook, Parquet, SQL and HTML", "kept to the letter; no tag, no statement of theirs")
-
-
-@pytest.mark.drill
-@pytest.mark.timeout(900)
-def test_many_fuzzed_jobs_through_hook_parquet_sql_and_html(
-    local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, told: Told
-) -> None:
-    _fuzz(local_aws, connect, tmp_path_factory, examples=60)
-
-    told("60 fuzzed listings through hook, Parquet, SQL and HTML", "kept to the letter; no tag, no statement of theirs")
+    told(
+        f"{listings} fuzzed listings through hook, Parquet, SQL and HTML",
+        "kept to the letter; no tag, no statement of theirs",
+    )
 
 
 @pytest.mark.quick_drill

@@ -17,7 +17,8 @@ from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot import observe
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.drills.conftest import Told
+from tests.drills.table import Told
+from tests.examples import how_many
 from tests.observations import local_dataset
 
 _START = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
@@ -62,7 +63,9 @@ def _names(local_aws: Control) -> set[tuple[str, str]]:
     return {(job["VaultARN"], job["JobId"]) for job in local_aws.jobs()}
 
 
-def _drill(local_aws: Control, connect: Connect, tmp_path: Path, *, interleavings: int) -> str:
+@pytest.mark.quick_drill
+def test_random_interleavings(local_aws: Control, connect: Connect, tmp_path: Path, told: Told) -> None:
+    interleavings = how_many(20, in_drills=200)
     hook = GlacierJobsHook(aws_conn_id=connect(), max_requests=2)
     happened = stayed = 0
     for seed in range(interleavings):
@@ -80,19 +83,7 @@ def _drill(local_aws: Control, connect: Connect, tmp_path: Path, *, interleaving
         stayed += len(lasting)
     assert happened >= interleavings
     assert stayed >= interleavings
-    return f"each of the {stayed:,} jobs that were there all the time exactly once"
-
-
-@pytest.mark.quick_drill
-def test_some_interleavings(local_aws: Control, connect: Connect, tmp_path: Path, told: Told) -> None:
     told(
-        "20 random interleavings of a listing with its jobs' lives",
-        _drill(local_aws, connect, tmp_path, interleavings=20),
+        f"{interleavings} random interleavings of a listing with its jobs' lives",
+        f"each of the {stayed:,} jobs that were there all the time exactly once",
     )
-
-
-@pytest.mark.drill
-def test_two_hundred_interleavings(local_aws: Control, connect: Connect, tmp_path: Path, told: Told) -> None:
-    held = _drill(local_aws, connect, tmp_path, interleavings=200)
-
-    told("200 random interleavings of a listing with its jobs' lives", held)

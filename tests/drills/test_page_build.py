@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.drills.conftest import Told
+from tests.drills.table import Told
 
 pytestmark = pytest.mark.drill
 

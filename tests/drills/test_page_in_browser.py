@@ -26,7 +26,8 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import USERNAME, free_port, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
-from tests.drills.conftest import BROWSER_MILLISECONDS, Tab, Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Tab
+from tests.drills.table import Told
 from tests.hand_written import job, observe
 from tests.many_jobs import VAULTS, publish_many
 from tests.observations import local_dataset

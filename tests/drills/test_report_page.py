@@ -12,7 +12,8 @@ import pytest
 
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.report import make_report
-from tests.drills.conftest import BROWSER_MILLISECONDS, Tab, Told
+from tests.drills.conftest import BROWSER_MILLISECONDS, Tab
+from tests.drills.table import Told
 from tests.observations import local_dataset
 from tests.report_story import tell_story
 

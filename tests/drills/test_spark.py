@@ -20,7 +20,7 @@ import pytest
 from glacier_jobs.dataset import new_observation
 from glacier_jobs.schema import TABLES
 from glacier_jobs.writer import ObservationWriter
-from tests.drills.conftest import Told
+from tests.drills.table import Told
 from tests.observations import local_dataset, observation_row, vault_row, write_jobs
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
 from tests.conftest import ROOT
-from tests.drills.conftest import Told
+from tests.drills.table import Told
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 

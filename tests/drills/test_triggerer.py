@@ -19,8 +19,8 @@ from local_airflow.environment import airflow_environment
 from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
-from tests.drills.conftest import Told
 from tests.drills.dags_to_wait import POLL_SECONDS
+from tests.drills.table import Told
 from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
