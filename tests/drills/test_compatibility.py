@@ -15,12 +15,12 @@ import pytest
 
 from local_airflow.environment import clean_environment
 from tests.conftest import ROOT
-from tests.drills.conftest import NotTried, Told
+from tests.drills.table import NotTried, Told
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
-#: Not what the local AWS, the demo, the page's build and the benchmarks promise: they promise it on one Python.
-_OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "page", "test_docs.py")
+#: Not what the local AWS, the demo and the benchmarks promise: they promise it on one Python.
+_OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "test_docs.py")
 
 _PROJECT = (ROOT / "pyproject.toml").read_text()
 _UV = str(Path(sys.executable).with_name("uv"))
