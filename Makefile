@@ -32,7 +32,8 @@ test: .venv/.for-test ## Lint, check types, and run the tests
 
 drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each executor, a browser, Spark, every Python
 	@echo "== Drills (pytest)"
-	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill
+	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill \
+		-n 2 --dist loadfile --no-loadscope-reorder
 
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)
