@@ -37,6 +37,9 @@ pytestmark = pytest.mark.drill
 VARIABLE = "glacier_jobs_dataset_uri"
 MANY = 300_000
 
+#: How often the page looks for something newer, as its sources say.
+REFRESH_MILLISECONDS = 30_000
+
 #: How many jobs the page says there are, once a filter has left few.
 A_FEW = re.compile(r"^\d jobs?$")
 
@@ -155,6 +158,8 @@ def visit(browser: Any, server: Server, signed_in: Any) -> Iterator[Visit]:
     context = browser.new_context(storage_state=signed_in, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(BROWSER_MILLISECONDS)
     visit = Visit(page=context.new_page(), server=server)
+    # Goes on as ever, and ahead where a drill says so.
+    visit.page.clock.install()
     yield visit
     context.close()
     assert visit.complaints == []
@@ -277,6 +282,54 @@ class TestStates:
         shot(page, "well")
         told("the page where all is well", "says so")
 
+    def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, tmp_path: Path, told: Told) -> None:
+        now = datetime.now(timezone.utc)
+        observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
+        visit.server.show(tmp_path.as_uri())
+        page = visit.open()
+        page.get_by_text("Nothing needs a person").wait_for()
+        reads: list[str] = []
+
+        def later(route: Any) -> None:
+            """Answer as the server does when it has moved its present on, though nothing new has come."""
+            answer = route.fetch()
+            reads.append(f"{now + timedelta(minutes=15 * (len(reads) + 1)):%Y-%m-%dT%H:%M:%SZ}")
+            route.fulfill(response=answer, json={**answer.json(), "read_at": reads[-1]})
+
+        page.route("**/api/overview", later)
+        page.route("**/api/watch", lambda route: route.fulfill(status=503, json={"detail": "The store is away."}))
+        page.clock.run_for(REFRESH_MILLISECONDS)
+
+        page.get_by_text("The store is away.").wait_for()
+        assert page.get_by_text("Nothing needs a person").count() == 0
+        page.unroute("**/api/watch")
+        page.clock.run_for(REFRESH_MILLISECONDS)
+        page.get_by_text("Nothing needs a person").wait_for()
+        assert all("503" in complaint for complaint in visit.complaints)
+        visit.complaints.clear()
+        told("what is late asked for anew under the open page, in vain", "nothing is called well any more")
+
+    def test_a_slow_answer_is_waited_for(self, visit: Visit, past: str, told: Told) -> None:
+        visit.server.show(past)
+        held: list[Any] = []
+        visit.page.route("**/api/overview", lambda route: held.append(route))
+        visit.page.goto(f"{visit.server.url}/glacier_jobs/")
+        visit.page.get_by_text("Reading the newest listings").wait_for()
+
+        visit.page.clock.run_for(4 * REFRESH_MILLISECONDS)
+
+        [route] = held
+        route.fulfill(status=503, json={"detail": "The dataset does not answer in time."})
+        visit.page.get_by_text("The dataset does not answer in time.").wait_for()
+        with visit.page.expect_request("**/api/overview"):
+            visit.page.clock.run_for(REFRESH_MILLISECONDS)
+        assert len(held) == 2
+        held[1].continue_()
+        visit.page.locator("tbody .open").first.wait_for()
+        assert all("503" in complaint for complaint in visit.complaints)
+        visit.complaints.clear()
+        told("an answer that takes longer than the page refreshes", "waited for, asked for once")
+
     def test_what_cannot_be_read_is_told_and_can_be_tried_again(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         dataset = local_dataset(tmp_path)
         observation = observe(dataset, datetime.now(timezone.utc), {"photos": [job("a")]})
@@ -393,6 +446,19 @@ class TestEverything:
         assert texts
         assert all(text.startswith("<script>alert(") for text in texts)
         told("a search for `<SCRIPT>`", "found as text")
+
+    def test_a_pause_after_a_space_leaves_it_typed(self, visit: Visit, told: Told) -> None:
+        page = visit.open()
+        search = page.get_by_placeholder("Id, description, message, vault")
+
+        search.press_sequentially("audit ")
+        page.wait_for_url(re.compile("q=audit$"))
+        page.locator(".matches", has_text=re.compile(r"^[0-9]{1,2} jobs?$")).wait_for()
+        search.press_sequentially("sample")
+
+        page.wait_for_url(re.compile("q=audit[+]sample"))
+        assert search.input_value() == "audit sample"
+        told("a search typed with a pause after a space", "the space stays")
 
     def test_a_filter_that_matches_nothing_says_so(self, visit: Visit, told: Told) -> None:
         page = visit.open("?q=nothing+like+this")

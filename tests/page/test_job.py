@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from fastapi.testclient import TestClient
 
 from glacier_jobs.dataset import Dataset
@@ -51,3 +52,21 @@ def test_what_is_no_vaults_arn_is_refused(viewer: TestClient, dataset: Dataset) 
     answer = viewer.get("api/job", params={"vault_arn": "../../etc", "job_id": "a"})
 
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("created_at", "status"),
+    [
+        ("0001-01-01T00:00:00Z", 200),
+        ("2999-12-31T23:59:59Z", 404),
+        ("9999-12-31T23:59:59-12:00", 422),
+        ("yesterday", 422),
+        ("2026-11-22T12:00:00", 422),
+    ],
+)
+def test_any_moment_has_an_answer(viewer: TestClient, dataset: Dataset, created_at: str, status: int) -> None:
+    observe(dataset, ago(1), {"photos": [job("a")]})
+
+    answer = viewer.get("api/job", params={"vault_arn": arn("photos"), "job_id": "a", "created_at": created_at})
+
+    assert answer.status_code == status

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from glacier_jobs.dataset import Dataset
+from glacier_jobs.page.overview import SHOWN
 from tests.hand_written import job, observe
 from tests.page.conftest import Ask, ago
 
@@ -112,7 +113,21 @@ class TestWhatNeedsAPerson:
             "AccessDeniedException",
             1,
         )
-        assert [row["vault_name"] for row in watch["stale"]["rows"]] == ["photos"]
+        assert watch["stale"]["total"] == 0
+
+    def test_a_vault_that_nobody_looks_at_any_more_is_told_apart_from_those_that_fail(
+        self, ask: Ask, dataset: Dataset
+    ) -> None:
+        failing = [f"failing-{number:02}" for number in range(SHOWN + 15)]
+        observe(dataset, ago(3), {name: [] for name in failing})
+        observe(dataset, ago(3), {"forgotten": []}, region="eu-west-1")
+        observe(dataset, ago(0.5), dict.fromkeys(failing, "failed"))
+
+        watch = ask("watch")
+
+        assert (watch["unlisted"]["total"], len(watch["unlisted"]["rows"])) == (len(failing), SHOWN)
+        assert [row["vault_name"] for row in watch["stale"]["rows"]] == ["forgotten"]
+        assert watch["stale"]["total"] == 1
 
     def test_an_outage_of_many_vaults_is_one_gap(self, ask: Ask, dataset: Dataset) -> None:
         for hours in (61, 30, 1):

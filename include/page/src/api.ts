@@ -77,6 +77,8 @@ export interface Ready {
   dataset_uri: string;
   version: string;
   newest_at: string;
+  // The moment that the answers take for the present.
+  read_at: string;
   choices: Record<FilterName, Choice[]>;
   expiring: Some<Expiring> & { urgent: number; urgent_hours: number };
   failed: Some<Job>;

@@ -16,7 +16,10 @@ const TICK_MILLISECONDS = 10_000;
 export function App() {
   const [view, change] = useView();
   const overview = useAsked<Overview>("api/overview", null);
-  useNowAndThen(overview.again, REFRESH_MILLISECONDS);
+  useNowAndThen(() => {
+    // Asking again would break off what is under way, so that a slow answer never came.
+    if (!overview.loading) overview.again();
+  }, REFRESH_MILLISECONDS);
   const now = useServersNow(overview.answer);
 
   const ready = overview.answer?.state === "ready" ? overview.answer : null;
@@ -25,7 +28,8 @@ export function App() {
   params.set("page", String(view.page));
   params.set("size", String(view.size));
   const jobs = useAsked<JobsPage>(ready && `api/jobs?${params}`, version);
-  const watch = useAsked<Watch>(ready && "api/watch", version);
+  // What is late grows later though nothing new comes.
+  const watch = useAsked<Watch>(ready && "api/watch", ready && `${version} ${ready.read_at}`);
   const pictures = useAsked<PicturesAnswer>(ready && "api/pictures", version);
 
   return (
@@ -40,6 +44,7 @@ export function App() {
             overview.again();
             jobs.again();
             watch.again();
+            pictures.again();
           }}
         >
           Refresh
@@ -120,7 +125,8 @@ function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
               Set <code>glacier_jobs_targets</code> to the accounts and Regions to observe.
             </li>
             <li>
-              Unpause the DAG <code>glacier_jobs_snapshot</code>.
+              Unpause the DAGs <code>glacier_jobs_snapshot</code> and <code>glacier_jobs_report</code>; the second folds the
+              past, so that this page stays quick.
             </li>
           </ol>
         </>

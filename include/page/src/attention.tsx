@@ -21,6 +21,7 @@ export function Attention({ ready, watch, now, change }: Properties) {
   const { answer } = watch;
   const quiet =
     answer &&
+    !watch.error &&
     !expiring.total &&
     !failed.total &&
     !slow.total &&
@@ -30,6 +31,7 @@ export function Attention({ ready, watch, now, change }: Properties) {
   return (
     <section aria-labelledby="attention">
       <h2 id="attention">What needs a person</h2>
+      {answer && watch.error && <Problem error={watch.error} again={watch.again} stale />}
       {quiet ? (
         <p class="all-well">
           <span aria-hidden="true">✓ </span>
@@ -117,17 +119,19 @@ function left(output: Expiring, now: number): string {
 function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
   const { answer, error, again } = asked;
   if (!answer) return <Unknown title="Vaults not listed" error={error} again={again} />;
-  const failed = new Set(answer.unlisted.rows.map((vault) => vault.vault_arn));
-  const forgotten = answer.stale.rows.filter((vault) => !failed.has(vault.vault_arn));
   const shown = [
     ...answer.unlisted.rows.map((vault) => ({
       ...vault,
       says: vault.error ?? "The listing failed.",
       since: vault.listed_at ? `last listed ${ago(vault.listed_at, now)}` : "never listed",
     })),
-    ...forgotten.map((vault) => ({ ...vault, says: "Not looked at any more", since: `last listed ${ago(vault.as_of, now)}` })),
+    ...answer.stale.rows.map((vault) => ({
+      ...vault,
+      says: "Not looked at any more",
+      since: `last listed ${ago(vault.as_of, now)}`,
+    })),
   ];
-  const total = Math.max(shown.length, answer.unlisted.total, answer.stale.total);
+  const total = answer.unlisted.total + answer.stale.total;
   return (
     <Card
       title="Vaults not listed"

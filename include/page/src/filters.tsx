@@ -82,7 +82,8 @@ export function Filters({ view, change, choices }: Properties) {
 function Text({ value, set }: { value: string; set: (value: string) => void }) {
   const [typed, setTyped] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  useEffect(() => setTyped(value), [value]);
+  // A space that was typed last is not in the address yet, and not gone either.
+  useEffect(() => setTyped((before) => (before.trim() === value ? before : value)), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <label class="text">

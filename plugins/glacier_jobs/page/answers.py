@@ -25,6 +25,9 @@ DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 #: How long a job may have been seen before Glacier's clock says that it was created.
 _CLOCKS_DIFFER = timedelta(hours=1)
 
+#: When Amazon opened Glacier; no job is older, and earlier moments are not worth a look.
+_FIRST_VAULTS = datetime(2012, 8, 21, tzinfo=timezone.utc)
+
 _desks: dict[str, Desk] = {}
 _opening = threading.Lock()
 
@@ -77,7 +80,7 @@ def get_job(vault_arn: str, job_id: str, created_at: datetime | None) -> dict[st
     :param created_at: when the job was created, as far as the page knows: nothing older is read.
     :raises JobNotFound: no listing since then showed the job.
     """
-    since = {} if created_at is None else {"since": created_at - _CLOCKS_DIFFER}
+    since = {} if created_at is None else {"since": max(created_at, _FIRST_VAULTS) - _CLOCKS_DIFFER}
     sights = rows(_sitting().ask("job_sights", vault_arn=vault_arn, job_id=job_id, **since))
     if not sights:
         raise JobNotFound("no listing of that time shows this job")

@@ -53,4 +53,4 @@ async def job(vault_arn: _ArnOrId, job_id: _ArnOrId, created_at: datetime | None
     """Answer all that is known of one job."""
     if created_at is not None and created_at.tzinfo is None:
         raise HTTPException(422, "created_at has no time zone")
-    return JSONResponse(await answered("get_job", vault_arn, job_id, created_at))
+    return JSONResponse(await answered("get_job", vault_arn, job_id, created_at, lane="long"))

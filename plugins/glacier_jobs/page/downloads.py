@@ -30,6 +30,7 @@ def _write_csv(jobs: pa.Table, path: Path) -> None:
     pyarrow.csv.write_csv(jobs, path)
 
 
-#: Format -> how jobs are written to a file. Parquet holds them exactly as they are. CSV is RFC 4180 in UTF-8, with
-#: times in ISO 8601; a free text that a spreadsheet would take for a formula gets an apostrophe in front.
+#: Format -> how jobs are written to a file. Parquet holds them exactly as they are. CSV is quoted as RFC 4180
+#: says, in UTF-8, with times in ISO 8601; a free text that a spreadsheet would take for a formula gets an apostrophe
+#: in front.
 WRITERS: Mapping[str, Callable[[pa.Table, Path], None]] = {"csv": _write_csv, "parquet": _write_parquet}

@@ -33,6 +33,7 @@ def overview(sitting: Sitting) -> dict[str, Any]:
     failed = sitting.ask("found_jobs", status_codes=["Failed"], sort="completion_date", row_limit=SHOWN)
     return {
         "newest_at": moment(sitting.newest_at),
+        "read_at": moment(sitting.now),
         "choices": _choices(sitting.counts),
         "expiring": {**_first(expiring), "urgent": urgent, "urgent_hours": URGENT_HOURS},
         "failed": {"total": _matches(failed), "rows": rows(failed)},
@@ -41,15 +42,18 @@ def overview(sitting: Sitting) -> dict[str, Any]:
 
 
 def watch(sitting: Sitting) -> dict[str, Any]:
-    """Return what was not listed: vaults whose listing failed, vaults listed long ago, and gaps in the past."""
-    vaults = sitting.ask("latest_vaults")
-    stale = vaults.filter(pc.greater(vaults["age_hours"], STALE_HOURS)).sort_by("as_of")
+    """Return what was not listed: vaults whose listing failed, others listed long ago, and gaps in the past."""
+    vaults, unlisted = sitting.ask("latest_vaults"), sitting.ask("unlisted_vaults")
+    # A vault whose listing fails is old as well, and told once.
+    forgotten = pc.and_(
+        pc.greater(vaults["age_hours"], STALE_HOURS), pc.invert(pc.is_in(vaults["vault_arn"], unlisted["vault_arn"]))
+    )
     coverage = sitting.ask("coverage", since=sitting.now - timedelta(days=COVERAGE_DAYS))
     return {
         "vaults": vaults.num_rows,
         "oldest_as_of": moment(pc.min(vaults["as_of"]).as_py()),
-        "unlisted": _first(sitting.ask("unlisted_vaults")),
-        "stale": {**_first(stale), "stale_hours": STALE_HOURS},
+        "unlisted": _first(unlisted),
+        "stale": {**_first(vaults.filter(forgotten).sort_by("as_of")), "stale_hours": STALE_HOURS},
         "gaps": {**_gaps(coverage.filter(coverage["beyond_retention"])), "days": COVERAGE_DAYS},
     }
 
