@@ -46,6 +46,19 @@ def test_patience_ends(connect: Connect, local_aws: Control) -> None:
         list(hook.list_jobs("photos"))
 
 
+@pytest.mark.usefixtures("no_backoff")
+def test_patience_begins_with_the_request(connect: Connect, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    local_aws.fault("throttling")
+    local_aws.fault("latency", seconds=0.2)
+    hook = GlacierJobsHook(aws_conn_id=connect(attempts=None), patience=Patience(attempts=4, seconds=0.5))
+
+    with pytest.raises(Throttled):
+        list(hook.list_jobs("photos"))
+
+    assert len(local_aws.requests("ListJobs")) == 4
+
+
 def test_the_pool_of_connections_is_as_large_as_the_requests_under_way(connect: Connect) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(), max_requests=77)
 

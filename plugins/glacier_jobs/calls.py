@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -13,7 +14,7 @@ import botocore.exceptions
 import botocore.session
 from airflow.providers.amazon.aws.hooks.glacier import GlacierHook
 from botocore.config import Config
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from glacier_jobs import __version__
 from glacier_jobs.aws_errors import is_expired, translated
@@ -38,7 +39,7 @@ class Patience:
     """How long a hook repeats a request by itself.
 
     :param attempts: botocore's, in its standard mode.
-    :param seconds: for how long requests are begun again after that.
+    :param seconds: since a request first began, for how long it is begun again after that.
     """
 
     attempts: int
@@ -127,15 +128,16 @@ class GlacierCalls(GlacierHook):
 
     def _call(self, action: str, request: Request) -> dict[str, Any]:
         """Make one request and return its whole answer."""
+        began = time.monotonic()
         try:
             return self._call_once(action, request)
         except (Throttled, ServiceUnavailable) as error:
             if self._retries_are_given:
                 raise
-            return self._call_again(partial(self._call_once, action, request), error)
+            return self._call_again(partial(self._call_once, action, request), error, began + self.patience.seconds)
 
-    def _call_again(self, call: Callable[[], dict[str, Any]], first_error: Exception) -> dict[str, Any]:
-        """Begin a request again that has failed, for as long as this hook's patience lasts."""
+    def _call_again(self, call: Callable[[], dict[str, Any]], first_error: Exception, until: float) -> dict[str, Any]:
+        """Begin a request again that has failed, until a moment of the monotonic clock."""
         failed = [first_error]
 
         def attempt() -> dict[str, Any]:
@@ -146,7 +148,7 @@ class GlacierCalls(GlacierHook):
         patiently = Retrying(
             retry=retry_if_exception_type((Throttled, ServiceUnavailable)),
             wait=wait_random_exponential(max=15),
-            stop=stop_after_delay(self.patience.seconds),
+            stop=lambda _: time.monotonic() >= until,
             before_sleep=self._log_retry,
             reraise=True,
         )
