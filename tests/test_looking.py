@@ -107,6 +107,29 @@ def test_a_job_that_slips_through_between_two_pages_is_found_by_describe_job(
     assert set(sight.found) == set(ids(*range(50, 110)))
 
 
+def test_a_job_that_cannot_be_described_is_told_beside_the_others(hook: GlacierJobsHook, local_aws: Control) -> None:
+    fill(local_aws, 120)
+    local_aws.fault("access_denied", operation="DescribeJob")
+
+    sight = seen(hook, [*ids(100), "typo"], doubtful=["typo"])
+
+    assert set(sight.found) == set(ids(100))
+    assert sight.refused.keys() == {"typo"}
+    assert isinstance(sight.refused["typo"], AccessDenied)
+    assert not sight.gone
+
+
+def test_a_job_that_cannot_be_described_is_found_in_the_list(hook: GlacierJobsHook, local_aws: Control) -> None:
+    fill(local_aws, 500)
+    local_aws.fault("access_denied", operation="DescribeJob")
+
+    sight = seen(hook, ids(450), pages=10)
+
+    assert set(sight.found) == set(ids(450))
+    assert not sight.refused
+    assert local_aws.calls().by_operation["DescribeJob"] == 1
+
+
 def test_nothing_is_told_gone_that_nobody_doubts(hook: GlacierJobsHook, local_aws: Control) -> None:
     """A job that may be listed late costs no call of its own at the list's end."""
     fill(local_aws, 60)
@@ -170,9 +193,9 @@ def test_errors_are_those_of_the_hook(hook: GlacierJobsHook, local_aws: Control)
     with pytest.raises(VaultNotFound):
         seen(hook, ids(1), pages=9)
     fill(local_aws, 1)
-    local_aws.fault("access_denied", operation="DescribeJob")
+    local_aws.fault("access_denied", operation="ListJobs")
     with pytest.raises(AccessDenied):
-        seen(hook, ids(1), pages=9)
+        seen(hook, ids(1))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

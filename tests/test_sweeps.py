@@ -243,6 +243,25 @@ def test_an_error_that_nobody_foresaw_reaches_all_as_a_value(
     in_a_loop(test)
 
 
+def test_what_breaks_the_sweeps_off_is_named_to_all(
+    source: Source, local_aws: Control, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lost() -> Wanted:
+        raise RuntimeError("what was wanted is lost")
+
+    async def test() -> None:
+        first = seat(source, "a")
+        with Sweeps.of_this_loop().seat(source, lost, poll_seconds=0.05, first_after_seconds=0.0):
+            news = await first.news()
+
+        assert isinstance(news, ServiceUnavailable)
+        assert "broke off: RuntimeError: what was wanted is lost" in str(news)
+        await sight(first)
+
+    in_a_loop(test)
+    assert "The sweeps of vault photos broke off" in caplog.text
+
+
 def test_connection_client_and_calls_stay_off_the_event_loop_and_out_of_its_context(
     source: Source, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:

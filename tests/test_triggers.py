@@ -155,6 +155,23 @@ def test_each_of_many_on_one_sweep_gives_up_by_its_own_count(glacier: Any, local
     assert [event.payload["outcome"] for event in asyncio.run(two())] == ["unreachable", "judged"]
 
 
+def test_a_job_that_glacier_refuses_to_describe_fails_only_those_who_wait_for_it(
+    glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("access_denied", operation="DescribeJob")
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=3)
+
+    async def two() -> list[Any]:
+        triggers = [trigger(glacier, "a"), trigger(glacier, "typo", missing_grace_seconds=0.0)]
+        return await asyncio.gather(*map(first_event, triggers))
+
+    good, typo = (event.payload for event in asyncio.run(two()))
+    assert (good["outcome"], from_json(good["wait"], good["job_ids"]).succeeded) == ("judged", 1)
+    assert typo["outcome"] == "refused"
+    assert "Describe Job typo" in typo["message"]
+
+
 def test_the_event_says_what_the_wait_came_to(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs(
         "photos", [job("a"), job("b", duration_seconds=0), job("c", duration_seconds=0, outcome="Failed")]

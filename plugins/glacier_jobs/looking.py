@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from glacier_jobs.errors import JobNotFound, TransientError
+from glacier_jobs.errors import AccessDenied, FinalError, JobNotFound, MalformedAnswer, RequestRefused, TransientError
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.paging import JobDescription, JobPage
 from glacier_jobs.polling import describing_is_cheaper
@@ -54,8 +54,8 @@ def look(
     """Look once at a vault's jobs.
 
     The vault's list is walked until all awaited jobs are found; once Describe Job for each of those left is cheaper
-    than to go on, that is called instead. A job that Describe Job does not know is told gone only if the
-    whole list does not show it either.
+    than to go on, that is called instead. A job that Describe Job does not know is told gone, and one that it refuses
+    to describe is told refused, only if the whole list does not show it either.
 
     :param pages: how many pages an earlier look had to walk; 0 where there was none.
     :param is_abandoned: asked before each call.
@@ -72,18 +72,22 @@ def look(
     # At the list's end, only what must be told gone is worth a call.
     unsure = walk.not_found & wanted.doubtful if walk.ended else walk.not_found
     unknown = set()
+    refused: dict[str, FinalError] = {}
     for job_id in sorted(unsure):
-        job = errand.described(job_id)
-        if job is None:
+        try:
+            walk.find(errand.described(job_id))
+        except JobNotFound:
             unknown.add(job_id)
-        else:
-            walk.find(job)
-    while not walk.ended and unknown & walk.not_found & wanted.doubtful:
+        except (AccessDenied, MalformedAnswer, RequestRefused) as error:
+            # Whoever waits for other jobs of the vault has nothing to do with it.
+            refused[job_id] = error
+    while not walk.ended and (unknown & wanted.doubtful | refused.keys()) & walk.not_found:
         walk.take_a_page()
     gone = unknown & walk.not_found if walk.ended else set()
     return Sight(
         found=walk.found,
         gone=frozenset(gone),
+        refused={job_id: error for job_id, error in refused.items() if job_id in walk.not_found},
         completed=walk.completed,
         pages=max(pages, walk.pages),
     )
@@ -107,12 +111,9 @@ class _Errand:
                 return
             yield page
 
-    def described(self, job_id: str) -> JobDescription | None:
+    def described(self, job_id: str) -> JobDescription:
         self._check()
-        try:
-            return self.hook.get_job(self.vault_name, job_id, self.account_id)
-        except JobNotFound:
-            return None
+        return self.hook.get_job(self.vault_name, job_id, self.account_id)
 
     def _check(self) -> None:
         if self.is_abandoned():

@@ -16,7 +16,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
@@ -253,19 +253,23 @@ class _Poller:
         return self._ended_at + next_delay_seconds(interval_seconds, self._bad_polls, self._jitter)
 
     async def _run(self) -> None:
+        why = "were cancelled"
         try:
             while await self._is_due():
                 await self._sweep()
+        except Exception as error:
+            log.exception("The sweeps of vault %s broke off", self.source.vault_name)
+            why = f"broke off: {type(error).__name__}: {error}"
         finally:
-            self._retire()
+            self._retire(why)
 
-    def _retire(self) -> None:
+    def _retire(self, why: str = "were cancelled") -> None:
         """Make room for a successor, at once when this one ends: a seat taken meanwhile would wait for ever."""
         self._retired(self)
         self._abandoned.set()
         seats, self._seats = self._seats, set()
         for seat in seats:
-            seat.lose_poller(ServiceUnavailable(f"the sweeps of vault {self.source.vault_name} were cancelled"))
+            seat.lose_poller(ServiceUnavailable(f"the sweeps of vault {self.source.vault_name} {why}"))
 
     async def _is_due(self) -> bool:
         """Wait until the next sweep is due, or nobody is left."""
@@ -287,12 +291,14 @@ class _Poller:
             return
         if isinstance(news, GlacierJobsError):
             self._bad_polls += 1
-            if isinstance(news, AccessDenied | ConnectionNotFound):
-                # Whoever mends the connection shall not have to restart the triggerer.
-                self._hook = None
+            errors: Iterable[GlacierJobsError] = [news]
         else:
             self._pages = news.pages
             self._bad_polls = 0
+            errors = news.refused.values()
+        if any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors):
+            # Whoever mends the connection shall not have to restart the triggerer.
+            self._hook = None
         self._jitter = random.random()  # noqa: S311 - not a secret
         for number, seat in enumerate(seats, start=1):
             seat.tell(news)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from glacier_jobs.errors import MalformedAnswer
+from glacier_jobs.errors import FinalError, MalformedAnswer
 
 #: How many jobs a message names; the others are counted.
 NAMED_AT_MOST = 20
@@ -32,6 +32,7 @@ class Sight:
 
     :param found: id -> description of those awaited jobs that exist.
     :param gone: ids that neither a complete listing shows nor Describe Job knows.
+    :param refused: id -> why Glacier would not describe this job, and would not the next time either.
     :param completed: id -> description of all jobs of the vault that ended, where that was asked for; ``None``
         stands for a description that nobody needs.
     :param pages: how many pages of the vault's list a look has to walk, as far as anybody knows.
@@ -39,6 +40,7 @@ class Sight:
 
     found: Mapping[str, Mapping[str, Any]]
     gone: frozenset[str] = frozenset()
+    refused: Mapping[str, FinalError] = field(default_factory=dict)
     completed: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     pages: int = 0
 
@@ -98,7 +100,11 @@ class Wait:
         """Return the wait after a look that went well.
 
         :raises MalformedAnswer: a job has a status that is not documented.
+        :raises FinalError: Glacier would not describe a pending job.
         """
+        for job_id in self.pending:
+            if job_id in sight.refused:
+                raise sight.refused[job_id]
         doubtful = self.doubtful(now, missing_grace)
         verdicts = {job_id: _verdict(job_id, sight, job_id in doubtful) for job_id in self.pending}
         pending = tuple(job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING)
