@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from glacier_jobs.arguments import several
+from glacier_jobs.arguments import checked_seconds, several
 from glacier_jobs.errors import InvalidArgument
 
 
@@ -37,3 +39,20 @@ def test_nothing_at_all_is_refused(value: object) -> None:
 def test_anything_else_is_refused_with_what_was_found(value: object) -> None:
     with pytest.raises(InvalidArgument, match="expected one text or a list of texts"):
         several(value, "job_id")
+
+
+@pytest.mark.parametrize("value", [90, 90.0, timedelta(seconds=90)])
+def test_a_time_is_given_in_seconds_or_as_a_timedelta(value: object) -> None:
+    assert checked_seconds(value, "poll_seconds") == 90.0
+
+
+def test_no_time_at_all_is_one_only_where_it_may_be() -> None:
+    assert checked_seconds(0, "missing_grace", zero=True) == 0.0
+    with pytest.raises(InvalidArgument, match="poll_seconds is 0; expected a number of seconds above 0"):
+        checked_seconds(0, "poll_seconds")
+
+
+@pytest.mark.parametrize("value", [-1, True, "90", None, float("nan"), float("inf"), timedelta(seconds=-1)])
+def test_what_is_no_time_is_refused_with_what_was_found(value: object) -> None:
+    with pytest.raises(InvalidArgument, match=r"missing_grace is .* expected a number of seconds from 0 on"):
+        checked_seconds(value, "missing_grace", zero=True)

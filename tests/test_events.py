@@ -101,6 +101,12 @@ def completed(job_id: str, status_code: str = "Succeeded") -> dict[str, Any]:
     return {"JobId": job_id, "StatusCode": status_code}
 
 
+@pytest.mark.parametrize("poll_seconds", [0, -1, "600"])
+def test_an_interval_that_is_none_is_refused(poll_seconds: Any) -> None:
+    with pytest.raises(InvalidArgument, match="poll_seconds"):
+        GlacierJobCompletedTrigger(vault_name="photos", poll_seconds=poll_seconds)
+
+
 def test_a_job_that_completes_is_told_with_its_description(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holidays"}])
 

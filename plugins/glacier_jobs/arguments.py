@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, TypeGuard
 
 from glacier_jobs.errors import InvalidArgument
@@ -16,6 +18,26 @@ def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
     """
     if "region" in keywords:
         raise TypeError(f"{owner} takes no argument 'region'; it is called 'region_name'")
+
+
+def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
+    """Return, in seconds, how long an argument says.
+
+    :param value: a number of seconds, or a ``timedelta``.
+    :param name: the argument, as a message shall name it.
+    :param zero: whether that may be no time at all.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if (
+        isinstance(seconds, int | float)
+        and not isinstance(seconds, bool)
+        and math.isfinite(seconds)
+        and (seconds > 0 or (zero and seconds == 0))
+    ):
+        return float(seconds)
+    expected = f"a number of seconds {'from 0 on' if zero else 'above 0'}, or a timedelta"
+    raise InvalidArgument(f"{name} is {_shortened(value)}; expected {expected}")
 
 
 def several(value: object, name: str) -> list[str]:

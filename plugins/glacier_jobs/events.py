@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from glacier_jobs.arguments import refuse_discarded
+from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.errors import GlacierJobsError, InvalidArgument
 from glacier_jobs.job import check_account_id, check_vault_name
 from glacier_jobs.looking import Wanted
@@ -73,7 +73,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         self.account_id = check_account_id(account_id)
         self.begin_with = begin_with
         self.statuscode = check_statuscode(statuscode)
-        self.poll_seconds = poll_seconds
+        self.poll_seconds = checked_seconds(poll_seconds, "poll_seconds")
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

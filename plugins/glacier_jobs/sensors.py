@@ -13,7 +13,7 @@ from airflow.sdk import PokeReturnValue
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from glacier_jobs.arguments import refuse_discarded
+from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.calls import POLLING
 from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
 from glacier_jobs.hooks import GlacierJobsHook
@@ -38,6 +38,9 @@ DEFAULT_TIMEOUT = timedelta(hours=24)
 
 DEFAULT_MISSING_GRACE = timedelta(minutes=15)
 DEFAULT_MAX_BAD_POLLS = 10
+
+#: The interval of a deferred sensor that has none, as Airflow allows: its polls would follow each other without end.
+NO_INTERVAL_SECONDS = 1.0
 
 #: A task that is due again within seconds may be queued before the scheduler has heard that its last stretch ended;
 #: Airflow 3.3.2 then takes that end for the new stretch's, finds a "state mismatch", and fails the try.
@@ -111,7 +114,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         self.job_id = job_id
         self.account_id = account_id
         self.wait_for_all = wait_for_all
-        self.missing_grace = self._coerce_timeout(missing_grace).total_seconds()
+        self.missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
         self.max_bad_polls = _checked_count(max_bad_polls)
         self.deferrable = deferrable
         self._wait: Wait | None = None
@@ -230,7 +233,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
                 wait=to_json(wait, wait.pending),
                 deadline=deadline.isoformat(),
                 missing_grace_seconds=self._missing_grace.total_seconds(),
-                poll_seconds=self.poke_interval,
+                poll_seconds=self.poke_interval or NO_INTERVAL_SECONDS,
                 max_bad_polls=self._max_bad_polls,
                 wait_for_all=self.wait_for_all,
                 aws_conn_id=self.aws_conn_id,
