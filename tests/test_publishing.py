@@ -172,10 +172,21 @@ def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
     assert open_dataset(f"file://{tmp_path}/records/").root == f"{tmp_path}/records"
 
 
-@pytest.mark.parametrize("uri", ["", "/tmp/x", "relative", "file:", "s3:bucket", None, 5])  # noqa: S108 - only a name
+NO_URIS = ["", "/data/x", "relative", "file:", "file://data/x", "file://localhost/x", "s3:bucket", "s3:///x", None, 5]
+
+
+@pytest.mark.parametrize("uri", NO_URIS)
 def test_what_is_no_uri_is_refused_with_what_is_expected(uri: Any) -> None:
     with pytest.raises(InvalidArgument, match="expected file:///absolute/path"):
         open_dataset(uri)
+
+
+@pytest.mark.parametrize("uri", ["s3://AKIA:hunter2@bucket/x", "AKIA:hunter2@bucket/x", ["s3://AKIA:hunter2@bucket"]])
+def test_a_secret_in_the_uri_is_refused_without_showing_it(uri: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected file:///absolute/path") as caught:
+        open_dataset(uri)
+
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_connection_in_the_uri_that_does_not_exist_is_refused() -> None:

@@ -74,6 +74,8 @@ def test_as_many_targets_as_a_task_can_be_mapped_over_are_taken_and_one_more_is_
         {**HOME, "aws_conn_id": "aws://AKIAEXAMPLE:hunter2secret@"},
         {**HOME, "aws_secret_access_key": "hunter2secret"},
         {**HOME, "region_name": "s3://AKIA:hunter2secret@bucket"},
+        {**HOME, "aws_conn_id": ["aws://AKIAEXAMPLE:hunter2secret@"]},
+        {**HOME, "aws://AKIAEXAMPLE:hunter2secret@": None},
     ],
 )
 def test_what_may_be_a_secret_is_refused_without_showing_it(target: dict[str, Any]) -> None:

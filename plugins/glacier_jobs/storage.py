@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, urlsplit
 
 from airflow.sdk import BaseHook, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from glacier_jobs.dataset import Dataset
 from glacier_jobs.errors import ConnectionNotFound, InvalidArgument
+
+_EXPECTED = "file:///absolute/path, s3://bucket/path, or s3://conn_id@bucket/path with the id of an Airflow connection"
+
+#: Something like ``login:password@``, which is no part of the URIs that are expected.
+_SECRETIVE = re.compile(r":(?!//)[^@]*@")
 
 
 def open_dataset(uri: str) -> Dataset:
@@ -31,10 +37,11 @@ def open_path(uri: str, name: str) -> ObjectStoragePath:
     URIs and errors are those of :func:`open_dataset`.
     """
     parts = urlsplit(uri) if isinstance(uri, str) else None
-    if parts is None or not parts.scheme or not (parts.netloc or parts.path.startswith("/")):
-        raise InvalidArgument(
-            f"{name} is {uri!r}; expected file:///absolute/path, s3://bucket/path or s3://conn_id@bucket/path"
-        )
+    # A file has no host: file://data/x would be data/x below wherever each process was started.
+    if parts is None or not parts.scheme or bool(parts.netloc) is (parts.scheme == "file") or not _is_rooted(parts):
+        raise InvalidArgument(f"{name} is {_shown(uri)}; expected {_EXPECTED}")
+    if parts.password is not None:
+        raise InvalidArgument(f"{name} holds a login and a password, which are not shown; expected {_EXPECTED}")
     if parts.username:
         _refuse_missing_connection(parts.username, uri)
     try:
@@ -42,6 +49,15 @@ def open_path(uri: str, name: str) -> ObjectStoragePath:
     except ValueError as error:
         raise InvalidArgument(f"{name} is {uri!r}, which Airflow's object storage cannot open: {error}") from error
     return path
+
+
+def _is_rooted(parts: SplitResult) -> bool:
+    return parts.path.startswith("/") or (parts.scheme != "file" and not parts.path)
+
+
+def _shown(uri: object) -> str:
+    text = repr(uri)
+    return f"a text of {len(text)} characters (not shown: it may hold a secret)" if _SECRETIVE.search(text) else text
 
 
 def _refuse_missing_connection(conn_id: str, uri: str) -> None:

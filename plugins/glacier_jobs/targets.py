@@ -98,7 +98,7 @@ def _target(position: int, given: object) -> Target:
         raise InvalidArgument(f"target {position} is {_described(given)}; expected an object")
     if unknown := [key for key in given if key not in Target.__annotations__]:
         raise InvalidArgument(
-            f"target {position} has the unknown keys {', '.join(map(repr, unknown))}; "
+            f"target {position} has the unknown keys {', '.join(map(_described, unknown))}; "
             f"allowed are {', '.join(Target.__annotations__)}"
         )
     for key in ("aws_conn_id", "region_name"):
@@ -154,7 +154,7 @@ def _vault_names(value: object) -> list[str] | None:
 
 
 def _described(value: object) -> str:
-    if isinstance(value, str) and ("://" in value or "@" in value):
-        return f"a text of {len(value)} characters that looks like a URI (not shown: it may hold a secret)"
     text = repr(value)
+    if "://" in text or "@" in text:
+        return f"a value of {len(text)} characters that looks like a URI (not shown: it may hold a secret)"
     return text if len(text) <= 200 else f"{text[:200]}…"
