@@ -14,8 +14,6 @@
     │   ├── MalformedAnswer     AWS's answer is not what its contract promises
     │   ├── WrongAccount        a vault belongs to another account than the one observed
     │   ├── VaultsRefused       some vaults cannot be listed; the message names every one
-    │   ├── ObservationExists   the place of a new observation is taken
-    │   ├── DayClosed           an observation comes too late for the day it belongs to
     │   ├── HistoryDiffers      a day's history is there already, and says something else
     │   ├── MalformedFile       a file of the dataset is not what it should be (also an OSError)
     │   └── StoreNotSuitable    a store that cannot create an object whole or not at all
@@ -24,6 +22,8 @@
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
         ├── VaultsUnavailable   some vaults could not be listed just now; the message names every one
         ├── MarkerRepeated      a listing that would never end
+        ├── ObservationExists   the place of a new observation is taken; the next has another
+        ├── DayClosed           an observation comes too late for the day it belongs to; the next belongs to a later one
         └── TookTooLong         a question was broken off, because its time was over
 
 None derives from ``AirflowException``: Airflow's sensors treat every subclass of that as a reason to skip
@@ -82,14 +82,6 @@ class VaultsRefused(FinalError):
     """Some vaults cannot be listed; the message names every one and why."""
 
 
-class ObservationExists(FinalError):
-    """The place of a new observation is taken; nothing was changed."""
-
-
-class DayClosed(FinalError):
-    """An observation comes too late for the day it belongs to; nothing was published."""
-
-
 class HistoryDiffers(FinalError):
     """A day's history is there already, and says something else; nothing was changed."""
 
@@ -120,6 +112,14 @@ class VaultsUnavailable(TransientError):
 
 class MarkerRepeated(TransientError):
     """A page carried a marker that the listing had been given before: it would never end."""
+
+
+class ObservationExists(TransientError):
+    """The place of a new observation is taken; nothing was changed. The next observation has another place."""
+
+
+class DayClosed(TransientError):
+    """An observation comes too late for its day; nothing was published. The next observation belongs to a later one."""
 
 
 class TookTooLong(TransientError):
