@@ -671,6 +671,10 @@ def test_an_unknown_argument_is_refused_with_those_there_are(dataset: Dataset) -
         ("failures", {"hours": "24; drop table jobs"}),
         ("failures", {"hours": None}),
         ("failures", {"hours": -1}),
+        ("failures", {"hours": 1e12}),
+        ("expiring_outputs", {"within_hours": 1e12}),
+        ("coverage", {"since": "0001-01-01"}),
+        ("job_history", {"since": "9999-12-31T23:59:59-12:00"}),
         ("coverage", {"since": "yesterday"}),
         ("coverage", {"since": datetime(2026, 11, 18)}),  # noqa: DTZ001 - without a time zone, on purpose
         ("latest_jobs", {"now": "today"}),

@@ -215,6 +215,13 @@ def _opened(dataset_uri: str | Dataset) -> Dataset:
     return open_dataset(dataset_uri)
 
 
+#: A century before or after the present is still a moment.
+_MOST_HOURS = 876_600
+
+#: Between them, a day more or less is still a moment.
+_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=timezone.utc), datetime(9000, 1, 1, tzinfo=timezone.utc)
+
+
 def _moment(argument: str, value: object) -> datetime:
     given = value
     if isinstance(given, str):
@@ -226,17 +233,27 @@ def _moment(argument: str, value: object) -> datetime:
         if given is not None and len(str(value)) == len("2026-11-22"):
             given = given.date()
     if isinstance(given, datetime):
-        if given.tzinfo is not None:
+        # What the sources look before and after it must be moments too.
+        if given.tzinfo is not None and _FIRST < given < _LAST:
             return given.astimezone(timezone.utc)
-    elif isinstance(given, date):
+    elif isinstance(given, date) and _FIRST < midnight(given) < _LAST:
         return midnight(given)
-    raise InvalidArgument(f"{argument} is {value!r}; expected a date, or a date and time with a time zone")
+    raise InvalidArgument(
+        f"{argument} is {value!r}; expected a date, or a date and time with a time zone, of {_FIRST:%Y} to {_LAST:%Y}"
+    )
 
 
 def _number(argument: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
     raise InvalidArgument(f"{argument} is {value!r}; expected a number from 0 on")
+
+
+def _hours(argument: str, value: object) -> float:
+    hours = _number(argument, value)
+    if hours > _MOST_HOURS:
+        raise InvalidArgument(f"{argument} is {value!r}; expected at most {_MOST_HOURS:,}")
+    return hours
 
 
 def _text(argument: str, value: object) -> str:
@@ -276,10 +293,12 @@ def _whole_number(argument: str, value: object) -> int:
     raise InvalidArgument(f"{argument} is {value!r}; expected a whole number from 0 on")
 
 
-#: How an argument is checked where it is not a number.
+#: How an argument is checked where it is not any number.
 _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "since": _moment,
     "until": _moment,
+    "hours": _hours,
+    "within_hours": _hours,
     "vault_arn": _vault_arn,
     "job_id": _text,
     "text": _text,
