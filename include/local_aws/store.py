@@ -1,7 +1,7 @@
 """The vaults of every account and Region."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -89,12 +89,6 @@ class Store:
     def vault(self, realm: Realm, name: str) -> Vault | None:
         """One vault, or ``None`` where there is none of that name."""
         return self._realms.get(realm, {}).get(name)
-
-    def all_vaults(self) -> Iterator[tuple[Realm, Vault]]:
-        """Every vault there is."""
-        for realm, vaults in self._realms.items():
-            for vault in vaults.values():
-                yield realm, vault
 
     def clear(self) -> None:
         """Forget everything."""

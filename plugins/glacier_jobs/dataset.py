@@ -141,7 +141,7 @@ class Dataset:
         return f"{self.root}/{table}/snapshot_date={snapshot_date(observation_id)}/{observation_id}.parquet"
 
     def observation_ids(self, *, since: date | None = None, until: date | None = None) -> list[str]:
-        """Return the committed observations, oldest id first.
+        """Return the committed observations, sorted by account, Region and moment.
 
         :param since: the first UTC date that counts; ``None`` for all from the beginning.
         :param until: the last UTC date that counts; ``None`` for all up to now.

@@ -12,9 +12,6 @@ StatusCode: TypeAlias = Literal["InProgress", "Succeeded", "Failed"]
 
 STATUS_CODES: tuple[str, ...] = get_args(StatusCode)
 
-#: How long Glacier keeps a finished job at least, in hours after its completion.
-RETENTION_HOURS = 24
-
 _VAULT_ARN = re.compile(r"arn:(?P<partition>[^:]+):glacier:(?P<region>[^:]*):(?P<account_id>[^:]*):vaults/(?P<name>.+)")
 _VAULT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")

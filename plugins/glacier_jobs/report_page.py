@@ -119,10 +119,6 @@ def _tile(number: int, text: str, anchor: str, style: str) -> dict[str, Any]:
     return {"number": number, "text": text, "anchor": anchor, "style": style if number else ""}
 
 
-def _plural(thing: str, number: int) -> str:
-    return thing if number == 1 else f"{thing}s"
-
-
 def _first(table: pa.Table) -> dict[str, Any]:
     return {"rows": table.slice(0, MAX_ROWS).to_pylist(), "more": max(0, table.num_rows - MAX_ROWS)}
 
