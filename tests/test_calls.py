@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from botocore.config import Config
 
-from glacier_jobs.calls import DEFAULT_ATTEMPTS, Patience
-from glacier_jobs.errors import InvalidArgument, Throttled
+from glacier_jobs.calls import DEFAULT_ATTEMPTS, POLLING, Patience
+from glacier_jobs.errors import InvalidArgument, ServiceUnavailable, Throttled
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from tests.conftest import Connect
@@ -57,6 +58,32 @@ def test_patience_begins_with_the_request(connect: Connect, local_aws: Control) 
         list(hook.list_jobs("photos"))
 
     assert len(local_aws.requests("ListJobs")) == 4
+
+
+def test_time_outs_are_those_of_the_patience_unless_somebody_says_otherwise(connect: Connect) -> None:
+    def time_outs(**given: Any) -> tuple[float, float]:
+        config = client_of(GlacierJobsHook(**given)).meta.config
+        return config.connect_timeout, config.read_timeout
+
+    conn_id = connect("silent")
+    said = connect("said", config_kwargs={"connect_timeout": 60}, attempts=None)
+
+    assert time_outs(aws_conn_id=conn_id) == (60, 60)
+    assert time_outs(aws_conn_id=conn_id, patience=POLLING) == (5, 15)
+    assert time_outs(aws_conn_id=said, patience=POLLING) == (60, 15)
+    assert time_outs(aws_conn_id=conn_id, patience=POLLING, config=Config(read_timeout=60)) == (5, 60)
+
+
+def test_an_endpoint_that_says_nothing_is_left_after_the_patiences_time(connect: Connect, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    local_aws.fault("latency", seconds=3)
+    patience = Patience(attempts=1, seconds=0.0, read_timeout_seconds=0.2)
+    began = time.monotonic()
+
+    with pytest.raises(ServiceUnavailable, match="Read timeout"):
+        list(GlacierJobsHook(aws_conn_id=connect(attempts=None), patience=patience).list_jobs("photos"))
+
+    assert time.monotonic() - began < 2
 
 
 def test_the_pool_of_connections_is_as_large_as_the_requests_under_way(connect: Connect) -> None:

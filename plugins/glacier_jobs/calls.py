@@ -40,17 +40,23 @@ class Patience:
 
     :param attempts: botocore's, in its standard mode.
     :param seconds: since a request first began, for how long it is begun again after that.
+    :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's time.
+    :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's time.
     """
 
     attempts: int
     seconds: float
+    connect_timeout_seconds: float | None = None
+    read_timeout_seconds: float | None = None
 
 
 PATIENT = Patience(attempts=DEFAULT_ATTEMPTS, seconds=DEFAULT_RETRY_SECONDS)
 
 #: For those who poll: the next poll is their retry. Enough to come through the burst of a few throttled requests in
-#: a long listing, and at most some 15 s of waiting for a call, so that no thread is held when AWS is away.
-POLLING = Patience(attempts=5, seconds=0.0)
+#: a long listing, and little enough that no thread is held for long when AWS is away. Between a call's attempts are at
+#: most 1 + 2 + 4 + 8 = 15 s; so it holds its thread for at most 40 s where nobody answers at the endpoint's address,
+#: and 115 s where somebody does and then says nothing.
+POLLING = Patience(attempts=5, seconds=0.0, connect_timeout_seconds=5.0, read_timeout_seconds=15.0)
 
 _SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
@@ -100,6 +106,10 @@ class GlacierCalls(GlacierHook):
             "retries": {"mode": "standard", "total_max_attempts": self.patience.attempts},
             "max_pool_connections": self.max_requests,
         }
+        if self.patience.connect_timeout_seconds is not None:
+            defaults["connect_timeout"] = self.patience.connect_timeout_seconds
+        if self.patience.read_timeout_seconds is not None:
+            defaults["read_timeout"] = self.patience.read_timeout_seconds
         given = super().config
         if getattr(given, "user_agent_appid", None) is None and not os.environ.get("AWS_SDK_UA_APP_ID"):
             # Left to itself, botocore composes the user agent twice for each request, in a tenth of a listing's time.

@@ -32,8 +32,8 @@ class GlacierJobsHook(GlacierCalls):
         ``config_kwargs`` apply. Where it leaves ``retries`` open, botocore's standard mode applies, for
         up to :data:`glacier_jobs.calls.DEFAULT_RETRY_SECONDS`.
     :param max_requests: how many requests the client can have under way.
-    :param patience: how long a request is repeated where retries are left open, a
-        :class:`glacier_jobs.calls.Patience`.
+    :param patience: how long a request is repeated where retries are left open, and waited for where time-outs
+        are, a :class:`glacier_jobs.calls.Patience`.
     """
 
     def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
