@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -94,13 +96,67 @@ def test_what_a_killed_run_left_is_swept_away_when_it_is_old_and_no_sooner(tmp_p
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     old, young = publisher.stage("old"), publisher.stage("young")
     (old / "jobs.part").write_bytes(b"half")
-    long_ago = time.time() - publishing.ABANDONED_AFTER_SECONDS - 60
-    os.utime(old, (long_ago, long_ago))
+    long_ago(old)
 
     publisher.stage("next")
 
     assert not old.exists()
     assert young.exists()
+
+
+def long_ago(path: Path) -> Path:
+    moment = time.time() - publishing.ABANDONED_AFTER_SECONDS - 60
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_a_file_that_somebody_left_among_what_is_staged_is_swept_away_too(tmp_path: Path) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    stray = publisher.stage("first").parent / "stray"
+    stray.write_bytes(b"of somebody")
+    long_ago(stray)
+
+    publisher.stage("next")
+
+    assert not stray.exists()
+
+
+def test_what_cannot_be_swept_away_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    anothers, own = publisher.stage("anothers"), publisher.stage("own")
+    long_ago(anothers)
+    long_ago(own)
+    remove = shutil.rmtree
+
+    def refused(path: Path) -> None:
+        # As the system refuses it; not so to root, as whom tests may run.
+        if path == anothers:
+            raise PermissionError(path)
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+
+    assert publisher.stage("next").is_dir()
+    assert anothers.exists()
+    assert not own.exists()
+
+
+def test_what_a_killed_run_left_on_its_way_to_s3_is_swept_away_and_nothing_else(
+    tmp_path: Path, s3_filesystem: S3FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    publisher = publisher_for(s3_filesystem, "records/root")
+    old, young = publisher.stage("observation"), publisher.stage("observation")
+    (old / "jobs.part").write_bytes(b"half")
+    long_ago(old)
+    (tmp_path / "observation-of-somebody").mkdir()
+    others = long_ago(tmp_path / "observation-of-somebody")
+
+    publisher.stage("next")
+
+    assert not old.exists()
+    assert young.exists()
+    assert others.exists()
 
 
 def test_an_object_appears_where_nothing_was(tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -16,10 +18,15 @@ from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs.errors import ObservationExists, StoreNotSuitable
 
-#: What a killed run left in the staging folder is swept away by a later one when it is older than this.
+#: What a killed run left where it staged is swept away by a later one when it is older than this.
 ABANDONED_AFTER_SECONDS = 2 * 24 * 60 * 60
 
+#: How a staging folder is called where not everything is ours.
+_STAGING_PREFIX = "glacier-jobs-staging-"
+
 _BLOCK_BYTES = 4 * 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
@@ -64,7 +71,7 @@ class _LocalPublisher:
 
     def stage(self, name: str) -> Path:
         self._staging.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        _sweep(self._staging)
         folder = self._staging / name
         folder.mkdir()
         return folder
@@ -91,14 +98,23 @@ class _LocalPublisher:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def _sweep(self) -> None:
-        oldest = time.time() - ABANDONED_AFTER_SECONDS
-        for folder in self._staging.iterdir():
-            try:
-                if folder.stat().st_mtime < oldest:
-                    shutil.rmtree(folder)
-            except FileNotFoundError:
-                continue  # another run ended, or swept, at the same moment
+
+def _sweep(place: Path, prefix: str = "") -> None:
+    """Remove what is abandoned in a folder; what cannot be removed is left, and stops nobody."""
+    oldest = time.time() - ABANDONED_AFTER_SECONDS
+    for left in place.glob(f"{prefix}*"):
+        try:
+            status = left.lstat()
+            if status.st_mtime >= oldest:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        except FileNotFoundError:
+            continue  # another run ended, or swept, at the same moment
+        except OSError as error:
+            log.warning("%s is abandoned and cannot be removed: %s", left, error)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -116,7 +132,8 @@ class _ObjectPublisher:
         self._filesystem = filesystem
 
     def stage(self, name: str) -> Path:
-        return Path(tempfile.mkdtemp(prefix=f"{name}-"))
+        _sweep(Path(tempfile.gettempdir()), _STAGING_PREFIX)
+        return Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{name}-"))
 
     def publish(self, staged: Path, path: str) -> None:
         try:
