@@ -79,6 +79,16 @@ def test_a_text_holds_an_id_a_line(content: str, tmp_path: Path) -> None:
     assert not is_single(f"file://{tmp_path}/ids")
 
 
+def test_a_uri_may_hold_spaces_and_is_of_one_line(tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/my ids.txt"
+    (tmp_path / "my ids.txt").write_text("a\nb\n")
+
+    assert awaited_ids(f" {uri}\n") == ("a", "b")
+    assert not is_single(uri)
+    with pytest.raises(InvalidArgument, match="no job's id"):
+        awaited_ids(f"{uri}\n{uri}")
+
+
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_a_parquet_file_holds_them_in_the_column_job_id(type_: pa.DataType, tmp_path: Path) -> None:
     ids = pa.array(["a", "b", "a"]).cast(type_)

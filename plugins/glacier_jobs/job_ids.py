@@ -10,7 +10,7 @@ from io import BytesIO
 from glacier_jobs.arguments import several
 from glacier_jobs.errors import InvalidArgument
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\r\n]+")
 _ID = re.compile(r"[^\s,/]+")
 _PARQUET_MAGIC = b"PAR1"
 
