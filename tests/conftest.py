@@ -6,10 +6,13 @@ import atexit
 import functools
 import json
 import os
+import secrets
 import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import tenacity
 from hypothesis import settings
 
 from local_aws.client import Control
+from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.examples import DRILL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,6 +133,33 @@ class Connect:
         connection = {"conn_type": "aws", "login": access_key, "password": "local-aws-secret", "extra": extra}
         self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdsOnS3:
+    """A text of the ids ``a`` and ``b`` in a bucket, and what stands before it."""
+
+    uri: str
+    proxy: Proxy
+
+    def fail(self, fault: Fault, *, count: int | None = None) -> None:
+        """Let the next requests fail; without ``count`` all."""
+        faults = repeat(fault) if count is None else repeat(fault, count)
+        self.proxy.rule = lambda method, path: next(faults, None)
+
+
+@pytest.fixture
+def ids_on_s3(connect: Connect, local_aws: Control) -> Iterator[IdsOnS3]:
+    """Ids in a bucket that may not answer."""
+    import boto3
+
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    s3.create_bucket(Bucket="ids")
+    s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        # Of its own for each proxy: Airflow keeps what it once opened for a connection.
+        conn_id = connect(f"ids_{secrets.token_hex(4)}", endpoint_url=proxy.endpoint, attempts=1)
+        yield IdsOnS3(uri=f"s3://{conn_id}@ids/today.txt", proxy=proxy)
 
 
 @pytest.fixture

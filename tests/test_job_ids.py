@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from glacier_jobs.errors import ConnectionNotFound, InvalidArgument
+from glacier_jobs.errors import AccessDenied, ConnectionNotFound, InvalidArgument, ServiceUnavailable
 from glacier_jobs.job_ids import awaited_ids, is_single
 from local_aws.client import Control
-from tests.conftest import Connect
+from tests.conftest import Connect, IdsOnS3
+from tests.drills.faulty_proxy import Fault
 
 
 class Lazily:
@@ -133,6 +134,25 @@ def test_ids_come_from_a_bucket(connect: Connect, local_aws: Control) -> None:
     s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
 
     assert awaited_ids(f"s3://{connect()}@ids/today.txt") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=503, code="ServiceUnavailable"), Fault(dropped=True)]
+)
+def test_a_bucket_that_does_not_answer_may_do_so_later(fault: Fault, ids_on_s3: IdsOnS3) -> None:
+    ids_on_s3.fail(fault)
+    with pytest.raises(ServiceUnavailable, match=ids_on_s3.uri):
+        awaited_ids(ids_on_s3.uri)
+    ids_on_s3.fail(fault, count=0)
+
+    assert awaited_ids(ids_on_s3.uri) == ("a", "b")
+
+
+def test_a_bucket_that_may_not_be_read_is_refused(ids_on_s3: IdsOnS3) -> None:
+    ids_on_s3.fail(Fault(status=403, code="AccessDenied"))
+
+    with pytest.raises(AccessDenied, match=ids_on_s3.uri):
+        awaited_ids(ids_on_s3.uri)
 
 
 def test_a_connection_that_does_not_exist_is_refused() -> None:

@@ -19,7 +19,8 @@ from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.verdict import NAMED_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
-from tests.conftest import Connect
+from tests.conftest import Connect, IdsOnS3
+from tests.drills.faulty_proxy import Fault
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
 
 HOUR = 3600
@@ -49,7 +50,11 @@ ODD_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: Answers in no other way; it holds calls back until several are under way, for those who list side by side.
 NO_FAULTS = ["crowd"]
 
+#: What a store of ids answers in passing.
+UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")
+
 in_all_modes = pytest.mark.parametrize("mode", MODES)
+in_modes_that_poke = pytest.mark.parametrize("mode", ["poke", "reschedule"])
 
 
 @pytest.fixture
@@ -458,6 +463,97 @@ def test_ids_come_from_a_file(mode: Mode, glacier: Any, local_aws: Control, tmp_
     ended = wait(mode, job_id=f"file://{tmp_path}/ids.txt", **glacier)
 
     assert ended.said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+
+
+@in_modes_that_poke
+def test_ids_that_cannot_be_read_in_passing_are_waited_for(
+    mode: Mode, glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
+) -> None:
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0), job("b", duration_seconds=0)])
+    ids_on_s3.fail(UNAVAILABLE, count=2)
+
+    ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=2, **glacier)
+
+    assert ended == Ended("success", {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0})
+
+
+@in_modes_that_poke
+def test_ids_that_cannot_be_read_are_waited_for_as_often_as_polls_may_go_wrong(
+    mode: Mode, glacier: Any, ids_on_s3: IdsOnS3
+) -> None:
+    ids_on_s3.fail(UNAVAILABLE)
+
+    ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
+
+    assert ended.how == "to be retried"
+    assert ended.said.startswith(
+        "2 polls in a row of the jobs of vault photos went wrong (no jobs known). "
+        f"The last: job_id is '{ids_on_s3.uri}', which cannot be read now"
+    )
+
+
+@in_modes_that_poke
+def test_polls_without_ids_and_polls_without_jobs_are_counted_together(
+    mode: Mode, glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
+) -> None:
+    ids_on_s3.fail(UNAVAILABLE, count=1)
+    local_aws.fault("service_unavailable")
+
+    ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
+
+    assert ended.how == "to be retried"
+    assert ended.said.startswith("2 polls in a row of the jobs of vault photos went wrong (2 jobs: 2 pending)")
+
+
+@in_modes_that_poke
+def test_ids_that_cannot_be_read_are_waited_for_until_the_deadline(
+    mode: Mode, glacier: Any, ids_on_s3: IdsOnS3
+) -> None:
+    ids_on_s3.fail(UNAVAILABLE)
+
+    ended = wait(mode, job_id=ids_on_s3.uri, timeout=0.3, silent_fail=True, **glacier)
+
+    assert ended == Ended("timed out", "0.3 s are over, and the ids of the awaited jobs of vault photos cannot be read")
+
+
+def test_ids_that_cannot_be_read_let_a_deferrable_sensor_be_retried(glacier: Any, ids_on_s3: IdsOnS3) -> None:
+    ids_on_s3.fail(UNAVAILABLE, count=1)
+
+    assert wait("deferrable", job_id=ids_on_s3.uri, **glacier).how == "to be retried"
+
+
+def test_a_file_of_ids_that_vanishes_in_mid_wait_is_not_missed(
+    glacier: Any, local_aws: Control, tmp_path: Path
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
+    (tmp_path / "ids.txt").write_text("a\n")
+    sensor = GlacierJobSensor(task_id="wait", mode="poke", job_id=f"file://{tmp_path}/ids.txt", **glacier)
+    context = new_context()
+
+    assert not sensor.poke(context).is_done
+    (tmp_path / "ids.txt").unlink()
+
+    assert sensor.poke(context).is_done
+
+
+def test_rescheduled_verdicts_outlast_ids_that_cannot_be_read(
+    glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
+) -> None:
+    """One of the two is dropped before the ids can be read again."""
+    local_aws.add_jobs("photos", [job("a", duration_seconds=1 * HOUR), job("b", duration_seconds=60 * HOUR)])
+    context = new_context()
+    sensor = GlacierJobSensor(task_id="wait", job_id=ids_on_s3.uri, **glacier)
+    for hours, failures in ((2, 0), (40, 1)):
+        local_aws.advance(hours * HOUR)
+        ids_on_s3.fail(UNAVAILABLE, count=failures)
+        with pytest.raises(AirflowRescheduleException):
+            sensor.execute(context)
+    local_aws.advance(20 * HOUR)
+
+    said = sensor.execute(context)
+
+    assert said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
 
 
 @in_all_modes

@@ -6,7 +6,7 @@
     ├── FinalError              the same call fails again: something must be changed first
     │   ├── InvalidArgument     an argument is not what was expected (also a ValueError)
     │   ├── ConnectionNotFound  a connection was named that Airflow does not have
-    │   ├── AccessDenied        AWS refused the credentials or what they may do
+    │   ├── AccessDenied        AWS refused the credentials or what they may do, or a file may not be read
     │   ├── NotSupported        this account cannot use Amazon Glacier's vaults
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
@@ -51,7 +51,7 @@ class ConnectionNotFound(FinalError):
 
 
 class AccessDenied(FinalError):
-    """AWS refused the credentials, or what they may do."""
+    """AWS refused the credentials, or what they may do; or a file may not be read."""
 
 
 class NotSupported(FinalError):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from io import BytesIO
 
 from glacier_jobs.arguments import several
-from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\r\n]+")
 _ID = re.compile(r"[^\s,/]+")
@@ -28,6 +28,8 @@ def awaited_ids(value: object) -> tuple[str, ...]:
         in place of an id; or a URI of a text with an id a line, or of a Parquet file with a column ``job_id``.
     :raises InvalidArgument: names what was found and what was expected.
     :raises ConnectionNotFound: the URI names a connection that does not exist.
+    :raises AccessDenied: the URI's file may not be read.
+    :raises ServiceUnavailable: the URI's store gave no usable answer; the same call may succeed later.
     """
     value = _unrendered(value)
     if isinstance(value, str) and _URI.fullmatch(value.strip()):
@@ -63,13 +65,19 @@ def _checked(job_ids: Iterable[str]) -> tuple[str, ...]:
 
 def _read(uri: str) -> list[str]:
     # Late, like pyarrow: DAG files import this module.
+    from glacier_jobs.reading import unreadable_as_os_error
     from glacier_jobs.storage import open_path
 
     path = open_path(uri, "job_id")
     try:
-        content = path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
+        with unreadable_as_os_error(uri):
+            content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InvalidArgument(f"job_id is {uri!r}, which is no file") from error
+    except PermissionError as error:
+        raise AccessDenied(f"job_id is {uri!r}, which may not be read ({error})") from error
+    except OSError as error:
+        raise ServiceUnavailable(f"job_id is {uri!r}, which cannot be read now ({error}); try again later") from error
     if content.startswith(_PARQUET_MAGIC):
         return several(_parquet_column(content, uri), f"the column job_id of {uri}")
     try:

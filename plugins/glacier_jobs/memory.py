@@ -33,11 +33,12 @@ def to_json(wait: Wait, job_ids: Sequence[str]) -> dict[str, Any]:
 def from_json(memory: Mapping[str, Any], job_ids: Sequence[str]) -> Wait:
     """Return the wait that :func:`to_json` was given.
 
-    Where the ids are others by now, nothing is known of them: only when the wait began stays.
+    Where the ids are others by now, nothing is known of them: only when the wait began stays, and how many polls went
+    wrong.
     """
     started_at = datetime.fromisoformat(memory["started_at"])
     if memory["digest"] != _digest(job_ids):
-        return Wait(started_at=started_at, pending=tuple(job_ids))
+        return Wait(started_at=started_at, pending=tuple(job_ids), bad_polls=memory["bad_polls"])
     return Wait(
         started_at=started_at,
         pending=tuple(_chosen(memory["pending"], job_ids)),

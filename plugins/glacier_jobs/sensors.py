@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,15 +58,16 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     A job that failed, or that is missing, fails the task at once and without retries, with a message that says which
     and why. Missing is a job that neither a complete listing shows nor Describe Job knows, once it was seen before or
-    ``missing_grace`` is over. Polls that go wrong in passing (throttling, 5xx, dropped connections) are waited out.
+    ``missing_grace`` is over. Polls that go wrong in passing (throttling, 5xx, dropped connections) are waited out;
+    to read the ids of a URI is part of a poll, but for a deferrable sensor, which must know them to defer.
 
     All modes give the same verdicts, time-outs and results. A deferred sensor shares its polls with all others in
     the triggerer that wait for the same vault through the same connection settings.
 
     :param vault_name: the vault of the jobs. (templated)
     :param job_id: one id; several, also an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids, as text
-        with one a line, or as Parquet with a column ``job_id``. What Initiate Job answers will do for an id.
-        (templated)
+        with one a line, or as Parquet with a column ``job_id``; rescheduled, it is read at each poll. What Initiate
+        Job answers will do for an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param wait_for_all: whether to wait until all jobs are final before failing for those that failed or are missing.
     :param missing_grace: how long after the first start of this try a job that was never seen is not missing yet;
@@ -118,6 +120,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         self.max_bad_polls = _checked_count(max_bad_polls)
         self.deferrable = deferrable
         self._wait: Wait | None = None
+        self._job_ids: tuple[str, ...] = ()
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -126,25 +129,30 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     def execute(self, context: Context) -> Any:
         """Wait, or in the modes that give the slot back begin to."""
         self._wait = None
+        self._job_ids = ()
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once; where jobs are still pending and the sensor is deferrable, go on in the triggerer."""
         try:
-            job_ids = awaited_ids(self.job_id)
-            self._wait = wait = self._recalled(context, job_ids)
             try:
+                self._job_ids = self._job_ids or awaited_ids(self.job_id)
+                self._wait = wait = self._recalled(context)
                 self._link(context)
                 sight = self._look(wait)
             except TransientError as error:
-                self._wait = wait = wait.after_bad_poll()
+                if self.deferrable and not self._job_ids:
+                    raise  # the trigger is told ids, and reads none
+                self._wait = wait = self._recalled(context).after_bad_poll()
                 self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
                 if self._max_bad_polls is not None and wait.bad_polls > self._max_bad_polls:
                     raise self._unreachable(wait, str(error)) from error
             else:
                 self._wait = wait = self._judged(wait, sight)
                 if wait.is_over(wait_for_all=self.wait_for_all):
-                    return PokeReturnValue(is_done=True, xcom_value=self._result(wait, sight.found.get(job_ids[0])))
+                    return PokeReturnValue(
+                        is_done=True, xcom_value=self._result(wait, sight.found.get(self._job_ids[0]))
+                    )
         except FinalError as error:
             raise AirflowFailException(str(error)) from error
         if datetime.now(timezone.utc) >= self._deadline(wait):
@@ -152,9 +160,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         if self.deferrable:
             self._defer_until_deadline(wait)
         if self._remembers(context):
-            context["task_state_store"].set(
-                _MEMORY, {"try_number": context["ti"].try_number, "wait": to_json(wait, job_ids)}
-            )
+            self._remember(context, wait)
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
@@ -188,17 +194,31 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         shortest_seconds = SHORTEST_RESCHEDULE_SECONDS if self.reschedule else 0.0
         return max(shortest_seconds, min(delay_seconds, remaining.total_seconds()))
 
-    def _recalled(self, context: Context, job_ids: Sequence[str]) -> Wait:
+    def _recalled(self, context: Context) -> Wait:
         if self._wait is not None:
-            return self._wait
+            # Polls in which the ids could not be read were counted without them.
+            return self._wait if self._wait.jobs else replace(self._wait, pending=self._job_ids)
+        if memory := self._memory(context):
+            return from_json(memory, self._job_ids)
         ti = context.get("ti")
-        if ti is not None and self._remembers(context):
-            memory: Any = context["task_state_store"].get(_MEMORY)
-            # The store outlives a try, and a retry begins anew.
-            if memory is not None and memory["try_number"] == ti.try_number:
-                return from_json(memory["wait"], job_ids)
         started_at = ti.start_date if ti is not None else None
-        return Wait(started_at=started_at or datetime.now(timezone.utc), pending=tuple(job_ids))
+        return Wait(started_at=started_at or datetime.now(timezone.utc), pending=self._job_ids)
+
+    def _memory(self, context: Context) -> Mapping[str, Any] | None:
+        """Return what an earlier stretch of this try remembered."""
+        ti = context.get("ti")
+        if ti is None or not self._remembers(context):
+            return None
+        memory: Any = context["task_state_store"].get(_MEMORY)
+        # The store outlives a try, and a retry begins anew.
+        return memory["wait"] if memory is not None and memory["try_number"] == ti.try_number else None
+
+    def _remember(self, context: Context, wait: Wait) -> None:
+        memory = to_json(wait, self._job_ids)
+        if not self._job_ids:
+            # Earlier verdicts mean nothing without the ids, but will again once those can be read.
+            memory = {**memory, **(self._memory(context) or {}), "bad_polls": wait.bad_polls}
+        context["task_state_store"].set(_MEMORY, {"try_number": context["ti"].try_number, "wait": memory})
 
     def _remembers(self, context: Context) -> bool:
         return self.reschedule and not self.deferrable and "task_state_store" in context

@@ -64,7 +64,7 @@ class Wait:
     """How far the wait for some jobs is.
 
     :param started_at: when this try began to wait.
-    :param pending: the ids that are still awaited.
+    :param pending: the ids that are still awaited; there are no jobs at all only as long as the ids are not known.
     :param seen: those of them that some look has shown.
     :param problems: the first :data:`NAMED_AT_MOST` jobs that failed or are missing, in the order of their discovery.
     :param bad_polls: how many looks went wrong since the last good one.
@@ -139,6 +139,8 @@ class Wait:
         return self.failed + self.missing > 0
 
     def __str__(self) -> str:
+        if not self.jobs:
+            return "no jobs known"
         counts = {
             "succeeded": self.succeeded,
             "pending": len(self.pending),
@@ -173,6 +175,8 @@ def failure_message(vault_name: str, wait: Wait) -> str:
 
 def timeout_message(vault_name: str, wait: Wait, timeout_seconds: float) -> str:
     """Say which jobs are still awaited after the time that was given."""
+    if not wait.jobs:
+        return f"{timeout_seconds:g} s are over, and the ids of the awaited jobs of vault {vault_name} cannot be read"
     return "\n".join(
         [
             f"{len(wait.pending)} of {wait.jobs} awaited jobs of vault {vault_name} are still pending after "

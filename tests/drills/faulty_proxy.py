@@ -47,7 +47,8 @@ class _Forwarding(Handler):
             return
         if fault.status is not None:
             error = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
-            self._pass_on(fault.status, [("Content-Type", "application/xml")], error.encode())
+            body = b"" if self.command == "HEAD" else error.encode()
+            self._pass_on(fault.status, [("Content-Type", "application/xml")], body)
             return
         upstream = http.client.HTTPConnection(self.proxy.upstream.netloc)
         with contextlib.closing(upstream):
