@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseSensorOperator, Param, TriggerRule, Variable, dag, get_current_context, task
+from airflow.sdk import (
+    Asset,
+    BaseSensorOperator,
+    Param,
+    TriggerRule,
+    Variable,
+    dag,
+    get_current_context,
+    task,
+    task_group,
+)
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.errors import FinalError, InvalidArgument
@@ -21,12 +31,20 @@ GLACIER_JOBS = Asset("glacier_jobs")
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 
+#: How long after a report of a dataset events may make the next one. Less than the hour between two snapshots, by more
+#: than a wait's last minute and folding take: each report that comes late is followed by one that is less late.
+APART = timedelta(minutes=50)
+
+LABEL = "{{ task.op_kwargs['dataset_uri'] }}"
+
 DOC = f"""
 ### What Glacier's jobs came to
 
-Runs on the asset `glacier_jobs`, at most once in each hour of the clock, for every dataset that its events name; by
-hand for the param `dataset_uri`, or else for the Variable `{DATASET_VARIABLE}`.
+Runs on the asset `glacier_jobs`, for every dataset that its events name; by hand for the param `dataset_uri`, or else
+for the Variable `{DATASET_VARIABLE}`. A dataset that fails holds back no other, and fails the run in the end.
 
+- **due** waits until the dataset's latest report is {APART.seconds // 60} minutes old: events make about one report an
+  hour, however many they are. A run by hand does not wait.
 - **fold** folds the days that have closed into `job_history/`.
 - **report** asks all questions and writes the answers as Parquet, and one HTML page, into a folder of its own below
   `reports/`. `reports/latest.html` is the newest page, `reports/latest.json` names the newest answers.
@@ -50,26 +68,38 @@ def datasets() -> list[str]:
     return [dataset_uri]
 
 
-class NextHour(BaseSensorOperator):
-    """Wait, where the run was triggered, for an hour of the clock that has no report yet."""
+def is_due(made_at: datetime | None, now: datetime) -> bool:
+    """Tell whether an event may make a report of a dataset.
 
-    template_fields = ("dataset_uris",)
+    :param made_at: when the dataset's latest report was made; ``None`` before the first.
+    """
+    return made_at is None or now - made_at >= APART
 
-    def __init__(self, *, dataset_uris: list[str], **kwargs: Any) -> None:
+
+class Due(BaseSensorOperator):
+    """Wait, where events triggered the run, until a report of the dataset is due."""
+
+    template_fields = ("dataset_uri",)
+
+    def __init__(self, *, dataset_uri: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.dataset_uris = dataset_uris
+        self.dataset_uri = dataset_uri
 
     def poke(self, context: Context) -> bool:
         """Tell whether the wait is over."""
         if not any(context["triggering_asset_events"].values()):
             return True
-        this_hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
-        made_at = [_files(dataset_uri).latest_made_at() for dataset_uri in self.dataset_uris]
-        return any(at is None or at < this_hour for at in made_at)
+        try:
+            made_at = _files(self.dataset_uri).latest_made_at()
+        except Exception:
+            # Folding and reporting meet it as well, and fail for this dataset by name.
+            self.log.warning("cannot read when %s was last reported", self.dataset_uri, exc_info=True)
+            return True
+        return is_due(made_at, datetime.now(timezone.utc))
 
 
-@task(map_index_template="{{ task.op_kwargs['dataset_uri'] }}")
-def fold(dataset_uri: str) -> str:
+@task(map_index_template=LABEL)
+def fold(dataset_uri: str) -> None:
     """Fold the days that have closed."""
     from glacier_jobs.history import History, fold_closed_days
 
@@ -78,21 +108,21 @@ def fold(dataset_uri: str) -> str:
         fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
     except FinalError as error:
         raise AirflowFailException(str(error)) from error
-    return dataset_uri
 
 
-@task(map_index_template="{{ task.op_kwargs['dataset_uri'] }}", trigger_rule=TriggerRule.ALL_DONE)
-def report(dataset_uri: str) -> dict[str, Any]:
-    """Write the answers and the page; return where they are."""
+@task(map_index_template=LABEL, trigger_rule=TriggerRule.ALL_DONE)
+def report(dataset_uri: str) -> str:
+    """Write the answers and the page; return the report's name."""
     from glacier_jobs.report import make_report
 
     made = make_report(_files(dataset_uri).dataset, dataset_uri, now=datetime.now(timezone.utc))
-    return {"dataset_uri": dataset_uri, "report": made["report"]}
+    name: str = made["report"]
+    return name
 
 
-@task(map_index_template="{{ task.op_kwargs['made']['dataset_uri'] }}")
-def notify(made: dict[str, Any]) -> list[str]:
-    """Tell what was not told yet; return the ids of the jobs that were told of."""
+@task(map_index_template=LABEL)
+def notify(dataset_uri: str, name: str) -> list[str]:
+    """Tell what a report says and was not told yet; return the ids of the jobs that were told of."""
     configured = Variable.get(NOTIFIER_VARIABLE, default=None)
     if not configured:
         return []
@@ -103,7 +133,6 @@ def notify(made: dict[str, Any]) -> list[str]:
         notifier = parse_notifier(configured)
     except InvalidArgument as error:
         raise AirflowFailException(f"the Variable {NOTIFIER_VARIABLE}: {error}") from error
-    dataset_uri, name = made["dataset_uri"], made["report"]
     files = _files(dataset_uri)
     told = files.told()
     alerts = alerts_of(files.answer(name, "expiring_outputs"), files.answer(name, "failures"))
@@ -128,9 +157,26 @@ def _files(dataset_uri: str) -> ReportFiles:
         raise AirflowFailException(str(error)) from error
 
 
-@task
-def folded(days: list[str]) -> None:
-    """Fail the run where a dataset could not be folded, though its report was written all the same."""
+@task(map_index_template=LABEL)
+def folded(dataset_uri: str) -> None:
+    """Fail the run where the dataset could not be folded, though its report was written all the same."""
+
+
+@task_group(prefix_group_id=False)
+def of_dataset(dataset_uri: str) -> None:
+    """Report one dataset, whatever becomes of the others."""
+    due = Due(
+        task_id="due",
+        dataset_uri=dataset_uri,
+        map_index_template="{{ task.dataset_uri }}",
+        mode="reschedule",
+        poke_interval=60,
+        timeout=2 * 60 * 60,
+    )
+    # By keyword: the label finds the dataset there.
+    made: Any = report(dataset_uri=dataset_uri)
+    due >> fold(dataset_uri=dataset_uri) >> [made, folded(dataset_uri=dataset_uri)]
+    notify(dataset_uri=dataset_uri, name=made)
 
 
 @dag(
@@ -138,7 +184,7 @@ def folded(days: list[str]) -> None:
     schedule=[GLACIER_JOBS],
     start_date=datetime(2025, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Events that come during a run, also while it waits for the hour, become one run after it.
+    # Events that come during a run, also while it waits, become one run after it.
     max_active_runs=1,
     params={
         "dataset_uri": Param(
@@ -161,12 +207,7 @@ def folded(days: list[str]) -> None:
 )
 def glacier_jobs_report() -> None:
     """Fold what has closed, report, and tell."""
-    found: Any = datasets()
-    days: Any = fold.expand(dataset_uri=found)
-    NextHour(task_id="next_hour", dataset_uris=found, mode="reschedule", poke_interval=60, timeout=2 * 60 * 60) >> days
-    made = report.expand(dataset_uri=found)
-    days >> [made, folded(days)]
-    notify.expand(made=made)
+    of_dataset.expand(dataset_uri=datasets())
 
 
 glacier_jobs_report()

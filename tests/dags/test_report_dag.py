@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import runpy
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import airflow.models.dagrun
 import pyarrow.parquet as pq
@@ -17,8 +19,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import select
 
 from glacier_jobs import reports
+from glacier_jobs.dataset import Dataset
 from glacier_jobs.folding import LIVES
+from glacier_jobs.report import make_report
 from glacier_jobs.report_files import ReportFiles
+from tests.conftest import ROOT
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, Run, Runner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
@@ -26,6 +31,9 @@ from tests.observations import local_dataset
 pytestmark = THIRD_PARTY_WARNINGS
 
 NOW = datetime.now(timezone.utc)
+
+#: Events -> when reports are made.
+Reports: TypeAlias = Callable[[Iterable[datetime]], list[datetime]]
 
 
 def ago(hours: float) -> datetime:
@@ -55,8 +63,22 @@ def files(dataset_root: Path) -> ReportFiles:
     return ReportFiles(dataset)
 
 
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the notifier that is configured writes what it tells."""
+    path = tmp_path / "messages"
+    arguments = {"text": "{{ glacier_jobs_alert.text }}", "path": str(path)}
+    notifier = {"notifier": f"{__name__}.Messenger", "arguments": arguments}
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", json.dumps(notifier))
+    return path
+
+
 def of_task(run: Run, task_id: str) -> set[str]:
     return {state for (name, _), state in run.tasks.items() if name == task_id}
+
+
+def of_both(run: Run, task_id: str) -> list[str]:
+    return sorted(run.tasks[task_id, index] for index in (0, 1))
 
 
 def test_a_run_folds_what_has_closed_and_writes_all_answers(
@@ -148,24 +170,120 @@ class TestAnEvent:
         assert sum(task_id == "report" for task_id, _ in run.tasks) == 2
         assert all((root / "reports" / "latest.html").exists() for root in roots)
 
-    def test_waits_for_an_hour_that_has_no_report_yet(self, report_dag: Runner, files: ReportFiles) -> None:
+    def test_waits_until_the_report_of_its_dataset_is_due(
+        self, report_dag: Runner, files: ReportFiles, tmp_path: Path
+    ) -> None:
         from airflow.dag_processing.dagbag import DagBag
-
-        from tests.conftest import ROOT
 
         files.publish(datetime.now(timezone.utc), {}, "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
-        sensor: Any = dag.get_task("next_hour")
+        sensor: Any = dag.get_task("due")
+        by_an_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
 
         assert sensor.mode == "reschedule"
-        sensor.dataset_uris = [f"file://{files.dataset.root}"]
-        by_an_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
+        sensor.dataset_uri = (tmp_path / "another").as_uri()
+        assert sensor.poke(by_an_event) is True
+        sensor.dataset_uri = f"file://{files.dataset.root}"
         assert sensor.poke(by_an_event) is False
         assert sensor.poke({"triggering_asset_events": {}}) is True
         latest = Path(f"{files.root}/latest.json")
         told = json.loads(latest.read_text())
         latest.write_text(json.dumps({**told, "made_at": ago(1).isoformat()}))
         assert sensor.poke(by_an_event) is True
+        latest.write_text("{")
+        assert sensor.poke(by_an_event) is True
+
+    def test_for_an_unreadable_dataset_fails_the_run_and_holds_back_no_other_dataset(
+        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        unreadable = "nowhere://at/all"
+
+        run = triggered_by([{"observations": [{"dataset_uri": uri}]} for uri in (unreadable, dataset_root.as_uri())])
+
+        assert run.state == "failed"
+        assert unreadable in run.errors["fold"]
+        assert unreadable in run.errors["report"]
+        assert of_both(run, "due") == ["success", "success"]
+        assert of_both(run, "fold") == ["failed", "success"]
+        assert of_both(run, "report") == ["failed", "success"]
+        assert of_both(run, "notify") == ["success", "upstream_failed"]
+        for task_id in ("due", "fold", "report"):
+            assert {run.labels[task_id, index] for index in (0, 1)} == {unreadable, dataset_root.as_uri()}
+        assert list(dataset_root.glob("open_jobs/*/*.parquet"))
+        assert len(messages.read_text().splitlines()) == 1
+
+    def test_for_a_dataset_that_cannot_be_reported_silences_no_other(
+        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = dataset_root.with_name("other")
+
+        def make_or_fail(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[str, Any]:
+            if dataset_uri == other.as_uri():
+                raise AirflowFailException(f"{dataset_uri} cannot be reported")
+            return make_report(dataset, dataset_uri, now=now)
+
+        monkeypatch.setattr("glacier_jobs.report.make_report", make_or_fail)
+
+        run = triggered_by([{"observations": [{"dataset_uri": root.as_uri()} for root in (other, dataset_root)]}])
+
+        assert run.state == "failed"
+        assert of_both(run, "fold") == ["success", "success"]
+        assert of_both(run, "report") == ["failed", "success"]
+        assert of_both(run, "notify") == ["success", "upstream_failed"]
+        assert len(messages.read_text().splitlines()) == 1
+
+
+class TestReportsComeAboutHourly:
+    #: What passes between the end of the wait and the moment of the report: the sensor's next look, and folding.
+    MEANWHILE = timedelta(minutes=3)
+    HOURLY = tuple(NOW + timedelta(hours=hour) for hour in range(24))
+
+    @pytest.fixture
+    def reports_of(self) -> Reports:
+        """When reports are made, by the DAG's own rule: one run at a time, each for all events that came before it."""
+        is_due = runpy.run_path(str(ROOT / "dags" / "glacier_jobs_report.py"))["is_due"]
+
+        def reports_of(events: Iterable[datetime]) -> list[datetime]:
+            waiting, made = sorted(events), list[datetime]()
+            while waiting:
+                moment = max([waiting[0], *made[-1:]])
+                waiting = [event for event in waiting if event > moment]
+                while not is_due(made[-1] if made else None, moment):
+                    moment += timedelta(minutes=1)
+                made.append(moment + self.MEANWHILE)
+            return made
+
+        return reports_of
+
+    def lags(self, made: Sequence[datetime]) -> list[timedelta]:
+        """Return how long the news of each hour waits for the first report that has it."""
+        return [min(at for at in made if at >= event) - event for event in self.HOURLY]
+
+    def test_and_at_once_where_events_are_hourly(self, reports_of: Reports) -> None:
+        made = reports_of(self.HOURLY)
+
+        assert made == [event + self.MEANWHILE for event in self.HOURLY]
+
+    @pytest.mark.parametrize("minutes", [4, 27, 49, 56])
+    def test_and_each_sooner_than_the_one_before_after_an_event_too_many(
+        self, reports_of: Reports, minutes: int
+    ) -> None:
+        made = reports_of([*self.HOURLY, NOW + timedelta(minutes=minutes)])
+
+        late = self.lags(made)[1:]
+        assert late[0] > self.MEANWHILE
+        assert all(later < earlier or later == self.MEANWHILE for earlier, later in pairwise(late))
+        assert set(late[8:]) == {self.MEANWHILE}
+
+    def test_and_at_once_again_within_a_day_of_many_events_too_many(self, reports_of: Reports) -> None:
+        made = reports_of([*self.HOURLY, *(NOW + timedelta(minutes=minute) for minute in range(0, 120, 7))])
+
+        assert set(self.lags(made)[20:]) == {self.MEANWHILE}
+
+    def test_however_many_events_come(self, reports_of: Reports) -> None:
+        made = reports_of(NOW + timedelta(minutes=minute) for minute in range(24 * 60))
+
+        assert all(timedelta(minutes=50) <= later - earlier <= timedelta(hours=1) for earlier, later in pairwise(made))
 
 
 class Messenger(BaseNotifier):
@@ -188,14 +306,6 @@ class Messenger(BaseNotifier):
 
 
 class TestNotifying:
-    @pytest.fixture
-    def messages(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-        path = tmp_path / "messages"
-        arguments = {"text": "{{ glacier_jobs_alert.text }}", "path": str(path)}
-        notifier = {"notifier": f"{__name__}.Messenger", "arguments": arguments}
-        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", json.dumps(notifier))
-        return path
-
     def test_tells_once_which_outputs_expire_and_which_jobs_failed_and_then_only_what_is_new(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
