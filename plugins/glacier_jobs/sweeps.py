@@ -16,7 +16,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from glacier_jobs.verdict import Sight
 #: How many vaults of one event loop are looked at side by side.
 SWEEP_THREADS = 8
 
-#: After how many seats the event loop may turn to others while the news are handed out.
+#: After how many seats the event loop may turn to others, where something is done for each.
 _SEATS_AT_A_TIME = 50
 
 News: TypeAlias = Sight | GlacierJobsError
@@ -149,6 +149,14 @@ async def _is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
     return event.is_set()
 
 
+async def _in_turns(seats: Sequence[Seat]) -> AsyncIterator[Seat]:
+    """Yield the seats, and let others have their turn in between."""
+    for number, seat in enumerate(seats, start=1):
+        yield seat
+        if number % _SEATS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+
+
 class Seat:
     """The place of one who waits; made by :meth:`Sweeps.seat`."""
 
@@ -223,6 +231,7 @@ class _Poller:
         self._threads = threads
         self._retired = retired
         self._seats: set[Seat] = set()
+        self._interval_seconds: float | None = None
         self._changed = asyncio.Event()
         self._abandoned = threading.Event()
         self._hook: GlacierJobsHook | None = None
@@ -238,10 +247,12 @@ class _Poller:
 
     def join(self, seat: Seat) -> None:
         self._seats.add(seat)
+        self._interval_seconds = None
         self._changed.set()
 
     def leave(self, seat: Seat) -> None:
         self._seats.discard(seat)
+        self._interval_seconds = None
         if not self._seats:
             self._abandoned.set()
             self._changed.set()
@@ -249,8 +260,9 @@ class _Poller:
     def _due_at(self) -> float:
         if self._ended_at is None:
             return self._first_at
-        interval_seconds = min(seat.poll_seconds for seat in self._seats)
-        return self._ended_at + next_delay_seconds(interval_seconds, self._bad_polls, self._jitter)
+        if self._interval_seconds is None:
+            self._interval_seconds = min(seat.poll_seconds for seat in self._seats)
+        return self._ended_at + next_delay_seconds(self._interval_seconds, self._bad_polls, self._jitter)
 
     async def _run(self) -> None:
         why = "were cancelled"
@@ -283,9 +295,9 @@ class _Poller:
 
     async def _sweep(self) -> None:
         seats = list(self._seats)
-        wanted = Wanted.by_all(seat.wanted() for seat in seats)
         self._abandoned = abandoned = threading.Event()
-        news = await self._loop.run_in_executor(self._threads, self._look, wanted, abandoned)
+        wanted = [seat.wanted() async for seat in _in_turns(seats)]
+        news = await self._loop.run_in_executor(self._threads, self._look, Wanted.by_all(wanted), abandoned)
         self._ended_at = self._loop.time()
         if isinstance(news, Abandoned):
             return
@@ -300,10 +312,8 @@ class _Poller:
             # Whoever mends the connection shall not have to restart the triggerer.
             self._hook = None
         self._jitter = random.random()  # noqa: S311 - not a secret
-        for number, seat in enumerate(seats, start=1):
+        async for seat in _in_turns(seats):
             seat.tell(news)
-            if number % _SEATS_AT_A_TIME == 0:
-                await asyncio.sleep(0)
 
     def _look(self, wanted: Wanted, abandoned: threading.Event) -> News:
         """Look, in a thread."""
