@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.figures import table
 from glacier_jobs.reports import QUESTIONS
 from glacier_jobs.schema import TABLES
 from tests.observations import local_dataset, publish
@@ -148,6 +149,24 @@ def test_every_make_target_in_the_readme_exists() -> None:
     assert {"demo", "test", "airflow", "drill"} <= mentioned
     for target in mentioned - {"and"}:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_table_of_the_benchmarks_is_the_one_that_they_print() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "include" / "benchmarks").glob("*.py"))
+    written = re.findall(r'\bname=f?"(.*)",\n +unit=', sources)
+    # Where a name is put together, whatever number stands there.
+    names = [".+".join(map(re.escape, re.split(r"\{[^}]*\}", name))) for name in written]
+    _, _, after = README.partition("\n| figure ")
+    header, _, *rows = f"| figure {after}".partition("\n\n")[0].splitlines()
+    shown = [_cells(row)[0] for row in rows]
+
+    assert _cells(header) == _cells(table([]).splitlines()[0])
+    assert len(shown) == len(names)
+    assert all(any(re.fullmatch(name, row) for row in shown) for name in names)
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
 
 
 def test_every_file_the_readme_links_to_exists() -> None:
