@@ -57,6 +57,7 @@ class TestWhatNeedsAPerson:
         overview, watch = ask("overview"), ask("watch")
 
         assert overview["state"] == "ready"
+        assert overview["newest_at"] < overview["read_at"]
         assert {kind: overview[kind]["total"] for kind in ("expiring", "failed", "slow")} == {
             "expiring": 0,
             "failed": 0,

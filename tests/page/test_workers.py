@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import HTTPException
+from fastapi.testclient import TestClient
 
 from glacier_jobs.engine import Engine
 from glacier_jobs.page import answers, workers
@@ -51,6 +52,25 @@ def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(he
         return [*answers, await answered("wait")]
 
     assert set(asyncio.run(scenario())) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "lane"),
+    [
+        ("get_overview", "overview", "quick"),
+        ("get_watch", "watch", "quick"),
+        ("get_jobs", "jobs", "quick"),
+        ("get_pictures", "pictures", "long"),
+        # Reads every listing since the job was created.
+        ("get_job", "job?vault_arn=a&job_id=b", "long"),
+    ],
+)
+def test_each_question_goes_its_way(
+    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, asked: str, lane: str
+) -> None:
+    monkeypatch.setattr(answers, name, lambda *_: threading.current_thread().name)
+
+    assert f"-{lane}_" in viewer.get(f"api/{asked}").json()
 
 
 def test_what_takes_long_keeps_what_is_quick_from_nothing(
