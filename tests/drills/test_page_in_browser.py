@@ -271,21 +271,23 @@ class TestStates:
         visit.page.locator("tbody .open").first.wait_for()
         told("the page while its answer is held back", "says that it waits; then all is there")
 
-    def test_where_all_is_well_the_page_says_so(self, visit: Visit, tmp_path: Path, told: Told) -> None:
+    @pytest.fixture
+    def well(self, server: Server, tmp_path: Path) -> datetime:
+        """Show a dataset in which nothing needs a person, and return when its one observation was made."""
         now = datetime.now(timezone.utc)
         observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
-        visit.server.show(tmp_path.as_uri())
+        server.show(tmp_path.as_uri())
+        return now
 
+    @pytest.mark.usefixtures("well")
+    def test_where_all_is_well_the_page_says_so(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         page.get_by_text("Nothing needs a person").wait_for()
         shot(page, "well")
         told("the page where all is well", "says so")
 
-    def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, tmp_path: Path, told: Told) -> None:
-        now = datetime.now(timezone.utc)
-        observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
-        visit.server.show(tmp_path.as_uri())
+    def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, well: datetime, told: Told) -> None:
         page = visit.open()
         page.get_by_text("Nothing needs a person").wait_for()
         reads: list[str] = []
@@ -293,7 +295,7 @@ class TestStates:
         def later(route: Any) -> None:
             """Answer as the server does when it has moved its present on, though nothing new has come."""
             answer = route.fetch()
-            reads.append(f"{now + timedelta(minutes=15 * (len(reads) + 1)):%Y-%m-%dT%H:%M:%SZ}")
+            reads.append(f"{well + timedelta(minutes=15 * (len(reads) + 1)):%Y-%m-%dT%H:%M:%SZ}")
             route.fulfill(response=answer, json={**answer.json(), "read_at": reads[-1]})
 
         page.route("**/api/overview", later)
