@@ -50,12 +50,12 @@ constraints: .venv/.created ## Put exact versions of all requirements, for all P
 	@.venv/bin/python -m uv pip compile --universal --python-version 3.10 --no-header --no-annotate \
 		tests/drills/requirements.txt -o constraints.txt
 
-page: ## Build the page "Glacier jobs" into the package, from include/page; needs Node.js and npm
+page: ## Build the page "Glacier jobs" into the package, from include/page_frontend; needs Node.js and npm
 	@echo "== Building the page"
-	@cd include/page && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent build
+	@cd include/page_frontend && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent build
 
 clean: ## Remove the environment, the demo's data and all caches
-	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis include/page/node_modules
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis include/page_frontend/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:

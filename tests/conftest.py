@@ -23,7 +23,7 @@ import tenacity
 from hypothesis import settings
 
 from local_aws.client import Control
-from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
+from local_aws.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.examples import DRILL
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,8 +11,8 @@ import pytest
 from glacier_jobs.errors import AccessDenied, ConnectionNotFound, InvalidArgument, ServiceUnavailable
 from glacier_jobs.job_ids import awaited_ids, is_single
 from local_aws.client import Control
+from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
-from tests.drills.faulty_proxy import Fault
 
 
 class Lazily:

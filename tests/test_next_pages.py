@@ -16,8 +16,8 @@ from glacier_jobs.exchanges import decoded_json, watch
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.next_pages import PagedListing
 from local_aws.client import Control
+from local_aws.http_server import Handler, serving
 from tests.conftest import Connect
-from tests.http_server import Handler, serving
 
 #: The markers of a listing of four pages.
 MARKERS = ["a", "x/y+z==", " %&=?#ü€\U0001f600~*'()\n", None]

@@ -19,8 +19,8 @@ from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.verdict import NAMED_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
+from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
-from tests.drills.faulty_proxy import Fault
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
 
 HOUR = 3600

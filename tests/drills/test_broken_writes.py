@@ -26,8 +26,8 @@ from glacier_jobs.publishing import publisher_for
 from glacier_jobs.snapshot import observe
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
+from local_aws.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.conftest import ROOT, Connect
-from tests.drills.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.drills.snapshots import Snapshots, jobs_by_committed_observation, snapshots
 from tests.drills.table import NotTried, Told
 from tests.examples import how_many

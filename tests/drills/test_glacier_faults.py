@@ -15,9 +15,9 @@ from glacier_jobs.errors import AccessDenied, GlacierJobsError, VaultsRefused, V
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot import observe
 from local_aws.client import Control
+from local_aws.http_server import Handler, serving
 from tests.conftest import Connect
 from tests.drills.table import Told
-from tests.http_server import Handler, serving
 from tests.observations import local_dataset
 
 _ARN = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"

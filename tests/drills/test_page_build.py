@@ -21,7 +21,7 @@ def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path, told
     if npm is None:
         pytest.skip("there is no npm; install Debian's packages nodejs and npm")
     sources, built = tmp_path / "page", tmp_path / "static"
-    shutil.copytree(ROOT / "include" / "page", sources, ignore=shutil.ignore_patterns("node_modules"))
+    shutil.copytree(ROOT / "include" / "page_frontend", sources, ignore=shutil.ignore_patterns("node_modules"))
 
     for command in (
         [npm, "ci", "--no-audit", "--no-fund"],

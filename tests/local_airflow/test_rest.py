@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local_airflow.rest import AirflowApi, Refused
-from tests.http_server import Handler, serving
+from local_aws.http_server import Handler, serving
 
 
 @dataclass

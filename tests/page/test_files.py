@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from tests.conftest import ROOT
 
 STATIC = ROOT / "plugins" / "glacier_jobs" / "page" / "static"
-SOURCES = ROOT / "include" / "page"
+SOURCES = ROOT / "include" / "page_frontend"
 
 #: What a browser loads for the page, in kB of 1,000 bytes: as the README says it.
 MAX_KB = 160

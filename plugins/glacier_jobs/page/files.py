@@ -1,4 +1,4 @@
-"""The built files of the page, as the package ships them: ``include/page`` holds their sources."""
+"""The built files of the page, as the package ships them: ``include/page_frontend`` holds their sources."""
 
 from __future__ import annotations
 

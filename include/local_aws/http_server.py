@@ -1,4 +1,4 @@
-"""An HTTP server of a test's own, for answers that no AWS gives on demand."""
+"""A small HTTP server, for answers that no AWS gives on demand."""
 
 from __future__ import annotations
 

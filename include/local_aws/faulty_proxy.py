@@ -1,4 +1,4 @@
-"""A proxy in front of the local AWS that lets chosen requests fail, which S3 itself does on no demand."""
+"""A proxy in front of the local AWS that makes chosen requests fail: faults that S3 itself does not offer on demand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests.http_server import Handler, serving
+from local_aws.http_server import Handler, serving
 
 
 @dataclass(frozen=True, kw_only=True)
