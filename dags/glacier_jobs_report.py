@@ -19,12 +19,12 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.errors import FinalError, InvalidArgument
-from glacier_jobs.news import announced_datasets
+from glacier_jobs.snapshot.asset_events import announced_datasets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from glacier_jobs.report_files import ReportFiles
+    from glacier_jobs.html_report.store import ReportFiles
 
 GLACIER_JOBS = Asset("glacier_jobs")
 
@@ -113,7 +113,7 @@ def fold(dataset_uri: str) -> None:
 @task(map_index_template=LABEL, trigger_rule=TriggerRule.ALL_DONE)
 def report(dataset_uri: str) -> str:
     """Write the answers and the page; return the report's name."""
-    from glacier_jobs.report import make_report
+    from glacier_jobs.html_report.build import make_report
 
     made = make_report(_files(dataset_uri).dataset, dataset_uri, now=datetime.now(timezone.utc))
     name: str = made["report"]
@@ -126,8 +126,8 @@ def notify(dataset_uri: str, name: str) -> list[str]:
     configured = Variable.get(NOTIFIER_VARIABLE, default=None)
     if not configured:
         return []
-    from glacier_jobs.alerts import alerts_of, message, remembered, untold
-    from glacier_jobs.notifying import parse_notifier, tell
+    from glacier_jobs.alerts.notifier import parse_notifier, tell
+    from glacier_jobs.alerts.rules import alerts_of, message, remembered, untold
 
     try:
         notifier = parse_notifier(configured)
@@ -148,7 +148,7 @@ def notify(dataset_uri: str, name: str) -> list[str]:
 
 
 def _files(dataset_uri: str) -> ReportFiles:
-    from glacier_jobs.report_files import ReportFiles
+    from glacier_jobs.html_report.store import ReportFiles
     from glacier_jobs.storage import open_dataset
 
     try:

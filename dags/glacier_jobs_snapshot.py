@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.operators import GlacierJobsToParquetOperator
-from glacier_jobs.targets import parse_targets, shortfalls, target_name
+from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from glacier_jobs.dataset import Dataset, new_observation
-from glacier_jobs.schema import Observation, jobs_batch
-from glacier_jobs.writer import ObservationWriter
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.schema import Observation
+from glacier_jobs.dataset.writer import ObservationWriter
+from glacier_jobs.glacier.rows import jobs_batch
 from tests.descriptions import aws_date
 from tests.observations import observation_row, vault_row
 

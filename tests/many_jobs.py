@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 
-from glacier_jobs.dataset import Dataset, new_observation
-from glacier_jobs.schema import jobs_batch
-from glacier_jobs.writer import ObservationWriter
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.writer import ObservationWriter
+from glacier_jobs.glacier.rows import jobs_batch
 from tests.hand_written import arn, job
 from tests.observations import observation_row, vault_row
 

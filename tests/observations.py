@@ -10,9 +10,10 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs import __version__
-from glacier_jobs.dataset import Dataset, new_observation
-from glacier_jobs.schema import SCHEMA_VERSION, Observation, jobs_batch
-from glacier_jobs.writer import ObservationWriter
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
+from glacier_jobs.dataset.writer import ObservationWriter
+from glacier_jobs.glacier.rows import jobs_batch
 
 
 def local_dataset(root: Path) -> Dataset:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from glacier_jobs.dataset import Dataset
-from glacier_jobs.folding import OBSERVATION_COLUMNS, SIGHT_COLUMNS, VAULT_COLUMNS, Observed
-from glacier_jobs.schema import TABLES
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.history.fold import OBSERVATION_COLUMNS, SIGHT_COLUMNS, VAULT_COLUMNS, Observed
 
 FIRST_DAY = date(2026, 11, 18)
 DAYS = 4

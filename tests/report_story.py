@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from tests.hand_written import Found, Job, job, observe
 
 MB = 1024 * 1024

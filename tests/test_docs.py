@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.figures import table
+from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.reports import QUESTIONS
-from glacier_jobs.schema import TABLES
 from tests.observations import local_dataset, publish
 
 ROOT = Path(__file__).resolve().parent.parent

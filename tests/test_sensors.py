@@ -16,7 +16,7 @@ import glacier_jobs
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.links import GlacierVaultLink
 from glacier_jobs.sensors import GlacierJobSensor
-from glacier_jobs.verdict import NAMED_AT_MOST
+from glacier_jobs.waiting.state import NAMED_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
 from local_aws.faulty_proxy import Fault

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from glacier_jobs.memory import from_json, to_json
 from glacier_jobs.triggers import QUIET_SECONDS, GlacierJobTrigger
-from glacier_jobs.verdict import Wait
+from glacier_jobs.waiting.state import Wait, from_json, to_json
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.waits import deferral, first_event, rebuilt, run

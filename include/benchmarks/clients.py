@@ -92,7 +92,7 @@ def ours(endpoint: str, vaults: int, folder: Path) -> Work:
     logging.disable(logging.CRITICAL)
 
     from glacier_jobs.hooks import GlacierJobsHook
-    from glacier_jobs.snapshot import observe
+    from glacier_jobs.snapshot.observe import observe
     from glacier_jobs.storage import open_dataset
 
     hook = GlacierJobsHook(aws_conn_id="benchmark")

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from glacier_jobs.schema import TABLES
-from glacier_jobs.writer import REPEATING_COLUMNS
+from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.writer import REPEATING_COLUMNS
 
 _HOUR = timedelta(hours=1)
 _RETENTION_HOURS = 24

@@ -62,10 +62,10 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     from fsspec.implementations.local import LocalFileSystem
 
     from glacier_jobs import reports
-    from glacier_jobs.dataset import Dataset
-    from glacier_jobs.days import SETTLES_AFTER, closes_at
+    from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
+    from glacier_jobs.dataset.layout import Dataset
     from glacier_jobs.history import History, fold_closed_days
-    from glacier_jobs.report import make_report
+    from glacier_jobs.html_report.build import make_report
 
     filesystem = _s3_filesystem(endpoint, latency_ms) if endpoint else LocalFileSystem()
     dataset = Dataset(filesystem=filesystem, root=root)

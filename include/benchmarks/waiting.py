@@ -142,9 +142,8 @@ async def _calls(local_aws: Control, at_least: int) -> None:
 
 
 def _trigger(job_id: str, poll_seconds: float) -> GlacierJobTrigger:
-    from glacier_jobs.memory import to_json
     from glacier_jobs.triggers import GlacierJobTrigger
-    from glacier_jobs.verdict import Wait
+    from glacier_jobs.waiting.state import Wait, to_json
 
     now = datetime.now(timezone.utc)
     return GlacierJobTrigger(

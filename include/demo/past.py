@@ -16,9 +16,10 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs import __version__
-from glacier_jobs.dataset import Dataset, new_observation
-from glacier_jobs.schema import SCHEMA_VERSION, jobs_batch
-from glacier_jobs.writer import ObservationWriter
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.schema import SCHEMA_VERSION
+from glacier_jobs.dataset.writer import ObservationWriter
+from glacier_jobs.glacier.rows import jobs_batch
 
 ACCOUNT_ID = "210987654321"
 REGIONS = ("eu-central-1", "us-west-2")

@@ -16,14 +16,14 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.errors import GlacierJobsError, InvalidArgument
-from glacier_jobs.job import check_account_id, check_vault_name
-from glacier_jobs.looking import Wanted
-from glacier_jobs.paging import check_statuscode
-from glacier_jobs.polling import next_delay_seconds
-from glacier_jobs.sweeps import Seat, Source, Sweeps
+from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
+from glacier_jobs.glacier.pagination import check_statuscode
+from glacier_jobs.waiting.backoff import next_delay_seconds
+from glacier_jobs.waiting.poll import Wanted
+from glacier_jobs.waiting.shared_poller import Seat, Source, Sweeps
 
 if TYPE_CHECKING:
-    from glacier_jobs.verdict import Sight
+    from glacier_jobs.waiting.state import Sight
 
 BeginWith: TypeAlias = Literal["everything", "new"]
 

@@ -10,14 +10,14 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
-from glacier_jobs.calls import DEFAULT_MAX_REQUESTS
 from glacier_jobs.errors import FinalError
-from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
+from glacier_jobs.glacier.hook import GlacierJobsHook
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from glacier_jobs.snapshot import OnVaultError, Provenance
+    from glacier_jobs.snapshot.observe import OnVaultError, Provenance
 
 
 class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
@@ -73,8 +73,8 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make one observation."""
-        from glacier_jobs.snapshot import observe
-        from glacier_jobs.storage import open_dataset
+        from glacier_jobs.dataset.storage import open_dataset
+        from glacier_jobs.snapshot.observe import observe
 
         try:
             observed = observe(
@@ -100,7 +100,7 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
 
     @staticmethod
     def _provenance(context: Context) -> Provenance:
-        from glacier_jobs.snapshot import Provenance
+        from glacier_jobs.snapshot.observe import Provenance
 
         ti = context["ti"]
         return Provenance(

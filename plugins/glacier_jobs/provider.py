@@ -21,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "hooks": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.hooks"]}],
+        "hooks": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.glacier.hook"]}],
         "operators": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.operators"]}],
         "sensors": [{"integration-name": "Amazon Glacier jobs", "python-modules": ["glacier_jobs.sensors"]}],
         "triggers": [

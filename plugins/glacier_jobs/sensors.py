@@ -15,16 +15,15 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
-from glacier_jobs.calls import POLLING
 from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
-from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.job_ids import awaited_ids, is_single
+from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
+from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.links import GlacierVaultLink
-from glacier_jobs.looking import Wanted, look
-from glacier_jobs.memory import from_json, to_json
-from glacier_jobs.polling import next_delay_seconds
 from glacier_jobs.triggers import GlacierJobTrigger
-from glacier_jobs.verdict import Sight, Wait, failure_message, timeout_message
+from glacier_jobs.waiting.backoff import next_delay_seconds
+from glacier_jobs.waiting.job_ids import awaited_ids, is_single
+from glacier_jobs.waiting.poll import Wanted, look
+from glacier_jobs.waiting.state import Sight, Wait, failure_message, from_json, timeout_message, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
-        return {**super()._hook_parameters, "patience": POLLING}
+        return {**super()._hook_parameters, "retry_policy": POLLING_RETRY_POLICY}
 
     def execute(self, context: Context) -> Any:
         """Wait, or in the modes that give the slot back begin to."""

@@ -10,10 +10,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from glacier_jobs.errors import FinalError, GlacierJobsError
-from glacier_jobs.looking import Wanted
-from glacier_jobs.memory import from_json, to_json
-from glacier_jobs.sweeps import Source, Sweeps
-from glacier_jobs.verdict import Wait
+from glacier_jobs.waiting.poll import Wanted
+from glacier_jobs.waiting.shared_poller import Source, Sweeps
+from glacier_jobs.waiting.state import Wait, from_json, to_json
 
 #: For how long a trigger yields nothing: Airflow 3.3.2 can fail a task whose trigger fires in the first seconds
 #: after its deferral, up to 7 s were seen (apache/airflow #72716, #71580).
@@ -25,10 +24,10 @@ class GlacierJobTrigger(BaseTrigger):
 
     Its one event is ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (nothing is left to wait
     for), ``timed_out``, ``unreachable`` (too many bad polls in a row) or ``refused`` (Glacier would refuse again);
-    ``job_ids`` are those still pending, and ``wait`` is what :mod:`glacier_jobs.memory` makes of the verdicts.
+    ``job_ids`` are those still pending, and ``wait`` is what :mod:`glacier_jobs.waiting.state` makes of the verdicts.
 
     :param job_ids: the pending jobs.
-    :param wait: how far the wait is, as :mod:`glacier_jobs.memory` puts it.
+    :param wait: how far the wait is, as :mod:`glacier_jobs.waiting.state` puts it.
     :param deadline: an aware moment in ISO 8601. It is absolute, so that the wait spans restarts of the triggerer.
     :param missing_grace_seconds: how long after the wait began a job that was never seen is not missing yet.
     :param poll_seconds: the interval between two polls; those who share a sweep share the shortest.

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from glacier_jobs.schema import TABLES
+from glacier_jobs.dataset.schema import TABLES
 from tests.conftest import ROOT
 from tests.observations import local_dataset, publish
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.snapshot import observe
+from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
 from tests.observations import local_dataset

@@ -19,10 +19,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from sqlalchemy import select
 
 from glacier_jobs import reports
-from glacier_jobs.dataset import Dataset
-from glacier_jobs.folding import LIVES
-from glacier_jobs.report import make_report
-from glacier_jobs.report_files import ReportFiles
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.history.fold import LIVES
+from glacier_jobs.html_report.build import make_report
+from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, Run, Runner
 from tests.hand_written import job, observe
@@ -222,7 +222,7 @@ class TestAnEvent:
                 raise AirflowFailException(f"{dataset_uri} cannot be reported")
             return make_report(dataset, dataset_uri, now=now)
 
-        monkeypatch.setattr("glacier_jobs.report.make_report", make_or_fail)
+        monkeypatch.setattr("glacier_jobs.html_report.build.make_report", make_or_fail)
 
         run = triggered_by([{"observations": [{"dataset_uri": root.as_uri()} for root in (other, dataset_root)]}])
 

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import pytest
 
 from demo.past import FORBIDDEN, add_past
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.reports import Inquiry
 from tests.observations import local_dataset
 

@@ -22,8 +22,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 
-from glacier_jobs.dataset import Dataset, list_partitions
-from glacier_jobs.schema import TABLES
+from glacier_jobs.dataset.layout import Dataset, list_partitions
+from glacier_jobs.dataset.schema import TABLES
 
 # Not conftest's: importing it would take the environment of the children away.
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,7 +113,7 @@ def jobs_by_committed_observation(dataset: Dataset) -> dict[str, int]:
 
 def _serve() -> None:
     import glacier_jobs.hooks
-    import glacier_jobs.snapshot
+    import glacier_jobs.snapshot.observe
     import glacier_jobs.storage  # noqa: F401 - once, and not in each child
 
     # Airflow logs on stdout, which here is for answers.
@@ -131,7 +131,7 @@ def _serve() -> None:
 
 def _observe(dataset_uri: str, file_bytes: int | None) -> int:
     from glacier_jobs.hooks import GlacierJobsHook
-    from glacier_jobs.snapshot import observe
+    from glacier_jobs.snapshot.observe import observe
     from glacier_jobs.storage import open_dataset
 
     try:

@@ -19,11 +19,11 @@ import boto3
 import pytest
 from s3fs import S3FileSystem
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.errors import ObservationExists
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.publishing import publisher_for
-from glacier_jobs.snapshot import observe
+from glacier_jobs.snapshot.observe import observe
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from local_aws.faulty_proxy import Fault, Proxy, faulty_proxy
@@ -252,7 +252,7 @@ _PUBLISH = """
 import json, sys
 from pathlib import Path
 from s3fs import S3FileSystem
-from glacier_jobs.publishing import publisher_for
+from glacier_jobs.dataset.publisher import publisher_for
 
 arguments, staged, path = sys.argv[1:]
 publisher_for(S3FileSystem(**json.loads(arguments)), "records/root").publish(Path(staged), path)

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from s3fs import S3FileSystem
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from local_airflow.environment import airflow_environment
 from local_airflow.rest import wait_for
 from local_aws.client import Control

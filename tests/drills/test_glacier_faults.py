@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import AccessDenied, GlacierJobsError, VaultsRefused, VaultsUnavailable
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.snapshot import observe
+from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from local_aws.http_server import Handler, serving
 from tests.conftest import Connect

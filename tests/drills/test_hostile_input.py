@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.report import make_report
+from glacier_jobs.html_report.build import make_report
 from glacier_jobs.reports import QUESTIONS
-from glacier_jobs.snapshot import observe
+from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.descriptions import job_descriptions
 from tests.drills.table import Told
 from tests.examples import how_many
+from tests.glacier.test_rows import description_of, without_nulls
 from tests.observations import local_dataset
-from tests.test_schema import description_of, without_nulls
 
 _NASTY = [
     "<script>alert(1)</script>", "</script><svg onload=alert(1)>", "\"><img src=x onerror=alert(1)>",

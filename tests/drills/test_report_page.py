@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from glacier_jobs.history import History, fold_closed_days
-from glacier_jobs.report import make_report
+from glacier_jobs.html_report.build import make_report
 from tests.drills.conftest import BROWSER_MILLISECONDS, Tab
 from tests.drills.table import Told
 from tests.observations import local_dataset

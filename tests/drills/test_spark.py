@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from glacier_jobs.dataset import new_observation
-from glacier_jobs.schema import TABLES
-from glacier_jobs.writer import ObservationWriter
+from glacier_jobs.dataset.layout import new_observation
+from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.writer import ObservationWriter
 from tests.drills.table import Told
 from tests.observations import local_dataset, observation_row, vault_row, write_jobs
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.page.app import application
 from tests.hand_written import job, observe
 from tests.page.conftest import ago

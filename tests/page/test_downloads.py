@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from glacier_jobs import reports
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from tests.hand_written import job, observe
 from tests.page.conftest import ago
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from tests.hand_written import arn, job, observe
 from tests.page.conftest import Ask, ago
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from glacier_jobs.dataset import Dataset
+from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.page.pictures import VAULTS_SHOWN
 from tests.hand_written import job, observe
 from tests.page.conftest import NOW, Ask, ago

@@ -9,47 +9,53 @@ import pytest
 from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
-from glacier_jobs.engine import Engine
-from glacier_jobs.page import answers, workers
+from glacier_jobs.page import workers
+from glacier_jobs.page.service import PageService
 from glacier_jobs.page.workers import answered
+from glacier_jobs.sql.engine import Engine
+
+
+class Held:
+    """A computation that ends only once it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def __call__(self, service: PageService) -> str:
+        assert self.released.wait(30)
+        return "done"
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """An answer that comes only once this is set."""
-    go_on = threading.Event()
-
-    def wait() -> str:
-        assert go_on.wait(30)
-        return "done"
-
-    monkeypatch.setattr(answers, "wait", wait, raising=False)
-    yield go_on
-    go_on.set()
+def held() -> Iterator[Held]:
+    """A computation that is released at the end, at the latest."""
+    held = Held()
+    yield held
+    held.released.set()
 
 
-def test_the_event_loop_goes_on_while_a_question_is_answered(held: threading.Event) -> None:
+def test_the_event_loop_goes_on_while_a_question_is_answered(held: Held) -> None:
     async def scenario() -> Any:
-        pending = asyncio.create_task(answered("wait"))
+        pending = asyncio.create_task(answered(held))
         for _ in range(100):
             await asyncio.sleep(0)
         assert not pending.done()
-        held.set()
+        held.released.set()
         return await asyncio.wait_for(pending, 30)
 
     assert asyncio.run(scenario()) == "done"
 
 
-def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(held: threading.Event) -> None:
+def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(held: Held) -> None:
     async def scenario() -> list[Any]:
-        pending = [asyncio.create_task(answered("wait")) for _ in range(workers.AT_A_TIME + workers.WAITING)]
+        pending = [asyncio.create_task(answered(held)) for _ in range(workers.AT_A_TIME + workers.WAITING)]
         await asyncio.sleep(0)
         with pytest.raises(HTTPException) as refused:
-            await answered("wait")
+            await answered(held)
         assert refused.value.status_code == 503
-        held.set()
+        held.released.set()
         answers = await asyncio.wait_for(asyncio.gather(*pending), 30)
-        return [*answers, await answered("wait")]
+        return [*answers, await answered(held)]
 
     assert set(asyncio.run(scenario())) == {"done"}
 
@@ -57,45 +63,41 @@ def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(he
 @pytest.mark.parametrize(
     ("name", "asked", "lane"),
     [
-        ("get_overview", "overview", "quick"),
-        ("get_watch", "watch", "quick"),
-        ("get_jobs", "jobs", "quick"),
-        ("get_pictures", "pictures", "long"),
+        ("overview", "overview", "quick"),
+        ("watch", "watch", "quick"),
+        ("jobs", "jobs", "quick"),
+        ("pictures", "pictures", "long"),
         # Reads every listing since the job was created.
-        ("get_job", "job?vault_arn=a&job_id=b", "long"),
+        ("job", "job?vault_arn=a&job_id=b", "long"),
     ],
 )
 def test_each_question_goes_its_way(
     viewer: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, asked: str, lane: str
 ) -> None:
-    monkeypatch.setattr(answers, name, lambda *_: threading.current_thread().name)
+    monkeypatch.setattr(PageService, name, lambda *_: threading.current_thread().name)
 
     assert f"-{lane}_" in viewer.get(f"api/{asked}").json()
 
 
-def test_what_takes_long_keeps_what_is_quick_from_nothing(
-    held: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "at_once", lambda: "at once", raising=False)
-
+def test_what_takes_long_keeps_what_is_quick_from_nothing(held: Held) -> None:
     async def scenario() -> Any:
-        pending = [asyncio.create_task(answered("wait", lane="long")) for _ in range(workers.AT_A_TIME + 1)]
-        quick = await asyncio.wait_for(answered("at_once"), 30)
-        held.set()
+        pending = [asyncio.create_task(answered(held, lane="long")) for _ in range(workers.AT_A_TIME + 1)]
+        quick = await asyncio.wait_for(answered(lambda _: "at once"), 30)
+        held.released.set()
         await asyncio.gather(*pending)
         return quick
 
     assert asyncio.run(scenario()) == "at once"
 
 
-def test_a_store_that_hangs_keeps_nobody_waiting(held: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_hangs_keeps_nobody_waiting(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS", -4.9)
 
     async def scenario() -> None:
         try:
-            await answered("wait")
+            await answered(held)
         finally:
-            held.set()
+            held.released.set()
 
     with pytest.raises(HTTPException) as refused:
         asyncio.run(scenario())
@@ -106,14 +108,12 @@ def test_a_store_that_hangs_keeps_nobody_waiting(held: threading.Event, monkeypa
 def test_a_question_that_takes_too_long_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS", 0.05)
 
-    def count_for_long() -> Any:
+    def count_for_long(service: PageService) -> Any:
         with Engine() as engine:
             return engine.ask("SELECT count(*) FROM range(1000000000) a, range(1000000000) b")
 
-    monkeypatch.setattr(answers, "count_for_long", count_for_long, raising=False)
-
     with pytest.raises(HTTPException) as refused:
-        asyncio.run(answered("count_for_long"))
+        asyncio.run(answered(count_for_long))
 
     assert refused.value.status_code == 503
     assert "broken off" in refused.value.detail

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.background import BackgroundTask
 
-from glacier_jobs.page.selection import PageOfSelection, Selection
+from glacier_jobs.page.selection import FileFormat, PageOfSelection, Selection
 from glacier_jobs.page.workers import answered
 
 router = APIRouter(prefix="/api")
@@ -20,31 +20,31 @@ _ArnOrId = Annotated[str, Query(max_length=1024)]
 @router.get("/overview")
 async def overview() -> JSONResponse:
     """Answer what needs a person."""
-    return JSONResponse(await answered("get_overview"))
+    return JSONResponse(await answered(lambda service: service.overview()))
 
 
 @router.get("/watch")
 async def watch() -> JSONResponse:
     """Answer what was not listed."""
-    return JSONResponse(await answered("get_watch"))
+    return JSONResponse(await answered(lambda service: service.watch()))
 
 
 @router.get("/pictures")
 async def pictures() -> JSONResponse:
     """Answer the numbers behind the pictures."""
-    return JSONResponse(await answered("get_pictures", lane="long"))
+    return JSONResponse(await answered(lambda service: service.pictures(), lane="long"))
 
 
 @router.get("/jobs")
 async def jobs(selection: Annotated[PageOfSelection, Query()]) -> JSONResponse:
     """Answer one page of the jobs that match."""
-    return JSONResponse(await answered("get_jobs", selection))
+    return JSONResponse(await answered(lambda service: service.jobs(selection)))
 
 
 @router.get("/jobs.{file_format}")
-async def download(file_format: Literal["csv", "parquet"], selection: Annotated[Selection, Query()]) -> FileResponse:
+async def download(file_format: FileFormat, selection: Annotated[Selection, Query()]) -> FileResponse:
     """Answer all jobs that match, as a file."""
-    path, name = await answered("write_jobs", selection, file_format, lane="long")
+    path, name = await answered(lambda service: service.write_jobs(selection, file_format), lane="long")
     return FileResponse(path, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
 
 
@@ -53,4 +53,4 @@ async def job(vault_arn: _ArnOrId, job_id: _ArnOrId, created_at: datetime | None
     """Answer all that is known of one job."""
     if created_at is not None and created_at.tzinfo is None:
         raise HTTPException(422, "created_at has no time zone")
-    return JSONResponse(await answered("get_job", vault_arn, job_id, created_at, lane="long"))
+    return JSONResponse(await answered(lambda service: service.job(vault_arn, job_id, created_at), lane="long"))

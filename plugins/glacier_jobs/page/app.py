@@ -6,8 +6,8 @@ from functools import cache
 
 from fastapi import FastAPI, HTTPException
 
-from glacier_jobs.page import api, files
-from glacier_jobs.page.guard import SIGNED_IN_AND_PERMITTED, GuardingHeaders
+from glacier_jobs.page import api, static_files
+from glacier_jobs.page.security import SIGNED_IN_AND_PERMITTED, GuardingHeaders
 
 
 @cache
@@ -23,7 +23,7 @@ def application() -> FastAPI:
     )
     app.add_middleware(GuardingHeaders)
     app.include_router(api.router)
-    app.include_router(files.router)
+    app.include_router(static_files.router)
     # Also what is not there is told only to those who may ask.
     app.add_api_route("/{path:path}", _nothing, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     return app

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from glacier_jobs.page.selection import FileFormat
+
 #: What people write freely; ids may begin with a minus, and stay as they are.
 _FREE_TEXTS = ("job_description", "status_message")
 
@@ -33,4 +35,4 @@ def _write_csv(jobs: pa.Table, path: Path) -> None:
 #: Format -> how jobs are written to a file. Parquet holds them exactly as they are. CSV is quoted as RFC 4180
 #: says, in UTF-8, with times in ISO 8601; a free text that a spreadsheet would take for a formula gets an apostrophe
 #: in front.
-WRITERS: Mapping[str, Callable[[pa.Table, Path], None]] = {"csv": _write_csv, "parquet": _write_parquet}
+WRITERS: Mapping[FileFormat, Callable[[pa.Table, Path], None]] = {"csv": _write_csv, "parquet": _write_parquet}

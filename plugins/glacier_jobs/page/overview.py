@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glacier_jobs.alerts import URGENT_HOURS
-from glacier_jobs.page.desk import Sitting
-from glacier_jobs.page.wire import moment, rows
+from glacier_jobs.alerts.rules import URGENT_HOURS
+from glacier_jobs.page.cache import CachedAnswers
+from glacier_jobs.page.serialization import moment, rows
 
 #: How many of a kind are told one by one; of the others, only how many there are.
 SHOWN = 25
@@ -26,29 +26,29 @@ STALE_HOURS = 2.0
 COVERAGE_DAYS = 7
 
 
-def overview(sitting: Sitting) -> dict[str, Any]:
+def overview(answers: CachedAnswers) -> dict[str, Any]:
     """Return what the newest listings tell."""
-    expiring = sitting.ask("expiring_outputs")
+    expiring = answers.ask("expiring_outputs")
     urgent = pc.sum(pc.less(expiring["hours_left"], URGENT_HOURS)).as_py() or 0
-    failed = sitting.ask("found_jobs", status_codes=["Failed"], sort="completion_date", row_limit=SHOWN)
+    failed = answers.ask("found_jobs", status_codes=["Failed"], sort="completion_date", row_limit=SHOWN)
     return {
-        "newest_at": moment(sitting.newest_at),
-        "read_at": moment(sitting.now),
-        "choices": _choices(sitting.counts),
+        "newest_at": moment(answers.newest_at),
+        "read_at": moment(answers.now),
+        "choices": _choices(answers.counts),
         "expiring": {**_first(expiring), "urgent": urgent, "urgent_hours": URGENT_HOURS},
         "failed": {"total": _matches(failed), "rows": rows(failed)},
-        "slow": _first(sitting.ask("slower_than_typical")),
+        "slow": _first(answers.ask("slower_than_typical")),
     }
 
 
-def watch(sitting: Sitting) -> dict[str, Any]:
+def watch(answers: CachedAnswers) -> dict[str, Any]:
     """Return what was not listed: vaults whose listing failed, others listed long ago, and gaps in the past."""
-    vaults, unlisted = sitting.ask("latest_vaults"), sitting.ask("unlisted_vaults")
+    vaults, unlisted = answers.ask("latest_vaults"), answers.ask("unlisted_vaults")
     # A vault whose listing fails is old as well, and told once.
     forgotten = pc.and_(
         pc.greater(vaults["age_hours"], STALE_HOURS), pc.invert(pc.is_in(vaults["vault_arn"], unlisted["vault_arn"]))
     )
-    coverage = sitting.ask("coverage", since=sitting.now - timedelta(days=COVERAGE_DAYS))
+    coverage = answers.ask("coverage", since=answers.now - timedelta(days=COVERAGE_DAYS))
     return {
         "vaults": vaults.num_rows,
         "oldest_as_of": moment(pc.min(vaults["as_of"]).as_py()),

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from glacier_jobs.page.desk import Sitting
-from glacier_jobs.page.wire import rows
+from glacier_jobs.page.cache import CachedAnswers
+from glacier_jobs.page.serialization import rows
 
 #: How far back the pictures look.
 STATUS_DAYS = 7
@@ -22,15 +22,15 @@ VAULTS_SHOWN = 7
 _Vault: TypeAlias = tuple[str, str, str]
 
 
-def pictures(sitting: Sitting) -> dict[str, Any]:
+def pictures(answers: CachedAnswers) -> dict[str, Any]:
     """Return jobs by status over time, retrieval times by tier, and volume by vault and day."""
-    since = sitting.now - timedelta(days=HISTORY_DAYS)
+    since = answers.now - timedelta(days=HISTORY_DAYS)
     return {
         "status_days": STATUS_DAYS,
         "history_days": HISTORY_DAYS,
-        "jobs_over_time": rows(sitting.ask("jobs_over_time", since=sitting.now - timedelta(days=STATUS_DAYS))),
-        "retrieval_times": rows(sitting.ask("retrieval_times", since=since)),
-        "volume": _volume(sitting.ask("daily_volume", since=since)),
+        "jobs_over_time": rows(answers.ask("jobs_over_time", since=answers.now - timedelta(days=STATUS_DAYS))),
+        "retrieval_times": rows(answers.ask("retrieval_times", since=since)),
+        "volume": _volume(answers.ask("daily_volume", since=since)),
     }
 
 

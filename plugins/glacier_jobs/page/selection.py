@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+#: What all jobs that match can be downloaded as.
+FileFormat: TypeAlias = Literal["csv", "parquet"]
 
 _Value = Annotated[str, StringConstraints(max_length=300)]
 _Values = Annotated[list[_Value], Field(max_length=1000)]

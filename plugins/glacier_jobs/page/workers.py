@@ -8,11 +8,16 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from fastapi import HTTPException
 
 from glacier_jobs.errors import FinalError, InvalidArgument, JobNotFound, TransientError
+
+if TYPE_CHECKING:
+    from glacier_jobs.page.service import PageService
+
+_T = TypeVar("_T")
 
 #: What is asked often shall not wait for what takes long: each goes its own way.
 Lane: TypeAlias = Literal["quick", "long"]
@@ -45,15 +50,17 @@ def _pool(lane: Lane) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_A_TIME, thread_name_prefix=f"glacier-jobs-page-{lane}")
 
 
-async def answered(name: str, *arguments: Any, lane: Lane = "quick") -> Any:
-    """Call a function of :mod:`glacier_jobs.page.answers` in a thread, and return what it returns.
+async def answered(compute: Callable[[PageService], _T], *, lane: Lane = "quick") -> _T:
+    """Compute an answer in a thread, and return it.
+
+    :param compute: is called with the service of this process.
 
     :raises HTTPException: 404, 422, 502 or 503, with words for whoever looks at the page.
     """
     if _under_way[lane] >= AT_A_TIME + WAITING:
         raise HTTPException(503, "Too many questions at a time; try again shortly.", {"Retry-After": "5"})
     _under_way[lane] += 1
-    future = asyncio.get_running_loop().run_in_executor(_pool(lane), _answer, name, arguments)
+    future = asyncio.get_running_loop().run_in_executor(_pool(lane), _answer, compute)
     future.add_done_callback(partial(_one_less, lane))
     try:
         # A store that hangs keeps its thread, and nobody who asks.
@@ -80,19 +87,18 @@ def _one_less(lane: Lane, future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
-def _answer(name: str, arguments: tuple[Any, ...]) -> Any:
-    # Here and not at the top: this is what keeps the first request, and not every API server, waiting.
+def _answer(compute: Callable[[PageService], _T]) -> _T:
+    # Imported here and not at the top: this delays the first request, and not the start of every API server.
     import duckdb
     import pyarrow as pa
 
-    from glacier_jobs.engine import limited
-    from glacier_jobs.page import answers
+    from glacier_jobs.page.service import page_service
+    from glacier_jobs.sql.engine import limited
 
-    compute: Callable[..., Any] = getattr(answers, name)
     try:
         with limited(memory=MEMORY, seconds=SECONDS):
-            return compute(*arguments)
+            return compute(page_service())
     except (OSError, pa.ArrowException, duckdb.Error) as error:
-        # What comes after is a traceback, for the log.
-        gist = str(error).partition("Detail:")[0].strip().partition("\n")[0]
-        raise Unreadable(f"The dataset cannot be read: {gist[:_TOLD_CHARACTERS].rstrip('. ')}.") from error
+        # The rest is a traceback, for the log.
+        summary = str(error).partition("Detail:")[0].strip().partition("\n")[0]
+        raise Unreadable(f"The dataset cannot be read: {summary[:_TOLD_CHARACTERS].rstrip('. ')}.") from error

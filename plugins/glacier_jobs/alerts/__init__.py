@@ -1,0 +1,1 @@
+"""What needs attention, and who is notified of it."""

@@ -1,0 +1,214 @@
+"""Requests to Glacier out of Airflow: how they are configured, repeated and given fresh credentials."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import botocore.exceptions
+import botocore.session
+from airflow.providers.amazon.aws.hooks.glacier import GlacierHook
+from botocore.config import Config
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+
+from glacier_jobs import __version__
+from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
+from glacier_jobs.glacier.error_mapping import is_expired, translated
+from glacier_jobs.glacier.transport import register_handlers
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
+#: How many requests to Glacier a hook's client can have under way, unless told otherwise.
+DEFAULT_MAX_REQUESTS = 20
+
+#: Where neither the connection nor ``botocore_config`` says otherwise: botocore's standard mode, with this many
+#: attempts, and begun again for this long. One client's standard mode stops to retry when too many of its requests
+#: failed (its retry quota), which for a listing of many vaults at once is soon.
+DEFAULT_ATTEMPTS = 8
+DEFAULT_RETRY_SECONDS = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """How long a hook repeats a request by itself.
+
+    :param attempts: botocore's, in its standard mode.
+    :param seconds: since a request first began, for how long it is begun again after that.
+    :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's time.
+    :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's time.
+    """
+
+    attempts: int
+    seconds: float
+    connect_timeout_seconds: float | None = None
+    read_timeout_seconds: float | None = None
+
+
+DEFAULT_RETRY_POLICY = RetryPolicy(attempts=DEFAULT_ATTEMPTS, seconds=DEFAULT_RETRY_SECONDS)
+
+#: For those who poll: the next poll is their retry. Enough to come through the burst of a few throttled requests in
+#: a long listing, and little enough that no thread is held for long when AWS is away. Between a call's attempts are at
+#: most 1 + 2 + 4 + 8 = 15 s; so it holds its thread for at most 40 s where nobody answers at the endpoint's address,
+#: and 115 s where somebody does and then says nothing.
+POLLING_RETRY_POLICY = RetryPolicy(attempts=5, seconds=0.0, connect_timeout_seconds=5.0, read_timeout_seconds=15.0)
+
+_SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
+
+#: Makes a request by a client and returns the whole answer.
+Request: TypeAlias = Callable[[Any], dict[str, Any]]
+
+
+class GlacierCalls(GlacierHook):
+    """The provider's hook with a client of whose answers nothing is lost, and that does not give up soon.
+
+    Parameters are those of :class:`glacier_jobs.glacier.hook.GlacierJobsHook`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        max_requests: int = DEFAULT_MAX_REQUESTS,
+        retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(max_requests, bool) or not isinstance(max_requests, int) or max_requests < 1:
+            raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number from 1 on")
+        super().__init__(*args, **kwargs)
+        self.max_requests = max_requests
+        self.retry_policy = retry_policy
+        self._renewing = threading.Lock()
+
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        """The Airflow connection.
+
+        :raises ConnectionNotFound: it was named and does not exist.
+        """
+        wrapper = super().conn_config
+        if self.aws_conn_id and self.aws_conn_id != self.default_conn_name and not wrapper:
+            del self.__dict__["conn_config"]
+            raise ConnectionNotFound(
+                f"the Airflow connection {self.aws_conn_id!r} does not exist; create it, name another, "
+                "or pass aws_conn_id=None for the credentials of the environment"
+            )
+        return wrapper
+
+    @property
+    def config(self) -> Config:
+        """botocore's configuration: the caller's or the connection's, over this hook's defaults."""
+        defaults: dict[str, Any] = {
+            "retries": {"mode": "standard", "total_max_attempts": self.retry_policy.attempts},
+            "max_pool_connections": self.max_requests,
+        }
+        if self.retry_policy.connect_timeout_seconds is not None:
+            defaults["connect_timeout"] = self.retry_policy.connect_timeout_seconds
+        if self.retry_policy.read_timeout_seconds is not None:
+            defaults["read_timeout"] = self.retry_policy.read_timeout_seconds
+        given = super().config
+        if getattr(given, "user_agent_appid", None) is None and not os.environ.get("AWS_SDK_UA_APP_ID"):
+            # Left to itself, botocore composes the user agent twice for each request, in a tenth of a listing's time.
+            defaults["user_agent"] = _user_agent()
+        return Config(**defaults).merge(given)
+
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        """Build a client, from which this hook can also take bodies as they came."""
+        with translated("build a client for Amazon Glacier"):
+            client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
+        register_handlers(client)
+        if self.aws_conn_id and not self.conn_config:
+            self._log_ambient_account()
+        return client
+
+    @cached_property
+    def account_id(self) -> str:
+        """The account of the credentials, 12 digits, as STS tells it.
+
+        Source: AWS Security Token Service API, GetCallerIdentity.
+        """
+        with translated("ask STS whose credentials these are (GetCallerIdentity)"):
+            return super().account_id
+
+    def _call(self, action: str, request: Request) -> dict[str, Any]:
+        """Make one request and return its whole answer."""
+        began = time.monotonic()
+        try:
+            return self._call_once(action, request)
+        except (Throttled, ServiceUnavailable) as error:
+            if self._retries_are_given:
+                raise
+            return self._call_again(partial(self._call_once, action, request), error, began + self.retry_policy.seconds)
+
+    def _call_again(self, call: Callable[[], dict[str, Any]], first_error: Exception, until: float) -> dict[str, Any]:
+        """Begin a request again that has failed, until a moment of the monotonic clock."""
+        failed = [first_error]
+
+        def attempt() -> dict[str, Any]:
+            if failed:
+                raise failed.pop()
+            return call()
+
+        repeated = Retrying(
+            retry=retry_if_exception_type((Throttled, ServiceUnavailable)),
+            wait=wait_random_exponential(max=15),
+            stop=lambda _: time.monotonic() >= until,
+            before_sleep=self._log_retry,
+            reraise=True,
+        )
+        return repeated(attempt)
+
+    @property
+    def _retries_are_given(self) -> bool:
+        """Whether the caller or the connection says how often a request is repeated."""
+        return getattr(super().config, "retries", None) is not None
+
+    def _log_retry(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self.log.warning("%s Trying again in %.0f s", error, state.upcoming_sleep)
+
+    def _call_once(self, action: str, request: Request) -> dict[str, Any]:
+        """Make one request, which botocore may repeat; an expired token is renewed once."""
+        with translated(action):
+            client = self.get_conn()
+            try:
+                return request(client)
+            except botocore.exceptions.ClientError as error:
+                if not is_expired(error):
+                    raise
+                return request(self._renewed(client))
+
+    def _renewed(self, stale: Any) -> Any:
+        """Return a client with fresh credentials, built by the first thread that asks."""
+        with self._renewing:
+            if self.conn is stale:
+                for cached in ("conn", "conn_config"):
+                    self.__dict__.pop(cached, None)
+            return self.get_conn()
+
+    def _log_ambient_account(self) -> None:
+        try:
+            with translated("ask STS whose credentials these are"):
+                account_id = (
+                    self.get_session(region_name=self.region_name)
+                    .client("sts", config=self.config.merge(_SHORT), verify=self.verify)
+                    .get_caller_identity()["Account"]
+                )
+        except GlacierJobsError as error:
+            account_id = f"unknown ({error})"
+        self.log.info(
+            "The connection %s does not exist: the credentials of the environment are used, account %s",
+            self.aws_conn_id,
+            account_id,
+        )
+
+
+@cache
+def _user_agent() -> str:
+    return f"{botocore.session.Session().user_agent()} airflow-glacier-jobs/{__version__}"

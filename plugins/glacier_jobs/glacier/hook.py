@@ -1,0 +1,274 @@
+"""The Airflow hook: Amazon Glacier's listings of vaults and jobs, complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from glacier_jobs.errors import InvalidArgument, MalformedAnswer
+from glacier_jobs.glacier.client import GlacierCalls
+from glacier_jobs.glacier.decoding import RecordPage, are_records, decoded_records
+from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
+from glacier_jobs.glacier.pagination import (
+    JobDescription,
+    JobPage,
+    MarkerTrail,
+    RepeatFilter,
+    check_marker,
+    list_jobs_parameters,
+)
+from glacier_jobs.glacier.transport import Decode, PagedListing, call_operation, decoded_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class GlacierJobsHook(GlacierCalls):
+    """List the vaults of an account and the jobs of its vaults, completely.
+
+    All methods are safe to call from several threads.
+
+    :param aws_conn_id: the Airflow connection. One that is named and does not exist is refused; where only the
+        default ``aws_default`` is absent, or with ``None``, boto3's own search for credentials applies.
+    :param region_name: the Region; ``None`` takes it from the connection, then from boto3's own search.
+    :param verify: as boto3 takes it.
+    :param config: a botocore ``Config`` or its keywords as a dict; with ``None`` the connection's
+        ``config_kwargs`` apply. Where it leaves ``retries`` open, botocore's standard mode applies, for
+        up to :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
+    :param max_requests: how many requests the client can have under way.
+    :param retry_policy: how long a request is repeated where retries are left open, and waited for where time-outs
+        are, a :class:`glacier_jobs.glacier.client.RetryPolicy`.
+    """
+
+    def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
+        """List all vaults of an account in the hook's Region.
+
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :return: vaults as AWS describes them, repeats dropped.
+        :raises InvalidArgument: the account id is not one.
+        :raises AccessDenied: the credentials may not list vaults.
+        :raises TransientError: no usable answer, also after the client's retries; or the listing would never end.
+
+        Source: Amazon Glacier API 2012-06-01, List Vaults.
+        """
+        check_account_id(account_id)
+        return self._list_vaults(account_id)
+
+    def _list_vaults(self, account_id: str) -> Iterator[dict[str, Any]]:
+        action = f"List Vaults of account {account_id} in {self._region_text()}"
+        seen: set[str] = set()
+        for answer, _ in self._pages(action, PagedListing("list_vaults", {"accountId": account_id}, decoded_json)):
+            for vault in _objects(answer.get("VaultList"), "VaultList", action, required=("VaultARN", "VaultName")):
+                if vault["VaultARN"] not in seen:
+                    seen.add(vault["VaultARN"])
+                    yield vault
+
+    def list_job_pages(
+        self,
+        vault_name: str,
+        statuscode: str | None = None,
+        completed: bool | None = None,
+        page_size: int | None = None,
+        marker: str | None = None,
+        account_id: str = "-",
+    ) -> Iterator[JobPage]:
+        """List the jobs of one vault, page by page, in AWS's order.
+
+        Repeats are not dropped: a page is what AWS sent. The marker of a page is where a later call can go on.
+
+        :param statuscode: ``InProgress``, ``Succeeded`` or ``Failed``; ``None`` for all.
+        :param completed: whether jobs that ended, also those that failed, are listed, or the others; ``None`` for all.
+        :param page_size: the most jobs in a page; ``None`` leaves it to the service.
+        :param marker: where an earlier listing stopped; ``None`` begins at the first job.
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :return: pages of 0 to ``page_size`` job descriptions; the last has no marker.
+        :raises InvalidArgument: an argument is not what was expected; nothing was asked.
+        :raises VaultNotFound: names the vault and the Region that were asked.
+        :raises AccessDenied: the credentials may not list this vault's jobs.
+        :raises MalformedAnswer: the answer is not what AWS documents.
+        :raises TransientError: no usable answer, also after the client's retries; or the listing would never end.
+
+        Source: Amazon Glacier API 2012-06-01, List Jobs.
+        """
+        parameters = list_jobs_parameters(statuscode=statuscode, completed=completed, page_size=page_size)
+        parameters |= {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
+        return self._list_job_pages(parameters, check_marker(marker))
+
+    def _list_job_pages(self, parameters: Mapping[str, str], marker: str | None) -> Iterator[JobPage]:
+        for jobs, next_marker in self._job_lists(parameters, marker, decoded_json):
+            yield JobPage(jobs=[_without_nulls(job) for job in jobs], marker=next_marker)
+
+    def list_record_pages(self, vault_name: str, account_id: str = "-") -> Iterator[RecordPage]:
+        """List the jobs of one vault, page by page, in the form of which rows are made at the least cost.
+
+        Arguments and errors are those of :meth:`list_job_pages`.
+
+        :return: pages whose jobs :func:`glacier_jobs.glacier.rows.pages_batch` takes.
+        """
+        parameters = {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
+        for jobs, marker in self._job_lists(parameters, None, _decoded_records):
+            yield RecordPage(jobs=jobs, marker=marker)
+
+    def _job_lists(
+        self, parameters: Mapping[str, str], marker: str | None, decode: Decode
+    ) -> Iterator[tuple[list[Any], str | None]]:
+        """Yield the jobs of each page, every one of which has a name, and where the next page begins."""
+        action = f"List Jobs of vault {parameters['vaultName']} in {self._region_text()}"
+        for answer, next_marker in self._pages(action, PagedListing("list_jobs", parameters, decode), marker):
+            jobs = answer.get("JobList")
+            if not are_records(jobs):
+                jobs = _objects(jobs, "JobList", action, required=("VaultARN", "JobId"))
+            yield jobs, next_marker
+
+    def _pages(
+        self, action: str, listing: PagedListing, marker: str | None = None
+    ) -> Iterator[tuple[dict[str, Any], str | None]]:
+        """Yield each answer of a listing, and where the next one begins."""
+        trail = MarkerTrail(action, marker)
+        while True:
+            answer = self._call(action, partial(listing.page, marker=marker))
+            marker = trail.follow(answer.get("Marker"))
+            yield answer, marker
+            if marker is None:
+                return
+
+    def list_jobs(
+        self,
+        vault_name: str,
+        statuscode: str | None = None,
+        completed: bool | None = None,
+        page_size: int | None = None,
+        marker: str | None = None,
+        account_id: str = "-",
+    ) -> Iterator[JobDescription]:
+        """List the jobs of one vault, each once, whatever number of pages that takes.
+
+        Arguments and errors are those of :meth:`list_job_pages`.
+
+        :return: job descriptions as AWS gives them, in AWS's order.
+        """
+        pages = self.list_job_pages(vault_name, statuscode, completed, page_size, marker, account_id)
+        repeats = RepeatFilter()
+        return (job for page in pages for job in repeats.new(page.jobs))
+
+    def find_jobs(self, vault_name: str, job_ids: Iterable[str], account_id: str = "-") -> dict[str, JobDescription]:
+        """Find jobs of one vault by their ids; the listing stops once all are found.
+
+        :param job_ids: the ids that are looked for; not a single string.
+        :return: id -> description of those that are listed, in the order given.
+        :raises InvalidArgument: an argument is not what was expected.
+
+        Other errors are those of :meth:`list_job_pages`.
+        """
+        if isinstance(job_ids, str):
+            raise InvalidArgument(f"job_ids is the text {job_ids!r}; expected several ids, as a list")
+        wanted = list(job_ids)
+        missing = set(wanted)
+        found: dict[str, JobDescription] = {}
+        pages = self.list_job_pages(vault_name, account_id=account_id)
+        while missing and (page := next(pages, None)):
+            for job in page.jobs:
+                if job["JobId"] in missing:
+                    missing.remove(job["JobId"])
+                    found[job["JobId"]] = job
+        return {job_id: found[job_id] for job_id in wanted if job_id in found}
+
+    def get_job(self, vault_name: str, job_id: str, account_id: str = "-") -> JobDescription:
+        """Return one job's description as Describe Job gives it, with all that AWS says.
+
+        The provider's :meth:`describe_job` does the same without this package's retries and errors.
+
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :raises InvalidArgument: an argument is not what was expected; nothing was asked.
+        :raises JobNotFound: the vault has no such job, or no longer.
+        :raises VaultNotFound: names the vault and the Region that were asked.
+        :raises AccessDenied: the credentials may not describe this vault's jobs.
+        :raises MalformedAnswer: the answer is not what AWS documents.
+        :raises TransientError: no usable answer, also after the client's retries.
+
+        Source: Amazon Glacier API 2012-06-01, Describe Job.
+        """
+        if not isinstance(job_id, str) or not job_id:
+            raise InvalidArgument(f"job_id is {job_id!r}; expected the id of one job")
+        parameters = {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
+        action = f"Describe Job {job_id} of vault {vault_name} in {self._region_text()}"
+        answer = self._call(
+            action, lambda client: call_operation(client, "describe_job", {"jobId": job_id, **parameters}).content
+        )
+        (job,) = _objects([answer], "job description", action, required=("VaultARN", "JobId"))
+        if job["JobId"] != job_id:
+            raise MalformedAnswer(f"{action}: the answer describes the job {job['JobId']!r}")
+        return _without_nulls(job)
+
+    def get_jobs_df(
+        self,
+        vault_name: str,
+        statuscode: str | None = None,
+        completed: bool | None = None,
+        page_size: int | None = None,
+        marker: str | None = None,
+        account_id: str = "-",
+    ) -> pd.DataFrame:
+        """Return the jobs of one vault as a data frame with the columns and types of the Parquet table ``jobs``.
+
+        Arguments and errors are those of :meth:`list_job_pages`. The observation id is one of its own: a data
+        frame is published nowhere.
+
+        :return: one row a job, with Arrow-backed types, also when there is none.
+        """
+        import pandas as pd
+        import pyarrow as pa
+
+        from glacier_jobs.dataset.layout import new_observation
+        from glacier_jobs.dataset.schema import JOBS
+        from glacier_jobs.glacier.rows import jobs_batch
+
+        began_at = datetime.now(timezone.utc)
+        pages = self.list_job_pages(vault_name, statuscode, completed, page_size, marker, account_id)
+        repeats = RepeatFilter()
+        observation = None
+        batches = []
+        for page in pages:
+            observed_at = datetime.now(timezone.utc)
+            if jobs := list(repeats.new(page.jobs)):
+                arn = VaultArn.parse(jobs[0]["VaultARN"])
+                observation = observation or new_observation(arn.account_id, arn.region, began_at)
+                batches.append(
+                    jobs_batch(jobs, observation=observation, vault_name=vault_name, observed_at=observed_at)
+                )
+        frame: pd.DataFrame = pa.Table.from_batches(batches, schema=JOBS).to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
+
+    def _region_text(self) -> str:
+        return str(self.conn_region_name)
+
+
+def _decoded_records(body: bytes) -> dict[str, Any]:
+    answer = decoded_records(body)
+    return decoded_json(body) if answer is None else answer
+
+
+def _objects(found: object, name: str, action: str, *, required: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a list of objects of an answer, each with the fields that tell it from others."""
+    if not isinstance(found, list):
+        raise MalformedAnswer(f"{action}: the answer's {name} is {type(found).__name__}; expected a list")
+    for item in found:
+        if not isinstance(item, dict):
+            raise MalformedAnswer(f"{action}: {name} holds {type(item).__name__}; expected objects")
+        for field in required:
+            if not isinstance(item.get(field), str):
+                raise MalformedAnswer(
+                    f"{action}: {name} holds an object whose {field} is {item.get(field)!r}; expected text"
+                )
+    return found
+
+
+def _without_nulls(job: JobDescription) -> JobDescription:
+    """Drop the fields that are null, as boto3 does; of the job itself and of the inventory's parameters."""
+    kept = {name: value for name, value in job.items() if value is not None}
+    parameters = kept.get("InventoryRetrievalParameters")
+    if isinstance(parameters, dict):
+        kept["InventoryRetrievalParameters"] = {name: value for name, value in parameters.items() if value is not None}
+    return kept

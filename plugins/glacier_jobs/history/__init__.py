@@ -1,0 +1,8 @@
+"""Job history: finalized days, aggregated once into files that are never changed.
+
+``python -m glacier_jobs.history`` aggregates from the command line.
+"""
+
+from glacier_jobs.history.store import History, fold_closed_days, rebuild
+
+__all__ = ["History", "fold_closed_days", "rebuild"]

@@ -1,0 +1,218 @@
+"""History, folded day by day into files that are written once.
+
+::
+
+    <root>/job_history/closed_date=2026-11-22/job_history.parquet     the jobs that were closed on that day
+    <root>/vault_looks/snapshot_date=2026-11-22/vault_looks.parquet   the looks at vaults that its observations made
+    <root>/open_looks/as_of=2026-11-22/open_looks.parquet             what the next day must know of the vaults
+    <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               what it must know of the jobs: the commit mark
+
+The root is that of the dataset, unless another is given. A day is folded once it is finalized
+(:mod:`glacier_jobs.dataset.cutoff`), from the state of the day before and the raw rows of the day. The same rows give
+the same files: so two runs at once, a rerun and a crash between two files all lead to the same end, and none ever
+writes over what is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+
+from glacier_jobs.dataset.cutoff import last_settled_day, midnight
+from glacier_jobs.dataset.layout import Dataset, partition_dates
+from glacier_jobs.dataset.publisher import Publisher, publisher_for
+from glacier_jobs.dataset.reader import read_files
+from glacier_jobs.errors import HistoryDiffers, InvalidArgument, ObservationExists
+from glacier_jobs.history.fold import (
+    BEGINNING,
+    LIVES,
+    LOOKS,
+    OBSERVATION_COLUMNS,
+    SIGHT_COLUMNS,
+    VAULT_COLUMNS,
+    Folded,
+    Observed,
+    State,
+    fold,
+)
+from glacier_jobs.sql.engine import one_database
+
+#: Table name -> the key of its partitions, in the order in which a day's files are published.
+_KEYS: Mapping[str, str] = {
+    "job_history": "closed_date",
+    "vault_looks": "snapshot_date",
+    "open_looks": "as_of",
+    "open_jobs": "as_of",
+}
+_SCHEMAS: Mapping[str, pa.Schema] = {
+    "job_history": LIVES,
+    "vault_looks": LOOKS,
+    "open_looks": LOOKS,
+    "open_jobs": LIVES,
+}
+_MARK = "open_jobs"
+
+_DAY = timedelta(days=1)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The folded days under one root.
+
+    :param filesystem: where the root lies, an fsspec file system.
+    :param root: its path in that file system, without a trailing slash.
+    """
+
+    filesystem: AbstractFileSystem
+    root: str
+
+    @classmethod
+    def beside(cls, dataset: Dataset) -> History:
+        """Return the history that lies under the dataset's own root."""
+        return cls(filesystem=dataset.filesystem, root=dataset.root)
+
+    def path(self, table: str, day: date) -> str:
+        """Return where a table's file of a day lies, or would lie."""
+        return f"{self.root}/{table}/{_KEYS[table]}={day}/{table}.parquet"
+
+    def folded_days(self) -> list[date]:
+        """Return the days that are folded, oldest first."""
+        marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
+        return sorted(day for day in marked if self.filesystem.exists(self.path(_MARK, day)))
+
+    def last_folded_day(self, *, until: date | None = None) -> date | None:
+        """Return the newest day that is folded.
+
+        :param until: the last day that counts; ``None`` for any.
+        """
+        marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
+        newest_first = sorted((day for day in marked if until is None or day <= until), reverse=True)
+        # A folder may be there before its file is.
+        return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
+
+    def state(self, day: date | None) -> State:
+        """Return what was known at the end of a folded day; with ``None``, before the first."""
+        return State(open_jobs=self.open_jobs(day), looks=self.open_looks(day))
+
+    def open_jobs(self, day: date | None) -> pa.Table:
+        """Return the jobs still open at the end of a folded day; with ``None``, before the first."""
+        return BEGINNING.open_jobs if day is None else self._read("open_jobs", day)
+
+    def open_looks(self, day: date | None) -> pa.Table:
+        """Return what was known of the vaults at the end of a folded day; with ``None``, before the first."""
+        return BEGINNING.looks if day is None else self._read("open_looks", day)
+
+    def read(
+        self, table: str, *, since: date | None, until: date, columns: Sequence[str] | None = None
+    ) -> pa.RecordBatchReader:
+        """Return a table's rows of some folded days, to be read once; no other file is opened.
+
+        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the looks that the
+            observations of these days made.
+        :param since: the first day that counts; ``None`` for all from the beginning.
+        :param until: the last day that counts, a folded one.
+        :param columns: those wanted; ``None`` for all.
+        """
+        days = sorted(partition_dates(self.filesystem, f"{self.root}/{table}", _KEYS[table]))
+        # A day's folder holds one file, whose name is known: years of days need not be listed one by one.
+        paths = [self.path(table, day) for day in days if (since is None or day >= since) and day <= until]
+        return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns)
+
+    def publish(self, day: date, folded: Folded) -> None:
+        """Write what a day came to; the last file makes it count.
+
+        :raises HistoryDiffers: the day was folded before, and came to something else; nothing was changed.
+        """
+        tables = {
+            "job_history": folded.closed,
+            "vault_looks": folded.looks,
+            "open_looks": folded.state.looks,
+            "open_jobs": folded.state.open_jobs,
+        }
+        publisher = publisher_for(self.filesystem, self.root)
+        for table in _KEYS:
+            # A name of its own: another run may be folding the same day, and a killed one leaves its folder.
+            folder = publisher.stage(f"{table}-{day}-{secrets.token_hex(6)}")
+            try:
+                staged = folder / f"{table}.part"
+                pq.write_table(tables[table], staged, compression="zstd")
+                self._publish_once(publisher, table, day, staged, tables[table])
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _publish_once(self, publisher: Publisher, table: str, day: date, staged: Path, rows: pa.Table) -> None:
+        path = self.path(table, day)
+        try:
+            publisher.publish(staged, path)
+        except ObservationExists as error:
+            if not self._read(table, day).equals(rows):
+                raise HistoryDiffers(
+                    f"{path} holds {day} as it was folded before, which is not what the raw files come to now; "
+                    "nothing was changed. Rebuild the history under a new root, and compare"
+                ) from error
+
+    def _read(self, table: str, day: date) -> pa.Table:
+        return read_files(self.filesystem, [self.path(table, day)], _SCHEMAS[table]).read_all()
+
+
+def observed_between(dataset: Dataset, observation_ids: Sequence[str]) -> Observed:
+    """Return the raw rows of some observations, as the folding takes them."""
+    return Observed(
+        sights=dataset.read("jobs", observation_ids, columns=SIGHT_COLUMNS),
+        vaults=dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
+        observations=dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
+    )
+
+
+def fold_closed_days(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
+    """Fold each day that has closed and is not folded yet, oldest first.
+
+    :param now: an aware UTC datetime.
+    :return: the days that were folded.
+    :raises HistoryDiffers: a day was half folded before, and came to something else.
+    """
+    with one_database():
+        return list(_fold_days(dataset, history, last_settled_day(now)))
+
+
+def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]:
+    folded_before = history.last_folded_day()
+    day = folded_before + _DAY if folded_before else min(dataset.dates(), default=None)
+    if day is None or day > last:
+        return
+    state = history.state(folded_before)
+    while day <= last:
+        observation_ids = dataset.observation_ids(since=day, until=day)
+        folded = fold(state, observed_between(dataset, observation_ids), until=midnight(day) + _DAY)
+        history.publish(day, folded)
+        log.info(
+            "Folded %s: %d observations, %d jobs closed, %d open",
+            day,
+            len(observation_ids),
+            folded.closed.num_rows,
+            folded.state.open_jobs.num_rows,
+        )
+        yield day
+        state, day = folded.state, day + _DAY
+
+
+def rebuild(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
+    """Fold everything anew under a new root, which a rebuild that was interrupted may have begun.
+
+    :return: the days that were folded.
+    :raises InvalidArgument: the root is that of the dataset, whose history others read.
+    """
+    if (history.filesystem, history.root) == (dataset.filesystem, dataset.root):
+        raise InvalidArgument(f"{history.root} is the root of the dataset itself; name a new one")
+    return fold_closed_days(dataset, history, now=now)

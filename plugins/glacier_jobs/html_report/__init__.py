@@ -1,0 +1,1 @@
+"""The report: all answers as Parquet, and one self-contained HTML page."""

@@ -1,0 +1,125 @@
+"""Where reports lie, and which of them is the latest.
+
+::
+
+    <dataset>/reports/report=20261122T060000Z_1a2b3c/<question>.parquet     one answer each
+    <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html            the whole in one page
+    <dataset>/reports/latest.html                                           a copy of the newest page
+    <dataset>/reports/latest.json                                           names the newest report and its answers
+    <dataset>/reports/told.json                                             which alerts were told, and when
+
+A report is never changed and never removed. ``latest.json`` is replaced in one step once all of its report is there,
+on every store alike: so whoever follows it always finds one whole report.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.publisher import publisher_for
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """The reports of one dataset."""
+
+    dataset: Dataset
+
+    @property
+    def root(self) -> str:
+        """The folder of all reports."""
+        return f"{self.dataset.root}/reports"
+
+    def latest(self) -> dict[str, Any] | None:
+        """Return what ``latest.json`` says, or ``None`` before the first report.
+
+        :return: ``{"report", "made_at", "html", "answers": {question: {"path", "rows"}}}``; paths are relative to the
+            folder of all reports, ``made_at`` is in ISO 8601.
+        """
+        return self._json("latest.json")
+
+    def latest_made_at(self) -> datetime | None:
+        """Return when the newest report was made, or ``None`` before the first."""
+        latest = self.latest()
+        return None if latest is None else datetime.fromisoformat(latest["made_at"])
+
+    def publish(self, made_at: datetime, answers: Mapping[str, pa.Table], page: str) -> dict[str, Any]:
+        """Publish a report, and make it the latest unless a newer one is there.
+
+        :return: what :meth:`latest` says of this report.
+        """
+        name = f"report={made_at.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}_{secrets.token_hex(3)}"
+        publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
+        folder = publisher.stage(name)
+        try:
+            for question, answer in answers.items():
+                staged = folder / f"{question}.part"
+                pq.write_table(answer, staged, compression="zstd")
+                publisher.publish(staged, f"{self.root}/{name}/{question}.parquet")
+            self._stage_text(folder / "report.html.part", page)
+            publisher.publish(folder / "report.html.part", f"{self.root}/{name}/report.html")
+            report = {
+                "report": name,
+                "made_at": made_at.isoformat(),
+                "html": f"{name}/report.html",
+                "answers": {
+                    question: {"path": f"{name}/{question}.parquet", "rows": answer.num_rows}
+                    for question, answer in answers.items()
+                },
+            }
+            newest = self.latest_made_at()
+            if newest is None or newest <= made_at:
+                self._stage_text(folder / "latest.html.part", page)
+                publisher.replace(folder / "latest.html.part", f"{self.root}/latest.html")
+                self._stage_text(folder / "latest.json.part", json.dumps(report, indent=1))
+                publisher.replace(folder / "latest.json.part", f"{self.root}/latest.json")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return report
+
+    def answer(self, report: str, question: str) -> pa.Table:
+        """Return an answer of a report.
+
+        :param report: its folder, as :meth:`latest` names it.
+        """
+        with self.dataset.filesystem.open(f"{self.root}/{report}/{question}.parquet", "rb") as file:
+            return pq.read_table(file)
+
+    def told(self) -> dict[str, datetime]:
+        """Return which alerts were told, and when."""
+        return {key: datetime.fromisoformat(at) for key, at in (self._json("told.json") or {}).items()}
+
+    def remember_told(self, told: Mapping[str, datetime]) -> None:
+        """Remember which alerts were told, instead of what was remembered before."""
+        publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
+        folder = publisher.stage(f"told-{secrets.token_hex(6)}")
+        try:
+            staged = folder / "told.json.part"
+            self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in told.items()}, indent=1))
+            publisher.replace(staged, f"{self.root}/told.json")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        self.dataset.filesystem.invalidate_cache()
+        try:
+            content = self.dataset.filesystem.cat_file(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return None
+        found: dict[str, Any] = json.loads(content)
+        return found
+
+    @staticmethod
+    def _stage_text(path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,120 @@
+"""The arguments of the questions, checked and converted to what their SQL takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timezone
+from typing import Any
+
+from glacier_jobs.dataset.cutoff import midnight
+from glacier_jobs.errors import InvalidArgument, MalformedAnswer
+from glacier_jobs.glacier.identifiers import VaultArn
+
+#: What ``found_jobs`` can be sorted by.
+SORTABLE = (
+    "account_id", "region", "vault_name", "vault_arn", "job_id", "action", "tier", "status_code", "status_message",
+    "job_description", "archive_id", "creation_date", "completion_date", "running_seconds", "expires_at", "bytes",
+    "as_of",
+)  # fmt: skip
+
+#: A century before or after the present is still a moment.
+_MOST_HOURS = 876_600
+
+#: Between them, a day more or less is still a moment.
+_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=timezone.utc), datetime(9000, 1, 1, tzinfo=timezone.utc)
+
+
+def _moment(argument: str, value: object) -> datetime:
+    given = value
+    if isinstance(given, str):
+        try:
+            # Python 3.10 reads no Z.
+            given = datetime.fromisoformat(given[:-1] + "+00:00" if given.endswith("Z") else given)
+        except ValueError:
+            given = None
+        if given is not None and len(str(value)) == len("2026-11-22"):
+            given = given.date()
+    if isinstance(given, datetime):
+        # What the sources look before and after it must be moments too.
+        if given.tzinfo is not None and _FIRST < given < _LAST:
+            return given.astimezone(timezone.utc)
+    elif isinstance(given, date) and _FIRST < midnight(given) < _LAST:
+        return midnight(given)
+    raise InvalidArgument(
+        f"{argument} is {value!r}; expected a date, or a date and time with a time zone, of {_FIRST:%Y} to {_LAST:%Y}"
+    )
+
+
+def _number(argument: str, value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return float(value)
+    raise InvalidArgument(f"{argument} is {value!r}; expected a number from 0 on")
+
+
+def _hours(argument: str, value: object) -> float:
+    hours = _number(argument, value)
+    if hours > _MOST_HOURS:
+        raise InvalidArgument(f"{argument} is {value!r}; expected at most {_MOST_HOURS:,}")
+    return hours
+
+
+def _text(argument: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise InvalidArgument(f"{argument} is {value!r}; expected a text")
+
+
+def _vault_arn(argument: str, value: object) -> str:
+    try:
+        return str(VaultArn.parse(_text(argument, value)))
+    except MalformedAnswer as error:
+        raise InvalidArgument(f"{argument}: {error}") from error
+
+
+def _texts(argument: str, value: object) -> list[str]:
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return list(value)
+    raise InvalidArgument(f"{argument} is {value!r}; expected a list of texts")
+
+
+def _sort(argument: str, value: object) -> str:
+    if isinstance(value, str) and value in SORTABLE:
+        return value
+    raise InvalidArgument(f"{argument} is {value!r}; expected one of {', '.join(SORTABLE)}")
+
+
+def _flag(argument: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidArgument(f"{argument} is {value!r}; expected True or False")
+
+
+def _whole_number(argument: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+        return value
+    raise InvalidArgument(f"{argument} is {value!r}; expected a whole number from 0 on")
+
+
+#: How an argument is checked where it is not any number.
+_CHECKS: Mapping[str, Callable[[str, object], Any]] = {
+    "since": _moment,
+    "until": _moment,
+    "hours": _hours,
+    "within_hours": _hours,
+    "vault_arn": _vault_arn,
+    "job_id": _text,
+    "text": _text,
+    "sort": _sort,
+    "descending": _flag,
+    "offset": _whole_number,
+    "row_limit": _whole_number,
+    **dict.fromkeys(("account_ids", "regions", "vault_names", "actions", "tiers", "status_codes"), _texts),
+}
+
+
+def checked(argument: str, value: object) -> Any:
+    """Return an argument's value as SQL takes it.
+
+    :raises InvalidArgument: names the argument, what was found and what was expected.
+    """
+    return _CHECKS.get(argument, _number)(argument, value)

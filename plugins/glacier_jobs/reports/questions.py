@@ -1,0 +1,207 @@
+"""Questions asked of the dataset: each is a file below ``sql/``, whose header says grain, columns and units.
+
+::
+
+    from glacier_jobs import reports
+    reports.run("latest_jobs", "s3://conn_id@bucket/glacier")                  -> pyarrow.Table
+    reports.run("failures", "file:///data/glacier", hours=72)
+
+All is computed in UTC, over committed observations only. The live questions open no file but those of the
+observations they need. The questions about history and coverage read the aggregated days
+(:mod:`glacier_jobs.history.store`), a file or two a day, and the raw files of the days after them; without aggregated
+days, all raw files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pyarrow as pa
+
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.history.store import History
+from glacier_jobs.reports.arguments import checked
+from glacier_jobs.reports.tables import Sources
+from glacier_jobs.sql.engine import Engine, one_database, statement
+
+#: Argument -> value, as a question's SQL takes them.
+_Arguments = Mapping[str, Any]
+
+#: In place of a default: there is none.
+REQUIRED = "required"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question that can be asked.
+
+    :param tables: gives the engine the tables that the SQL names.
+    :param defaults: argument -> its value where it is not given. A time span counts back from the present. With
+        :data:`REQUIRED`, it must be given.
+    """
+
+    tables: Callable[[Sources, Engine, _Arguments], None]
+    defaults: Mapping[str, float | str | timedelta | None] = field(default_factory=dict)
+
+
+def _latest_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_newest_jobs(engine)
+
+
+def _of_latest_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_latest_jobs(engine)
+
+
+def _failed_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_failed_jobs(engine, sources.now - timedelta(hours=arguments["hours"]))
+
+
+def _looks(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_looks(engine, arguments["since"], arguments["until"])
+
+
+def _looks_until_now(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_looks(engine, arguments["since"], sources.now)
+
+
+def _one_job(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_sights(engine, arguments["vault_arn"], arguments["job_id"], arguments["since"], arguments["until"])
+
+
+def _whole_history(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_history(engine, arguments["since"], whole=True)
+
+
+def _history(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
+    sources.give_history(engine, arguments["since"], whole=False)
+
+
+_NOW = timedelta()
+
+#: The questions about the dataset as a whole, by their names: all can be asked without arguments.
+QUESTIONS: Mapping[str, Question] = {
+    "latest_jobs": Question(tables=_latest_jobs),
+    "latest_vaults": Question(tables=_of_latest_jobs),
+    "expiring_outputs": Question(tables=_of_latest_jobs, defaults={"within_hours": None}),
+    "slower_than_typical": Question(
+        tables=_of_latest_jobs,
+        defaults={
+            "expedited_minutes": 5,
+            "standard_hours": 5,
+            "bulk_hours": 12,
+            "expedited_max_bytes": 250 * 1024 * 1024,
+        },
+    ),
+    "failures": Question(tables=_failed_jobs, defaults={"hours": 24}),
+    "unlisted_vaults": Question(tables=_looks_until_now, defaults={"since": timedelta(days=7)}),
+    "coverage": Question(tables=_looks, defaults={"since": timedelta(days=31), "until": _NOW}),
+    "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
+    "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
+    "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
+    "jobs_over_time": Question(tables=_history, defaults={"since": timedelta(days=14), "until": _NOW}),
+}
+
+#: The questions of somebody who looks for certain jobs, by their names.
+LOOKUPS: Mapping[str, Question] = {
+    "job_counts": Question(tables=_of_latest_jobs),
+    "found_jobs": Question(
+        tables=_of_latest_jobs,
+        defaults={
+            "account_ids": None,
+            "regions": None,
+            "vault_names": None,
+            "actions": None,
+            "tiers": None,
+            "status_codes": None,
+            "text": None,
+            "sort": "creation_date",
+            "descending": True,
+            "offset": 0,
+            "row_limit": None,
+        },
+    ),
+    "job_sights": Question(
+        tables=_one_job,
+        defaults={"vault_arn": REQUIRED, "job_id": REQUIRED, "since": timedelta(days=3), "until": _NOW},
+    ),
+}
+
+
+def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | None = None, **params: Any) -> pa.Table:
+    """Answer one question.
+
+    :param name: one of :data:`QUESTIONS` or :data:`LOOKUPS`.
+    :param dataset_uri: the dataset's root, ``file:///…`` or ``s3://conn_id@bucket/…``; or a dataset that is open.
+    :param history_uri: where the folded days lie; ``None`` for the dataset's own root.
+    :param params: the question's arguments, which its SQL file explains, and ``now``, an aware datetime that stands
+        for the present. ``since`` and ``until`` are dates or aware datetimes, or either in ISO 8601.
+    :return: the answer, as the header of the question's SQL file describes it; with its columns also where there is
+        no row.
+    :raises InvalidArgument: there is no such question, or it has no such argument; names those it has.
+    :raises OSError: the dataset cannot be read; names the file that could not be, a
+        :class:`~glacier_jobs.errors.MalformedFile` where it is not what it should be.
+    """
+    now = params.pop("now", None)
+    return Inquiry.into(dataset_uri, history_uri=history_uri, now=now).ask(name, **params)
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Several questions asked at the same moment, which read once what they share."""
+
+    sources: Sources
+
+    @classmethod
+    def into(
+        cls, dataset_uri: str | Dataset, *, history_uri: str | History | None = None, now: datetime | None = None
+    ) -> Inquiry:
+        """Prepare to ask questions of a dataset; arguments and errors are those of :func:`run`."""
+        if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
+            raise InvalidArgument(f"now is {now!r}; expected a datetime with a time zone")
+        dataset = _opened(dataset_uri)
+        if history_uri is None or isinstance(history_uri, History):
+            history = history_uri or History.beside(dataset)
+        else:
+            history = History.beside(_opened(history_uri))
+        return cls(Sources(dataset, history, (now or datetime.now(timezone.utc)).astimezone(timezone.utc)))
+
+    def ask(self, name: str, **params: Any) -> pa.Table:
+        """Answer one question; arguments and errors are those of :func:`run`."""
+        question = QUESTIONS.get(name) or LOOKUPS.get(name)
+        if question is None:
+            raise InvalidArgument(f"there is no question {name!r}; expected one of {', '.join([*QUESTIONS, *LOOKUPS])}")
+        if unknown := params.keys() - question.defaults.keys():
+            raise InvalidArgument(
+                f"{name} has no argument {', '.join(sorted(unknown))}; it has {', '.join([*question.defaults, 'now'])}"
+            )
+        arguments = {
+            argument: self._checked(argument, params.get(argument, default), default)
+            for argument, default in question.defaults.items()
+        }
+        with one_database(), Engine() as engine:
+            question.tables(self.sources, engine, arguments)
+            sql = statement(name)
+            return engine.ask(sql, **arguments, **({"now": self.sources.now} if "$now" in sql else {}))
+
+    def _checked(self, argument: str, value: object, default: object) -> Any:
+        """Return an argument as the SQL takes it."""
+        if value is None and default is None:
+            return None
+        if isinstance(value, timedelta) and value is default:
+            return self.sources.now - value
+        if value is REQUIRED:
+            raise InvalidArgument(f"{argument} must be given")
+        return checked(argument, value)
+
+
+def _opened(dataset_uri: str | Dataset) -> Dataset:
+    if isinstance(dataset_uri, Dataset):
+        return dataset_uri
+    # Airflow is needed to open a URI, and for nothing else here.
+    from glacier_jobs.dataset.storage import open_dataset
+
+    return open_dataset(dataset_uri)

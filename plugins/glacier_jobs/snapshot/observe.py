@@ -1,0 +1,357 @@
+"""One observation: all vaults of an account and Region, listed side by side into one publication."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any, Literal, TypeAlias, get_args
+
+import pyarrow as pa
+
+from glacier_jobs import __version__
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
+from glacier_jobs.dataset.writer import ObservationWriter
+from glacier_jobs.errors import (
+    FinalError,
+    GlacierJobsError,
+    InvalidArgument,
+    TransientError,
+    VaultNotFound,
+    VaultsRefused,
+    VaultsUnavailable,
+    WrongAccount,
+)
+from glacier_jobs.glacier.decoding import values_of
+from glacier_jobs.glacier.hook import GlacierJobsHook
+from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
+from glacier_jobs.glacier.rows import SeenPage, pages_batch, vault_columns
+
+OnVaultError: TypeAlias = Literal["fail", "record"]
+Outcome: TypeAlias = Literal["listed", "gone", "failed"]
+
+#: Jobs of one vault that are gathered before they become rows: fewer cost more time a job, more cost memory.
+_BATCH_ROWS = 500
+
+_PROGRESS_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Who observes: the coordinates of an Airflow task, where there is one."""
+
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    try_number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a published observation holds, in numbers; ``failed_vaults`` are names."""
+
+    observation: Observation
+    jobs: int
+    vaults: int
+    failed_vaults: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Vault:
+    name: str
+    arn: str
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listing:
+    """How the listing of one vault went."""
+
+    vault: _Vault
+    pages: int
+    began_at: datetime
+    ended_at: datetime
+    outcome: Outcome
+    error: GlacierJobsError | None = None
+
+
+def observe(
+    hook: GlacierJobsHook,
+    dataset: Dataset,
+    *,
+    account_id: str = "-",
+    vault_names: Sequence[str] | None = None,
+    on_vault_error: OnVaultError = "fail",
+    provenance: Provenance = Provenance(),
+) -> Observed:
+    """List all jobs of all vaults and publish them as one observation.
+
+    :param hook: lists; its ``max_requests`` bounds how many requests are under way.
+    :param account_id: 12 digits, or ``-`` for the account of the hook's credentials.
+    :param vault_names: the vaults to list. ``None`` lists all that List Vaults shows; with names it is not
+        called, so that what only it tells of a vault (dates, counts, sizes) is null.
+    :param on_vault_error: ``fail`` publishes nothing when a vault cannot be listed; ``record`` publishes the
+        others, and the vault with its error. A vault that is deleted meanwhile is no error, but ``gone``.
+    :return: what was published.
+    :raises VaultsRefused: with ``fail``, some vaults cannot be listed, at least one of them for good.
+    :raises VaultsUnavailable: with ``fail``, some vaults could not be listed just now; with ``record``, none could.
+    :raises WrongAccount: a vault's ARN names another account.
+    :raises ObservationExists: the place is taken.
+    :raises DayClosed: listing took until the day on which it began was closed.
+    :raises OSError: the dataset could not be written.
+    """
+    if on_vault_error not in get_args(OnVaultError):
+        raise InvalidArgument(f"on_vault_error is {on_vault_error!r}; allowed are {', '.join(get_args(OnVaultError))}")
+    check_account_id(account_id)
+    hook.get_conn()
+    snapshot_at = datetime.now(timezone.utc)
+    real_account_id = hook.account_id if account_id == "-" else account_id
+    observation = new_observation(real_account_id, hook.conn_region_name, snapshot_at)
+    with ObservationWriter(dataset, observation) as writer:
+        if vault_names is None:
+            vaults = [_vault(vault, observation) for vault in hook.list_vaults(account_id)]
+        else:
+            vaults = _named_vaults(vault_names, observation, hook.conn_partition)
+        # One thread makes all rows: Arrow's allocator keeps a heap for each thread that ever did.
+        with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
+            lister = _VaultLister(
+                hook=hook,
+                observation=observation,
+                account_id=account_id,
+                named=vault_names is not None,
+                converter=converter,
+            )
+            listings = _list_side_by_side(lister, vaults, writer)
+        failed = [listing for listing in listings if listing.outcome == "failed"]
+        if failed and (on_vault_error == "fail" or _only_bad_luck(listings)):
+            raise _vaults_error(failed, len(listings))
+        jobs_by_vault = writer.finish_jobs(
+            without=[listing.vault.name for listing in listings if listing.outcome != "listed"]
+        )
+        jobs = sum(jobs_by_vault.values())
+        writer.publish(
+            vaults=[_vault_row(listing, jobs_by_vault) for listing in listings],
+            observation={
+                "ended_at": datetime.now(timezone.utc),
+                "scope": "all" if vault_names is None else "named",
+                **{
+                    f"vaults_{outcome}": sum(listing.outcome == outcome for listing in listings)
+                    for outcome in get_args(Outcome)
+                },
+                "jobs": jobs,
+                **asdict(provenance),
+                "package_version": __version__,
+                "schema_version": SCHEMA_VERSION,
+            },
+        )
+    log.info("Published %s: %d jobs of %d vaults", observation.observation_id, jobs, len(listings))
+    return Observed(
+        observation=observation,
+        jobs=jobs,
+        vaults=len(listings),
+        failed_vaults=[listing.vault.name for listing in failed],
+    )
+
+
+def _vault(described: Mapping[str, Any], observation: Observation) -> _Vault:
+    _refuse_other_accounts({described["VaultARN"]}, observation)
+    return _Vault(name=described["VaultName"], arn=described["VaultARN"], columns=vault_columns(described))
+
+
+def _named_vaults(vault_names: Sequence[str], observation: Observation, partition: str) -> list[_Vault]:
+    if isinstance(vault_names, str) or not vault_names:
+        raise InvalidArgument(f"vault_names is {vault_names!r}; expected at least one name in a list, or None for all")
+    return [
+        _Vault(
+            name=name,
+            arn=str(
+                VaultArn(partition=partition, region=observation.region, account_id=observation.account_id, name=name)
+            ),
+            columns={},
+        )
+        for name in dict.fromkeys(map(check_vault_name, vault_names))
+    ]
+
+
+def _refuse_other_accounts(arns: Iterable[str], observation: Observation) -> None:
+    for arn in arns:
+        if VaultArn.parse(arn).account_id != observation.account_id:
+            raise WrongAccount(
+                f"the vault {arn} belongs to another account than {observation.account_id}, which is observed; "
+                "check account_id and the credentials"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Rows of one vault, and how many pages showed them."""
+
+    batch: pa.RecordBatch
+    pages: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _VaultLister:
+    """Lists one vault, into rows."""
+
+    hook: GlacierJobsHook
+    observation: Observation
+    account_id: str
+    named: bool
+    converter: Executor
+
+    def list(self, vault: _Vault, put: Callable[[_Rows], None]) -> _Listing:
+        began_at = datetime.now(timezone.utc)
+        pages = 0
+        error: GlacierJobsError | None = None
+        outcome: Outcome = "listed"
+        try:
+            gathered: list[SeenPage] = []
+            for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
+                gathered.append(SeenPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
+                pages += 1
+                if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
+                    put(self.converter.submit(self._rows, vault, gathered).result())
+                    gathered = []
+        except WrongAccount:
+            raise
+        except VaultNotFound as not_found:
+            # A name that was never there is a mistake; a vault that was there has been deleted since.
+            error, outcome = (not_found, "failed") if self.named and not pages else (not_found, "gone")
+        except GlacierJobsError as failure:
+            error, outcome = failure, "failed"
+        return _Listing(
+            vault=vault,
+            pages=pages,
+            began_at=began_at,
+            ended_at=datetime.now(timezone.utc),
+            outcome=outcome,
+            error=error,
+        )
+
+    def _rows(self, vault: _Vault, pages: Sequence[SeenPage]) -> _Rows:
+        for page in pages:
+            _refuse_other_accounts(set(values_of(page.jobs, "VaultARN")), self.observation)
+        batch = pages_batch(pages, observation=self.observation, vault_name=vault.name)
+        return _Rows(batch=batch, pages=len(pages))
+
+
+class _Abandoned(Exception):
+    """The observation was given up while a page waited for the file."""
+
+
+def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: ObservationWriter) -> list[_Listing]:
+    """List all vaults in threads, and hand their pages to the writer as they come, in this thread."""
+    max_requests = lister.hook.max_requests
+    # Bounded, so that memory stays flat when the disk is slower than the network.
+    arrivals: queue.Queue[_Rows | _Listing | Exception] = queue.Queue(max_requests)
+    abandoned = threading.Event()
+
+    def put(arrival: _Rows | _Listing | Exception) -> None:
+        while not abandoned.is_set():
+            try:
+                return arrivals.put(arrival, timeout=1.0)
+            except queue.Full:
+                continue
+        raise _Abandoned
+
+    def work(vault: _Vault) -> None:
+        try:
+            put(lister.list(vault, put))
+        except _Abandoned:
+            return
+        except Exception as error:
+            put(error)
+
+    progress = _Progress(len(vaults))
+    listings: list[_Listing] = []
+    with ThreadPoolExecutor(max_requests, thread_name_prefix="list-jobs") as pool:
+        try:
+            for vault in vaults:
+                pool.submit(work, vault)
+            while len(listings) < len(vaults):
+                arrival = _next(arrivals, progress)
+                if isinstance(arrival, Exception):
+                    raise arrival
+                if isinstance(arrival, _Listing):
+                    listings.append(arrival)
+                    progress.vaults += 1
+                else:
+                    writer.write_jobs(arrival.batch)
+                    progress.pages += arrival.pages
+                    progress.jobs += arrival.batch.num_rows
+                progress.tell_now_and_then()
+        finally:
+            abandoned.set()
+            pool.shutdown(cancel_futures=True)
+    progress.tell()
+    return sorted(listings, key=lambda listing: listing.vault.name)
+
+
+def _next(arrivals: queue.Queue[_Rows | _Listing | Exception], progress: _Progress) -> _Rows | _Listing | Exception:
+    while True:
+        try:
+            return arrivals.get(timeout=_PROGRESS_SECONDS)
+        except queue.Empty:
+            progress.tell_now_and_then()
+
+
+class _Progress:
+    """How far the listing is, for the task's log."""
+
+    def __init__(self, all_vaults: int) -> None:
+        self.vaults = self.jobs = self.pages = 0
+        self._all_vaults = all_vaults
+        self._began = self._told = time.monotonic()
+
+    def tell_now_and_then(self) -> None:
+        if time.monotonic() - self._told >= _PROGRESS_SECONDS:
+            self.tell()
+
+    def tell(self) -> None:
+        self._told = time.monotonic()
+        seconds = self._told - self._began
+        log.info(
+            "Listed %d of %d vaults: %d jobs in %d pages, %.0f jobs a second",
+            self.vaults,
+            self._all_vaults,
+            self.jobs,
+            self.pages,
+            self.jobs / seconds if seconds else 0,
+        )
+
+
+def _only_bad_luck(listings: Sequence[_Listing]) -> bool:
+    """Tell whether no vault at all could be listed just now: then a later try is worth more than a record."""
+    return all(isinstance(listing.error, TransientError) for listing in listings)
+
+
+def _vaults_error(failed: Sequence[_Listing], all_vaults: int) -> GlacierJobsError:
+    reasons = "\n".join(f"- {listing.vault.name}: {listing.error}" for listing in failed)
+    message = f"{len(failed)} of {all_vaults} vaults could not be listed, so nothing was published:\n{reasons}"
+    if any(isinstance(listing.error, FinalError) for listing in failed):
+        return VaultsRefused(message)
+    return VaultsUnavailable(message)
+
+
+def _vault_row(listing: _Listing, jobs_by_vault: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "vault_name": listing.vault.name,
+        "vault_arn": listing.vault.arn,
+        **listing.vault.columns,
+        "jobs": jobs_by_vault.get(listing.vault.name, 0),
+        "pages": listing.pages,
+        "listing_began_at": listing.began_at,
+        "listing_ended_at": listing.ended_at,
+        "outcome": listing.outcome,
+        "error": None if listing.error is None else str(listing.error),
+    }

@@ -1,0 +1,160 @@
+"""Which accounts and Regions are observed: the targets as somebody wrote them, checked, and what became of each."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
+
+#: Airflow's default for the longest list that a task may be mapped over (``core.max_map_length``).
+MAX_TARGETS = 1024
+
+# Airflow's own rule, but for "://": that would be a whole URI, which may hold a secret and would be shown as a name.
+_CONNECTION_ID = re.compile(r"(?!.*://)[\w#!()\-.:/\\]{1,250}")
+_REGION_NAME = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+
+
+class Target(TypedDict):
+    """One account and Region to observe, in the operator's own keywords."""
+
+    aws_conn_id: str | None
+    region_name: str
+    account_id: str
+    vault_names: list[str] | None
+
+
+def parse_targets(given: object) -> list[Target]:
+    """Return the targets that a list, or JSON text of one, describes.
+
+    :param given: a list of objects with ``aws_conn_id`` (``null`` for the credentials of the environment) and
+        ``region_name``, and optionally ``account_id`` (``-``, that of the credentials, where it is absent) and
+        ``vault_names`` (all vaults where it is absent).
+    :return: 1 to :data:`MAX_TARGETS` targets in the order given, each with all its keys.
+    :raises InvalidArgument: names the target, the key, what was found and what was expected.
+    """
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as error:
+            raise InvalidArgument(f"targets are not JSON ({error}); {_EXPECTED}") from error
+    if not isinstance(given, list):
+        raise InvalidArgument(f"targets are {_described(given)}; {_EXPECTED}")
+    if not given:
+        raise InvalidArgument(f"targets are an empty list; {_EXPECTED}")
+    if len(given) > MAX_TARGETS:
+        raise InvalidArgument(
+            f"there are {len(given)} targets; a task can be mapped over {MAX_TARGETS} at the most: use a second DAG"
+        )
+    targets = [_target(position, target) for position, target in enumerate(given)]
+    for position, target in enumerate(targets):
+        if (first := targets.index(target)) != position:
+            raise InvalidArgument(f"target {position} is the same as target {first}; expected each once")
+    return targets
+
+
+def target_name(
+    aws_conn_id: str | None, region_name: str, account_id: str = "-", vault_names: Sequence[str] | None = None
+) -> str:
+    """Return a target's name for people; it holds no secret, and may not be unique."""
+    parts = [aws_conn_id or "environment"]
+    if account_id != "-":
+        parts.append(account_id)
+    parts.append(region_name)
+    if vault_names:
+        others = len(vault_names) - 1
+        parts.append(f"({vault_names[0]} and {others} more)" if others else f"({vault_names[0]})")
+    return " ".join(parts)
+
+
+def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """Return what could not be listed: a line for each target that is not observed, or not with all its vaults.
+
+    :param targets: targets, which may have more keys.
+    :param observed: for each target the operator's XCom, ``None`` where it published no observation.
+    """
+    lines = []
+    for target, observation in zip(targets, observed, strict=True):
+        name = target_name(**{key: target[key] for key in Target.__annotations__})
+        if observation is None:
+            lines.append(f"target {name}: not observed; the log of its task says why")
+        elif failed := observation["failed_vaults"]:
+            count = f"{len(failed)} of {observation['vaults']} vaults could not be listed"
+            lines.append(f"target {name}: {count}: {', '.join(failed)}")
+    return lines
+
+
+_EXPECTED = (
+    'expected a list of 1 or more objects such as {"aws_conn_id": "aws_default", "region_name": "us-east-1", '
+    '"account_id": "123456789012", "vault_names": ["photos"]}, of which the last two keys are optional'
+)
+
+
+def _target(position: int, given: object) -> Target:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(f"target {position} is {_described(given)}; expected an object")
+    if unknown := [key for key in given if key not in Target.__annotations__]:
+        raise InvalidArgument(
+            f"target {position} has the unknown keys {', '.join(map(_described, unknown))}; "
+            f"allowed are {', '.join(Target.__annotations__)}"
+        )
+    for key in ("aws_conn_id", "region_name"):
+        if key not in given:
+            raise InvalidArgument(f"target {position} has no {key}; expected {_EXPECTED_OF[key]}")
+    return Target(
+        aws_conn_id=_checked(position, given, "aws_conn_id", _connection_id),
+        region_name=_checked(position, given, "region_name", _region_name),
+        account_id=_checked(position, given, "account_id", _account_id),
+        vault_names=_checked(position, given, "vault_names", _vault_names),
+    )
+
+
+_EXPECTED_OF = {
+    "aws_conn_id": "the id of an Airflow connection, or null for the credentials of the environment",
+    "region_name": "a Region such as us-east-1",
+    "account_id": "a string of 12 digits, or '-' for the account of the credentials",
+    "vault_names": "a list of 1 or more names of 1 to 255 characters of a-z A-Z 0-9 _ - . each, or null for all vaults",
+}
+
+
+def _checked(position: int, given: Mapping[str, Any], key: str, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(given.get(key))
+    except ValueError as error:
+        raise InvalidArgument(
+            f"target {position}: {key} is {_described(given[key])}; expected {_EXPECTED_OF[key]}"
+        ) from error
+
+
+def _connection_id(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and _CONNECTION_ID.fullmatch(value)):
+        return value
+    raise ValueError
+
+
+def _region_name(value: object) -> str:
+    if isinstance(value, str) and _REGION_NAME.fullmatch(value):
+        return value
+    raise ValueError
+
+
+def _account_id(value: object) -> str:
+    return "-" if value is None else check_account_id(value)
+
+
+def _vault_names(value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
+        raise ValueError
+    return [check_vault_name(name) for name in value]
+
+
+def _described(value: object) -> str:
+    text = repr(value)
+    if "://" in text or "@" in text:
+        return f"a value of {len(text)} characters that looks like a URI (not shown: it may hold a secret)"
+    return text if len(text) <= 200 else f"{text[:200]}…"

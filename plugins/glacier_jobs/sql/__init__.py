@@ -1,0 +1,1 @@
+"""DuckDB, and the SQL files that it runs."""

@@ -1,0 +1,216 @@
+"""DuckDB as this package uses it: over Arrow tables handed to it, in UTC, without reach for files or the network."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from glacier_jobs.errors import TookTooLong
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a computation may use.
+
+    :param memory: what DuckDB may hold before it spills to the temporary folder.
+    :param deadline: the moment by ``time.monotonic`` at which it is broken off; ``None`` for never.
+    """
+
+    memory: str = "2GiB"
+    deadline: float | None = None
+
+
+_LIMITS: ContextVar[Limits] = ContextVar("glacier_jobs_engine_limits", default=Limits())  # noqa: B039 - it is frozen
+
+_BATCH_ROWS = 65_536
+
+_INTERRUPTS_EVERY_SECONDS = 0.1
+
+
+@cache
+def statement(name: str) -> str:
+    """Return an SQL statement of this package by its path below ``sql/``, without the ending."""
+    return files("glacier_jobs.sql").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def limited(*, memory: str, seconds: float) -> Iterator[None]:
+    """Limit all computations of the block.
+
+    :raises TookTooLong: one of them was not done in time, and was broken off.
+    """
+    token = _LIMITS.set(Limits(memory=memory, deadline=time.monotonic() + seconds))
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        raise TookTooLong(f"the question was not answered within {seconds:g} s, and was broken off") from error
+    finally:
+        _LIMITS.reset(token)
+
+
+class _Database:
+    """An empty DuckDB database in memory."""
+
+    def __init__(self, memory: str) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="glacier-jobs-duckdb-")
+        self._root = duckdb.connect()
+        _set(
+            self._root,
+            memory_limit=memory,
+            temp_directory=self._spill.name,
+            autoinstall_known_extensions="false",
+            autoload_known_extensions="false",
+            # Last: it refuses a change of the temporary folder.
+            enable_external_access="false",
+        )
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection with settings and temporary tables of its own."""
+        connection = self._root.cursor()
+        _set(
+            connection,
+            TimeZone="UTC",
+            # It would be drawn into the logs of tasks.
+            enable_progress_bar="false",
+            # A name that was not given must be an error, not some variable of the caller.
+            python_enable_replacements="false",
+        )
+        return connection
+
+    def close(self) -> None:
+        self._root.close()
+        self._spill.cleanup()
+
+
+def _set(connection: duckdb.DuckDBPyConnection, **settings: str) -> None:
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = '{value}'")
+
+
+_SHARED: ContextVar[_Database | None] = ContextVar("glacier_jobs_engine_database", default=None)
+
+
+@contextlib.contextmanager
+def one_database() -> Iterator[None]:
+    """Let the engines of the block share a database and its memory: to open one takes longer than many a question."""
+    if _SHARED.get() is not None:
+        yield
+        return
+    with contextlib.closing(_Database(_LIMITS.get().memory)) as database:
+        token = _SHARED.set(database)
+        try:
+            yield
+        finally:
+            _SHARED.reset(token)
+
+
+class Engine:
+    """A place for tables, which no other engine sees, and questions about them. A context manager."""
+
+    def __init__(self) -> None:
+        limits = _LIMITS.get()
+        shared = _SHARED.get()
+        database = shared or _Database(limits.memory)
+        self._own = None if shared else database
+        self._connection = database.connection()
+        self._unread: Exception | None = None
+        self._done = threading.Event()
+        self._watch: threading.Thread | None = None
+        if limits.deadline is not None:
+            self._watch = threading.Thread(target=self._break_off, args=[limits.deadline], daemon=True)
+            self._watch.start()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._watch is not None:
+            self._watch.join()
+        self._connection.close()
+        if self._own is not None:
+            self._own.close()
+
+    def _break_off(self, deadline: float) -> None:
+        """From the deadline on, interrupt whatever is under way."""
+        remaining_seconds = max(deadline - time.monotonic(), 0.0)
+        while not self._done.wait(remaining_seconds):
+            # Again and again: DuckDB forgets an interruption that comes between two statements.
+            self._connection.interrupt()
+            remaining_seconds = _INTERRUPTS_EVERY_SECONDS
+
+    def give(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
+        """Make Arrow tables visible by name; a reader can be read once.
+
+        What a reader raises comes out of the method that had it read.
+        """
+        for name, table in tables.items():
+            self._connection.register(name, self._watched(table) if isinstance(table, pa.RecordBatchReader) else table)
+
+    def take_in(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Make an Arrow table visible by name, as often as it is read."""
+        if isinstance(table, pa.RecordBatchReader):
+            # One chunk: it comes in as many as there are files.
+            table = table.read_all().combine_chunks()
+        self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str, **arguments: Any) -> None:
+        """Keep the answer to a question as a table."""
+        with self._reading():
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
+
+    def add(self, name: str, sql: str) -> None:
+        """Add the answer to a question to a table that is kept."""
+        with self._reading():
+            self._connection.execute(f"INSERT INTO {name} {sql}")
+
+    def ask(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
+        """Return the answer to a question.
+
+        :param schema: what the answer must look like; an answer that does not is an error.
+        :param arguments: the values bound to the question's ``$names``.
+        """
+        with self._reading():
+            found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
+        return found if schema is None else _as_declared(found, schema)
+
+    def _watched(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from reader
+            except Exception as error:
+                self._unread = error
+                raise
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise what a reader raised, which DuckDB knows only as a text in an error of its own."""
+        try:
+            yield
+        except duckdb.Error as error:
+            if self._unread is not None:
+                raise self._unread from error
+            raise
+
+
+def _as_declared(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the same rows with nullability and field order as declared."""
+    if table.schema.names != schema.names:
+        raise ValueError(f"the answer has the columns {table.schema.names}; expected {schema.names}")
+    return pa.table(dict(zip(schema.names, table.columns, strict=True))).cast(schema)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glacier_jobs.dataset.dedup import JobKey, RowNumbers, Sights
+
+
+def batch(vault: str, ids: list[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {"vault_arn": [f"arn:{vault}"] * len(ids), "vault_name": [vault] * len(ids), "job_id": ids}
+    )
+
+
+class Rows:
+    """Stands for the file: the keys of all rows, and a look at some."""
+
+    def __init__(self, pages: list[tuple[str, list[str]]]) -> None:
+        self.keys: list[JobKey] = [(f"arn:{vault}", job_id) for vault, ids in pages for job_id in ids]
+        self.looked_up = 0
+
+    def __call__(self, rows: RowNumbers) -> list[JobKey]:
+        self.looked_up += len(rows)
+        return [self.keys[row] for row in rows]
+
+
+def remembered(pages: list[tuple[str, list[str]]]) -> Sights:
+    sights = Sights()
+    for vault, ids in pages:
+        if ids:
+            sights.add(batch(vault, ids))
+    return sights
+
+
+PAGES = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from("uvwxyz"), max_size=4)), max_size=12
+)
+
+
+@given(PAGES, st.sets(st.sampled_from(["a", "b", "c", "never seen"])))
+def test_of_each_job_the_last_sight_stays_and_nothing_of_the_vaults_left_out(
+    pages: list[tuple[str, list[str]]], without: set[str]
+) -> None:
+    rows = Rows(pages)
+    last = {key: number for number, key in enumerate(rows.keys)}
+    expected = [
+        last[key] == number and key[0].removeprefix("arn:") not in without for number, key in enumerate(rows.keys)
+    ]
+    sights = remembered(pages)
+
+    kept = sights.kept(rows, without)
+
+    assert kept.tolist() == expected
+    counted = {vault: count for vault, count in sights.jobs_by_vault(kept).items() if count}
+    vaults = [key[0].removeprefix("arn:") for key, stays in zip(rows.keys, expected, strict=True) if stays]
+    assert counted == {vault: vaults.count(vault) for vault in set(vaults)}
+
+
+def test_equal_hashes_of_different_jobs_drop_nothing() -> None:
+
+    pages = [("a", ["u", "v", "u"])]
+    rows = Rows(pages)
+    sights = Sights()
+    sights._hashes.extend([1, 1, 1])
+    sights._vaults["a"] = 0
+    sights._run_vaults.append(0)
+    sights._run_lengths.append(3)
+
+    assert sights.kept(rows, ()).tolist() == [False, True, True]
+
+
+def test_without_a_repeat_no_row_is_looked_up_again() -> None:
+    pages = [("a", [str(number) for number in range(1000)])]
+    rows = Rows(pages)
+
+    assert np.all(remembered(pages).kept(rows, ()))
+    assert rows.looked_up == 0
+
+
+def test_a_job_costs_some_bytes_of_memory() -> None:
+    ids = [f"{number:092}" for number in range(10_000)]
+    sights = remembered([("a", ids[start : start + 50]) for start in range(0, 10_000, 50)])
+
+    assert sum(sys.getsizeof(kept) for kept in (sights._hashes, sights._run_vaults, sights._run_lengths)) < 100_000

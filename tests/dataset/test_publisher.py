@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
+
+from glacier_jobs.dataset import publisher as publishing
+from glacier_jobs.dataset.publisher import publisher_for
+from glacier_jobs.errors import ConnectionNotFound, InvalidArgument, ObservationExists, StoreNotSuitable
+from glacier_jobs.storage import open_dataset
+from local_aws.client import Control
+from tests.conftest import Connect
+from tests.observations import publish
+
+MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def s3(local_aws: Control) -> Any:
+    """A bucket ``records`` on the local AWS, through boto3."""
+    client = boto3.client("s3", **local_aws.boto3_arguments())
+    client.create_bucket(Bucket="records")
+    return client
+
+
+@pytest.fixture
+def s3_filesystem(s3: Any, local_aws: Control) -> S3FileSystem:
+    arguments = local_aws.boto3_arguments()
+    return S3FileSystem(
+        key=arguments["aws_access_key_id"],
+        secret=arguments["aws_secret_access_key"],
+        endpoint_url=local_aws.endpoint,
+        skip_instance_cache=True,
+    )
+
+
+def staged(tmp_path: Path, content: bytes = b"content") -> Path:
+    file = tmp_path / "jobs.part"
+    file.write_bytes(content)
+    return file
+
+
+def test_a_local_file_appears_where_nothing_was(tmp_path: Path) -> None:
+    target = tmp_path / "jobs" / "snapshot_date=2026-11-22" / "a.parquet"
+
+    publisher_for(LocalFileSystem(), str(tmp_path)).publish(staged(tmp_path), str(target))
+
+    assert target.read_bytes() == b"content"
+
+
+def test_a_local_file_is_never_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "a.parquet"
+    target.write_bytes(b"first")
+
+    with pytest.raises(ObservationExists, match=r"a\.parquet exists already"):
+        publisher_for(LocalFileSystem(), str(tmp_path)).publish(staged(tmp_path), str(target))
+
+    assert target.read_bytes() == b"first"
+
+
+def test_of_many_writers_of_one_name_exactly_one_succeeds(tmp_path: Path) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    barrier = threading.Barrier(8)
+    target = tmp_path / "a.parquet"
+
+    def attempt(number: int) -> bool:
+        file = tmp_path / f"{number}.part"
+        file.write_bytes(str(number).encode())
+        barrier.wait()
+        try:
+            publisher.publish(file, str(target))
+        except ObservationExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(attempt, range(8)))
+
+    assert outcomes.count(True) == 1
+    assert target.read_bytes() == str(outcomes.index(True)).encode()
+
+
+def test_what_a_killed_run_left_is_swept_away_when_it_is_old_and_no_sooner(tmp_path: Path) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    old, young = publisher.stage("old"), publisher.stage("young")
+    (old / "jobs.part").write_bytes(b"half")
+    long_ago(old)
+
+    publisher.stage("next")
+
+    assert not old.exists()
+    assert young.exists()
+
+
+def long_ago(path: Path) -> Path:
+    moment = time.time() - publishing.ABANDONED_AFTER_SECONDS - 60
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_a_file_that_somebody_left_among_what_is_staged_is_swept_away_too(tmp_path: Path) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    stray = publisher.stage("first").parent / "stray"
+    stray.write_bytes(b"of somebody")
+    long_ago(stray)
+
+    publisher.stage("next")
+
+    assert not stray.exists()
+
+
+def test_what_cannot_be_swept_away_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    anothers, own = publisher.stage("anothers"), publisher.stage("own")
+    long_ago(anothers)
+    long_ago(own)
+    remove = shutil.rmtree
+
+    def refused(path: Path) -> None:
+        # As the system refuses it; not so to root, as whom tests may run.
+        if path == anothers:
+            raise PermissionError(path)
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+
+    assert publisher.stage("next").is_dir()
+    assert anothers.exists()
+    assert not own.exists()
+
+
+def test_what_a_killed_run_left_on_its_way_to_s3_is_swept_away_and_nothing_else(
+    tmp_path: Path, s3_filesystem: S3FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    publisher = publisher_for(s3_filesystem, "records/root")
+    old, young = publisher.stage("observation"), publisher.stage("observation")
+    (old / "jobs.part").write_bytes(b"half")
+    long_ago(old)
+    (tmp_path / "observation-of-somebody").mkdir()
+    others = long_ago(tmp_path / "observation-of-somebody")
+
+    publisher.stage("next")
+
+    assert not old.exists()
+    assert young.exists()
+    assert others.exists()
+
+
+def test_an_object_appears_where_nothing_was(tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem) -> None:
+    publisher_for(s3_filesystem, "records/root").publish(staged(tmp_path), "records/root/a.parquet")
+
+    assert s3.get_object(Bucket="records", Key="root/a.parquet")["Body"].read() == b"content"
+
+
+def test_an_object_is_never_replaced(tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem) -> None:
+    s3.put_object(Bucket="records", Key="root/a.parquet", Body=b"another")
+
+    with pytest.raises(ObservationExists, match=r"records/root/a\.parquet exists already"):
+        publisher_for(s3_filesystem, "records/root").publish(staged(tmp_path), "records/root/a.parquet")
+
+    assert s3.get_object(Bucket="records", Key="root/a.parquet")["Body"].read() == b"another"
+
+
+def test_an_object_of_several_parts_is_never_replaced_either(
+    tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem
+) -> None:
+    s3.put_object(Bucket="records", Key="a.parquet", Body=b"another")
+    large = staged(tmp_path, os.urandom(110 * 1024 * 1024))
+
+    with pytest.raises(ObservationExists):
+        publisher_for(s3_filesystem, "records").publish(large, "records/a.parquet")
+
+    assert s3.get_object(Bucket="records", Key="a.parquet")["Body"].read() == b"another"
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="records")
+
+
+def test_an_upload_whose_answer_was_lost_counts_when_it_is_refused_as_done_before(
+    tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem
+) -> None:
+    s3.put_object(Bucket="records", Key="a.parquet", Body=b"content")
+
+    publisher_for(s3_filesystem, "records").publish(staged(tmp_path), "records/a.parquet")
+
+    assert s3.get_object(Bucket="records", Key="a.parquet")["Body"].read() == b"content"
+
+
+@pytest.mark.parametrize("content", [b"contenT", b"content and more"])
+def test_an_object_that_is_nearly_the_same_is_another(
+    tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem, content: bytes
+) -> None:
+    s3.put_object(Bucket="records", Key="a.parquet", Body=content)
+
+    with pytest.raises(ObservationExists):
+        publisher_for(s3_filesystem, "records").publish(staged(tmp_path), "records/a.parquet")
+
+
+def test_a_store_that_cannot_create_objects_whole_is_refused() -> None:
+    with pytest.raises(StoreNotSuitable, match="MemoryFileSystem"):
+        publisher_for(MemoryFileSystem(), "root")
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_dataset_on_s3_is_written_and_read_through_an_airflow_connection(connect: Connect) -> None:
+    connect("bucket_owner")
+    dataset = open_dataset("s3://bucket_owner@records/some/root")
+
+    observation = publish(dataset, MOMENT, jobs=["a", "b"])
+
+    assert dataset.root == "records/some/root"
+    assert dataset.observation_ids() == [observation.observation_id]
+    assert dataset.scan("jobs").to_table()["job_id"].to_pylist() == ["a", "b"]
+
+
+def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
+    assert open_dataset(f"file://{tmp_path}/records/").root == f"{tmp_path}/records"
+
+
+NO_URIS = ["", "/data/x", "relative", "file:", "file://data/x", "file://localhost/x", "s3:bucket", "s3:///x", None, 5]
+
+
+@pytest.mark.parametrize("uri", NO_URIS)
+def test_what_is_no_uri_is_refused_with_what_is_expected(uri: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected file:///absolute/path"):
+        open_dataset(uri)
+
+
+@pytest.mark.parametrize("uri", ["s3://AKIA:hunter2@bucket/x", "AKIA:hunter2@bucket/x", ["s3://AKIA:hunter2@bucket"]])
+def test_a_secret_in_the_uri_is_refused_without_showing_it(uri: Any) -> None:
+    with pytest.raises(InvalidArgument, match="expected file:///absolute/path") as caught:
+        open_dataset(uri)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_connection_in_the_uri_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConnectionNotFound, match="'nobody'"):
+        open_dataset("s3://nobody@records/root")

@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+
+from glacier_jobs import reports
+from glacier_jobs.dataset import writer
+from glacier_jobs.dataset.cutoff import CLOSES_AFTER, SETTLES_AFTER, closes_at
+from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.errors import DayClosed, HistoryDiffers, InvalidArgument
+from glacier_jobs.history import History, fold_closed_days, rebuild
+from glacier_jobs.history.__main__ import main
+from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.snapshot import observe as snapshot
+from glacier_jobs.storage import open_dataset
+from local_aws.client import Control
+from tests.conftest import ROOT, Connect
+from tests.hand_written import job, observe
+from tests.observations import local_dataset, observation_row
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+FIRST, SECOND, THIRD = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
+#: Table of the history -> the key of its partitions, in the order of the paths.
+TABLES = {"job_history": "closed_date", "open_jobs": "as_of", "open_looks": "as_of", "vault_looks": "snapshot_date"}
+#: The first moment at which the first two days can be folded.
+TWO_DAYS_SETTLED = closes_at(SECOND) + SETTLES_AFTER
+
+
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
+def write_three_days(dataset: Dataset) -> None:
+    """Jobs that end, fail, vanish and stay, on three days."""
+    observe(dataset, NOON, {"photos": [job("done"), job("lost"), job("fails")], "films": [job("stays")]})
+    observe(
+        dataset,
+        NOON + hours(6),
+        {"photos": [job("done", "Succeeded"), job("fails", "Failed")], "films": [job("stays")]},
+    )
+    observe(dataset, NOON + hours(24), {"photos": [job("done", "Succeeded")], "films": "failed"})
+    observe(dataset, NOON + hours(48), {"photos": [], "films": [job("stays")]})
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    dataset = local_dataset(tmp_path / "records")
+    write_three_days(dataset)
+    return dataset
+
+
+def contents(root: str | Path) -> dict[str, bytes]:
+    """Return the history's files, by their path below the root."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for table in TABLES
+        for path in Path(root, table).rglob("*")
+        if path.is_file()
+    }
+
+
+def folded_under(dataset: Dataset, root: Path) -> dict[str, bytes]:
+    """Return what the history of the first two days is when nothing goes wrong."""
+    fold_closed_days(dataset, History(filesystem=dataset.filesystem, root=str(root)), now=TWO_DAYS_SETTLED)
+    return contents(root)
+
+
+def test_each_closed_day_is_four_files(dataset: Dataset) -> None:
+    days = fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+
+    assert days == [FIRST, SECOND]
+    assert sorted(contents(dataset.root)) == [
+        f"{table}/{key}={day}/{table}.parquet" for table, key in TABLES.items() for day in (FIRST, SECOND)
+    ]
+
+
+def test_a_job_is_closed_on_the_day_it_was_missed_and_open_until_then(dataset: Dataset) -> None:
+    history = History.beside(dataset)
+    fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
+
+    def job_ids(table: str, day: date) -> list[str]:
+        found: list[str] = pq.read_table(history.path(table, day), partitioning=None)["job_id"].to_pylist()
+        return found
+
+    assert job_ids("job_history", FIRST) == ["lost"]
+    assert job_ids("open_jobs", FIRST) == ["stays", "done", "fails"]
+    assert job_ids("job_history", SECOND) == ["fails"]
+    assert job_ids("open_jobs", SECOND) == ["stays", "done"]
+
+
+def test_a_day_is_not_folded_before_it_is_closed_and_settled(dataset: Dataset) -> None:
+    history = History.beside(dataset)
+    settled = closes_at(FIRST) + SETTLES_AFTER
+
+    assert fold_closed_days(dataset, history, now=settled - timedelta(microseconds=1)) == []
+    assert fold_closed_days(dataset, history, now=settled) == [FIRST]
+
+
+def test_without_any_observation_there_is_nothing_to_fold(tmp_path: Path) -> None:
+    dataset = local_dataset(tmp_path / "records")
+
+    assert fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED) == []
+    assert not Path(dataset.root).exists()
+
+
+def test_a_rerun_changes_nothing(dataset: Dataset) -> None:
+    history = History.beside(dataset)
+    fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
+    before = {path: path.stat().st_mtime_ns for path in Path(dataset.root).rglob("*.parquet")}
+
+    assert fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED) == []
+    assert {path: path.stat().st_mtime_ns for path in Path(dataset.root).rglob("*.parquet")} == before
+
+
+def test_a_day_without_observations_is_folded_too(tmp_path: Path) -> None:
+    dataset = local_dataset(tmp_path)
+    observe(dataset, NOON, {"photos": [job("a")]})
+    observe(dataset, NOON + hours(72), {"photos": []})
+
+    days = fold_closed_days(dataset, History.beside(dataset), now=NOON + hours(96))
+
+    assert days == [FIRST, SECOND, THIRD, date(2026, 11, 21)]
+    assert reports.run("job_history", dataset)["fate"].to_pylist() == ["unknown_gap"]
+
+
+class TestAnObservationOfAClosedDay:
+    def test_is_not_published(self, dataset: Dataset) -> None:
+        before = dataset.observation_ids()
+
+        with pytest.raises(DayClosed, match=r"belongs to 2026-11-18, which closed at 2026-11-19T07:00Z"):
+            observe(dataset, NOON, {"photos": []}, clock=closes_at(FIRST))
+
+        assert dataset.observation_ids() == before
+
+    def test_is_published_until_the_last_moment(self, dataset: Dataset) -> None:
+        late = observe(dataset, NOON, {"photos": []}, clock=closes_at(FIRST) - timedelta(microseconds=1))
+
+        assert late.observation_id in dataset.observation_ids()
+
+    def test_is_not_committed_when_the_day_closes_during_its_publication(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path)
+        closes = closes_at(FIRST)
+        ticks = iter([closes - hours(1), closes - hours(1), closes])
+        observation = new_observation("123456789012", "us-east-1", NOON)
+
+        with writer.ObservationWriter(dataset, observation, clock=lambda: next(ticks)) as observing:
+            observing.finish_jobs()
+            with pytest.raises(DayClosed):
+                observing.publish(vaults=[], observation=observation_row(NOON))
+
+        assert dataset.observation_ids() == []
+
+    def test_cannot_come_from_a_try_of_the_snapshot_dag(self) -> None:
+        from dags.glacier_jobs_snapshot import glacier_jobs_snapshot
+
+        timeouts = {task.execution_timeout for task in glacier_jobs_snapshot().tasks}
+
+        assert all(timeout is not None and timeout < CLOSES_AFTER for timeout in timeouts)
+
+
+_KILLED_AT = """
+import os, sys
+from datetime import datetime
+from pathlib import Path
+from glacier_jobs.dataset import publisher as publishing
+from glacier_jobs.history.__main__ import main
+from glacier_jobs.history import History, fold_closed_days
+from tests.observations import local_dataset
+
+root, step, moment, now = sys.argv[1], int(sys.argv[2]), sys.argv[3], datetime.fromisoformat(sys.argv[4])
+dataset, done = local_dataset(Path(root)), 0
+real = publishing._LocalPublisher.publish
+
+def publish(self, staged, path):
+    global done
+    if moment == "before" and done == step:
+        os.kill(os.getpid(), 9)
+    real(self, staged, path)
+    if moment == "after" and done == step:
+        os.kill(os.getpid(), 9)
+    done += 1
+
+publishing._LocalPublisher.publish = publish
+fold_closed_days(dataset, History.beside(dataset), now=now)
+"""
+
+
+@pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(8), ["before"]), (7, "after")])
+def test_killed_at_any_step_the_next_run_leads_to_the_same_files(
+    dataset: Dataset, tmp_path: Path, step: int, moment: str
+) -> None:
+    undisturbed = folded_under(dataset, tmp_path / "undisturbed")
+    killed = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", _KILLED_AT, dataset.root, str(step), moment, TWO_DAYS_SETTLED.isoformat()],
+        env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"},
+        check=False,
+    )
+    assert killed.returncode == -9
+    assert len(contents(dataset.root)) == step + (moment == "after")
+    assert sorted(contents(dataset.root).items() - undisturbed.items()) == []
+
+    fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+
+    assert contents(dataset.root) == undisturbed
+    assert reports.run("job_history", dataset).num_rows == 4
+
+
+def test_two_runs_at_once_lead_to_the_same_files(dataset: Dataset, tmp_path: Path) -> None:
+    undisturbed = folded_under(dataset, tmp_path / "undisturbed")
+    together = threading.Barrier(4)
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            together.wait()
+            fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert contents(dataset.root) == undisturbed
+
+
+def test_what_is_there_is_never_written_over(dataset: Dataset) -> None:
+    history = History.beside(dataset)
+    fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
+    Path(history.path("open_jobs", SECOND)).unlink()
+    other = Path(history.path("job_history", SECOND))
+    other.write_bytes(Path(history.path("job_history", FIRST)).read_bytes())
+    before = other.read_bytes()
+
+    with pytest.raises(HistoryDiffers, match=r"closed_date=2026-11-19.*nothing was changed"):
+        fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
+
+    assert other.read_bytes() == before
+    assert history.folded_days() == [FIRST]
+
+
+class TestRebuilding:
+    def test_gives_the_same_files_under_a_new_root(self, dataset: Dataset, tmp_path: Path) -> None:
+        fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+        new = History(filesystem=dataset.filesystem, root=str(tmp_path / "new"))
+
+        assert rebuild(dataset, new, now=TWO_DAYS_SETTLED) == [FIRST, SECOND]
+        assert contents(new.root) == contents(dataset.root)
+        assert reports.run("job_history", dataset, history_uri=new).equals(reports.run("job_history", dataset))
+
+    def test_refuses_the_root_of_the_dataset(self, dataset: Dataset) -> None:
+        with pytest.raises(InvalidArgument, match="name a new one"):
+            rebuild(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+
+        assert contents(dataset.root) == {}
+
+    def test_is_a_command(self, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        code = main(["rebuild", f"file://{dataset.root}", f"file://{tmp_path}/new"])
+
+        assert code == 0
+        assert "days folded, 2026-11-18 to " in capsys.readouterr().out
+        assert History.beside(local_dataset(tmp_path / "new")).folded_days()[:2] == [FIRST, SECOND]
+
+    def test_says_what_is_wrong_and_fails(self, dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+        uri = f"file://{dataset.root}"
+
+        assert main(["rebuild", uri, uri]) == 1
+        assert "name a new one" in capsys.readouterr().err
+
+
+@pytest.fixture
+def s3_dataset(local_aws: Control, connect: Connect) -> Dataset:
+    """An empty dataset in a bucket of the local AWS."""
+    client = boto3.client("s3", **local_aws.boto3_arguments())
+    client.create_bucket(Bucket="records")
+    return open_dataset(f"s3://{connect()}@records/root")
+
+
+def test_history_and_reports_are_the_same_on_s3(dataset: Dataset, s3_dataset: Dataset) -> None:
+    for path in Path(dataset.root).rglob("*.parquet"):
+        s3_dataset.filesystem.put_file(str(path), f"{s3_dataset.root}/{path.relative_to(dataset.root)}")
+
+    for folded in (False, True):
+        if folded:
+            for each in (dataset, s3_dataset):
+                assert fold_closed_days(each, History.beside(each), now=TWO_DAYS_SETTLED) == [FIRST, SECOND]
+        for question in reports.QUESTIONS:
+            expected = reports.run(question, dataset, now=NOON + hours(49))
+            assert reports.run(question, s3_dataset, now=NOON + hours(49)).equals(expected)
+    assert fold_closed_days(s3_dataset, History.beside(s3_dataset), now=TWO_DAYS_SETTLED) == []
+
+
+_NEW_YORK = """
+import json, sys
+from datetime import datetime
+from pathlib import Path
+from glacier_jobs import reports
+from glacier_jobs.history import History, fold_closed_days
+from tests.observations import local_dataset
+from tests.history.test_store import TWO_DAYS_SETTLED, contents, write_three_days, NOON, hours
+
+dataset = local_dataset(Path(sys.argv[1]))
+fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+print(json.dumps({
+    name: str(reports.run(name, dataset, now=NOON + hours(49)).to_pylist()) for name in reports.QUESTIONS
+}))
+"""
+
+
+def test_the_machines_time_zone_makes_no_difference(dataset: Dataset, tmp_path: Path) -> None:
+    def answers(time_zone: str) -> str:
+        root = tmp_path / time_zone.replace("/", "-")
+        root.mkdir()
+        for table in ("jobs", "vaults", "observations"):
+            (root / table).symlink_to(Path(dataset.root) / table)
+        return subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", _NEW_YORK, str(root)],
+            env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}", "TZ": time_zone, "PATH": os.environ["PATH"]},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.splitlines()[-1]
+
+    assert answers("America/New_York") == answers("UTC")
+    assert contents(tmp_path / "America-New_York") == contents(tmp_path / "UTC")
+
+
+class TestALifeOnTheLocalAws:
+    """Jobs that are really listed, on a clock that is driven: AWS's and ours are the same."""
+
+    @pytest.fixture
+    def clock(self, local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> Control:
+        local_aws.set_clock(NOON, speed=0)
+
+        class DrivenClock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # never another's clock
+                return local_aws.now()
+
+        monkeypatch.setattr(snapshot, "datetime", DrivenClock)
+        monkeypatch.setattr(writer, "datetime", DrivenClock)
+        return local_aws
+
+    def test_every_fate_is_told(self, clock: Control, connect: Connect, tmp_path: Path) -> None:
+        hook = GlacierJobsHook(aws_conn_id=connect())
+        dataset = local_dataset(tmp_path)
+
+        def watch(for_hours: float, *, looking: bool = True) -> None:
+            for _ in range(round(for_hours)):
+                clock.advance(3600)
+                if looking:
+                    snapshot.observe(hook, dataset, on_vault_error="record")
+
+        def add(vault_name: str, name: str, hours_long: float, outcome: str = "Succeeded") -> None:
+            life = {"duration_seconds": hours_long * 3600, "outcome": outcome}
+            clock.add_jobs(vault_name, [{"JobDescription": name, "Action": "InventoryRetrieval", "_life": life}])
+
+        clock.add_vaults("photos", "films", "forbidden")
+        add("photos", "succeeds and expires", 4)
+        add("photos", "fails", 3, "Failed")
+        add("photos", "vanishes", 100)
+        add("photos", "outlasts the outage", 100)
+        add("photos", "ends during the outage", 40)
+        add("films", "in a vault that is deleted", 100)
+        add("forbidden", "in a vault that cannot be listed", 100)
+        watch(2)
+        fault = clock.fault("access_denied", vault_name="forbidden")
+        watch(28)
+        (vanishing,) = [each for each in clock.jobs("photos") if each["JobDescription"] == "vanishes"]
+        clock.remove_jobs("photos", [vanishing["JobId"]])
+        clock.delete_vault("films")
+        watch(2)
+        watch(36, looking=False)
+        clock.remove_fault(fault)
+        add("photos", "late", 5)
+        watch(1)
+        now = clock.now()
+
+        for folded in (False, True):
+            if folded:
+                assert fold_closed_days(dataset, History.beside(dataset), now=now)
+            rows = reports.run("job_history", dataset, now=now).to_pylist()
+            assert {row["job_description"]: row["fate"] for row in rows} == {
+                "succeeds and expires": "succeeded",
+                "fails": "failed",
+                "vanishes": "vanished",
+                "outlasts the outage": "in_progress",
+                "ends during the outage": "unknown_gap",
+                "in a vault that is deleted": "vault_gone",
+                "in a vault that cannot be listed": "in_progress",
+                "late": "in_progress",
+            }
+            (succeeded,) = [row for row in rows if row["fate"] == "succeeded"]
+            assert succeeded["duration_seconds"] == 4 * 3600
+            assert succeeded["last_seen_at"] - succeeded["completion_date"] >= hours(22)
+            gaps = reports.run("coverage", dataset, now=now).to_pylist()
+            assert {row["vault_name"] for row in gaps if row["beyond_retention"]} == {"photos", "forbidden"}

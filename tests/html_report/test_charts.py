@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta, timezone
+from xml.etree import ElementTree
+
+import pytest
+
+from glacier_jobs.alerts import formatting as wording
+from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+DAYS = [date(2026, 11, 18) + timedelta(days=number) for number in range(3)]
+RED, BLUE = "#ff0000", "#0000ff"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg: str) -> list[str]:
+    return [text.text or "" for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 - our own drawing
+
+
+def shapes(svg: str, style: str) -> list[list[float]]:
+    """Return, of each line or shape with a style, how far below the top of the picture its points lie."""
+    paths = ElementTree.fromstring(svg).iter(f"{SVG}path")  # noqa: S314 - our own drawing
+    return [
+        [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d", ""))]
+        for path in paths
+        if style in path.get("style", "")
+    ]
+
+
+def height(points: list[float]) -> float:
+    return max(points) - min(points)
+
+
+def test_areas_lie_on_top_of_one_another_up_to_the_sum() -> None:
+    hours = [NOON + timedelta(hours=hour) for hour in range(3)]
+    values = {RED: [0, 10, 20], BLUE: [0, 40, 80]}
+
+    svg = stacked_areas(
+        hours, [Series(name=colour, colour=colour, values=values[colour]) for colour in values], number=wording.count
+    )
+
+    (lower,), (upper,) = shapes(svg, f"fill: {RED}"), shapes(svg, f"fill: {BLUE}")
+    assert max(upper) == max(lower) > min(lower) > min(upper)
+    assert height(upper) == pytest.approx(5 * height(lower))
+    assert [text for text in texts(svg) if ":" not in text] == ["0", "25", "50", "75", "100"]
+    assert [text for text in texts(svg) if ":" in text] == ["12:00", "13:00", "14:00"]
+
+
+def test_bars_are_as_high_as_their_values() -> None:
+    svg = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[4096, 0, 2048])], number=wording.size, unit=1024)
+
+    first, none, third = shapes(svg, f"fill: {RED}")
+    assert height(first) == pytest.approx(2 * height(third))
+    assert height(none) == 0
+    assert texts(svg) == ["Nov 18", "Nov 19", "Nov 20", "0 B", "1 KiB", "2 KiB", "3 KiB", "4 KiB"]
+
+
+def test_a_spread_reaches_from_the_median_to_the_longest() -> None:
+    svg = spreads(DAYS, [Spread(at=DAYS[1], p50=2, p90=3, most=4)], number=wording.duration)
+
+    (box,) = shapes(svg, "opacity: 0.4")
+    lines = shapes(svg, "fill: none; stroke: #2f6fb2")
+    median = next(line for line in lines if height(line) == 0)
+    assert set(median) == {max(box)}
+    assert min(min(line) for line in lines) == pytest.approx(min(box) - height(box))
+
+
+@pytest.mark.parametrize("most", [-5.0, 0, 1e-9, 1, 7, 99, 101, 1e15])
+def test_any_value_has_a_place_on_the_picture(most: float) -> None:
+    bars = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[most, 0, 0])], number=str)
+    boxes = spreads(DAYS, [Spread(at=DAYS[0], p50=most / 4, p90=most / 2, most=most)], number=str)
+    areas = stacked_areas(
+        [NOON, NOON + timedelta(hours=1)], [Series(name="a", colour=RED, values=[0, most])], number=str
+    )
+
+    for svg in (bars, boxes, areas):
+        assert "0.0" in texts(svg)
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    assert [wording.size(size) for size in (None, 0, 1023, 1536, 5 * 2**30)] == [
+        "",
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "5 GiB",
+    ]
+    assert [wording.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
+        "", "0 min", "30 min", "1 h", "1 h 45 min", "47 h 30 min", "2 d 2 h", "-15 min",
+    ]  # fmt: skip
+    assert [wording.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]

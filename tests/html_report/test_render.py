@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import base64
+import re
+from datetime import datetime, timedelta, timezone
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.html_report.build import make_report
+from tests.hand_written import job, observe
+from tests.observations import local_dataset
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"; drop table jobs; -- {{ 7 * 7 }}"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return local_dataset(tmp_path)
+
+
+def page_of(dataset: Dataset, now: datetime = NOON, uri: str = "s3://records") -> str:
+    make_report(dataset, uri, now=now)
+    return Path(dataset.root, "reports", "latest.html").read_text()
+
+
+class Elements(HTMLParser):
+    """The elements of a page: (tag, attributes); and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_nothing_in_the_page_points_elsewhere(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON)]})
+
+    for tag, attributes in Elements(page_of(dataset)).found:
+        assert tag not in {"script", "iframe", "object", "embed", "base", "form"}
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in {"href", "src", "action"}:
+                assert value is not None
+                assert value.startswith(("#", "data:"))
+    assert not re.search(r"@import|url\(", page_of(dataset))
+
+
+def test_hostile_text_is_shown_as_text(dataset: Dataset) -> None:
+    fields: dict[str, Any] = {"JobDescription": HOSTILE, "StatusMessage": HOSTILE, "Tier": HOSTILE, "Action": HOSTILE}
+    jobs = [
+        job(f"{HOSTILE} 1", "Failed", created=NOON - timedelta(hours=1), completed=NOON, **fields),
+        job(f"{HOSTILE} 2", "Succeeded", created=NOON - timedelta(hours=2), completed=NOON - timedelta(hours=1),
+            ArchiveSizeInBytes=5, **fields),
+        job(f"{HOSTILE} 3", created=NOON - timedelta(hours=30), **fields),
+    ]  # fmt: skip
+    observe(dataset, NOON, {"photos": jobs})
+
+    page = page_of(dataset, uri=f"s3://{HOSTILE}")
+
+    elements = Elements(page)
+    assert not [tag for tag, _ in elements.found if tag == "script"]
+    images = [attributes for tag, attributes in elements.found if tag == "img"]
+    assert images
+    for image in images:
+        assert image.keys() == {"class", "alt", "src"}
+        drawing = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
+        assert b"script" not in drawing
+        ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
+    assert elements.text.count(HOSTILE) > 8
+
+
+def test_nothing_to_do_is_said_too(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
+
+    assert "Nothing needs attention." in page_of(dataset)
+
+
+def test_a_size_or_a_duration_below_nothing_does_not_cost_the_report(dataset: Dataset) -> None:
+    backwards = {"CompletionDate": "2026-11-18T09:00:00.000Z", "StatusCode": "Succeeded", "ArchiveSizeInBytes": -740591}
+    observe(dataset, NOON, {"photos": [{**job("a", created=NOON - timedelta(hours=1)), **backwards}]})
+
+    assert "Volume by vault" in page_of(dataset)
+
+
+def test_an_old_listing_is_an_alarm(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
+
+    page = page_of(dataset, NOON + timedelta(hours=10))
+
+    assert "Nobody is watching" in page
+    assert "Nothing needs attention." not in page
+
+
+def test_a_gap_that_many_vaults_share_is_one_gap(dataset: Dataset) -> None:
+    for hours in (0, 30):
+        observe(dataset, NOON + timedelta(hours=hours), {f"vault-{number:02}": [] for number in range(14)})
+
+    page = page_of(dataset, NOON + timedelta(hours=30.1))
+
+    assert "<strong>1</strong>gap in the record" in page
+    assert "vault-09, and 4 more" in page
+
+
+def test_long_tables_say_what_they_leave_out(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job(f"{number:03}", "Failed", completed=NOON) for number in range(230)]})
+
+    page = page_of(dataset)
+
+    assert "<summary>190 more</summary>" in page
+    assert "and 30 more, in <code>failures.parquet</code>" in page

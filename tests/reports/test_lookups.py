@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glacier_jobs import reports
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.reports.arguments import SORTABLE
+from tests.hand_written import arn, job, observe
+from tests.observations import local_dataset
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+
+#: What must be given to ask at all.
+GIVEN: dict[str, dict[str, Any]] = {
+    "job_sights": {"vault_arn": arn("photos"), "job_id": "a", "since": NOON - timedelta(days=1)}
+}
+
+
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return local_dataset(tmp_path)
+
+
+def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
+    """Return the answer's rows as tuples of some columns."""
+    rows = reports.run(name, dataset, **params).to_pylist()
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+@pytest.mark.parametrize("question", reports.LOOKUPS)
+def test_without_any_observation_the_answer_is_empty_with_its_columns(dataset: Dataset, question: str) -> None:
+    empty = reports.run(question, dataset, **GIVEN.get(question, {}))
+    observe(dataset, NOON, {"photos": [job("a")]})
+
+    answer = reports.run(question, dataset, now=NOON + hours(1), **GIVEN.get(question, {}))
+
+    assert (empty.num_rows, answer.num_rows) == (0, 1)
+    assert empty.schema == answer.schema
+
+
+@pytest.mark.parametrize("question", reports.LOOKUPS)
+def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset: Dataset, question: str) -> None:
+    text = files("glacier_jobs").joinpath(f"sql/{question}.sql").read_text()
+    header = text[: text.index("\n", text.rindex("\n-- ", 0, text.index("SELECT")) + 1)]
+
+    for heading in ("Question:", "Grain:", "Tables:", "Columns:", "Units:"):
+        assert f"-- {heading}" in header
+    if question != "job_sights":
+        for column in reports.run(question, dataset).schema.names:
+            assert column in header
+
+
+def test_what_can_be_sorted_by_is_every_column_but_the_number_of_matches(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("a", created=NOON), job("b", created=NOON - hours(1))]})
+
+    assert set(SORTABLE) == set(reports.run("found_jobs", dataset).schema.names) - {"matches"}
+    for column in SORTABLE:
+        forth = ask(dataset, "found_jobs", column, sort=column, descending=False)
+        back = ask(dataset, "found_jobs", column, sort=column, descending=True)
+        assert forth == back[::-1]
+
+
+@pytest.mark.parametrize(
+    ("question", "params", "message"),
+    [
+        ("job_sights", {"job_id": "a"}, "vault_arn must be given"),
+        ("job_sights", {"vault_arn": "photos", "job_id": "a"}, "vault_arn: found 'photos'"),
+        ("found_jobs", {"sort": "job_id desc; --"}, "sort is .* expected one of account_id"),
+        ("found_jobs", {"descending": "no"}, "descending is 'no'; expected True or False"),
+        ("found_jobs", {"vault_names": "photos"}, "vault_names is 'photos'; expected a list of texts"),
+        ("found_jobs", {"text": 7}, "text is 7; expected a text"),
+        ("found_jobs", {"row_limit": 1.5}, "row_limit is 1.5; expected a whole number"),
+        ("found_jobs", {"offset": -1}, "offset is -1; expected a whole number from 0 on"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused_in_words(
+    dataset: Dataset, question: str, params: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        reports.run(question, dataset, **params)
+
+
+class TestUnlistedVaults:
+    def test_a_vault_whose_newest_look_failed_is_told_with_its_error(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [], "films": []})
+        observe(dataset, NOON + hours(1), {"photos": "failed", "films": []})
+        observe(dataset, NOON + hours(2), {"photos": "failed", "films": []})
+
+        rows = ask(
+            dataset, "unlisted_vaults", "vault_name", "error", "failures", "listed_at", "unlisted_hours",
+            now=NOON + hours(3),
+        )  # fmt: skip
+
+        assert rows == [("photos", "AccessDeniedException", 2, NOON, 3.0)]
+
+    def test_a_vault_that_was_never_listed_comes_first(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": []})
+        observe(dataset, NOON + hours(1), {"photos": "failed", "films": "failed"})
+
+        rows = ask(dataset, "unlisted_vaults", "vault_name", "listed_at", now=NOON + hours(2))
+
+        assert rows == [("films", None), ("photos", NOON)]
+
+    def test_a_vault_that_was_listed_again_is_well(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": "failed"})
+        observe(dataset, NOON + hours(1), {"photos": []})
+
+        assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + hours(2)) == []
+
+    def test_a_vault_that_is_gone_since_is_not_told(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": "failed", "films": "failed", "lists": []})
+        observe(dataset, NOON + hours(1), {"photos": "gone", "lists": []})
+
+        assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + hours(2)) == []
+
+    def test_what_nobody_looked_at_for_long_is_not_told(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": "failed"})
+
+        assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + timedelta(days=8)) == []
+        assert ask(dataset, "unlisted_vaults", "vault_name", since=NOON, now=NOON + timedelta(days=8)) == [("photos",)]
+
+
+class TestJobSights:
+    def test_only_the_listings_of_that_time_and_that_job_are_told(self, dataset: Dataset) -> None:
+        for hour in range(4):
+            observe(dataset, NOON + hours(hour), {"photos": [job("a"), job("b")], "films": [job("a")]})
+
+        rows = ask(
+            dataset, "job_sights", "vault_name", "job_id", "snapshot_at", vault_arn=arn("photos"), job_id="a",
+            since=NOON + hours(1), until=NOON + hours(3), now=NOON + hours(9),
+        )  # fmt: skip
+
+        assert rows == [("photos", "a", NOON + hours(1)), ("photos", "a", NOON + hours(2))]

@@ -1,0 +1,692 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glacier_jobs import reports
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.errors import InvalidArgument, MalformedFile
+from glacier_jobs.history import History, fold_closed_days
+from tests.hand_written import arn, job, observe
+from tests.observations import local_dataset
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+MB = 1024 * 1024
+
+
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return local_dataset(tmp_path)
+
+
+def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
+    """Return the answer's rows as tuples of some columns."""
+    rows = reports.run(name, dataset, **params).to_pylist()
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+def fold_all(dataset: Dataset, now: datetime) -> None:
+    assert fold_closed_days(dataset, History.beside(dataset), now=now)
+
+
+def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
+    """Make the raw files before a date unreadable: whoever opens one fails."""
+    for table in tables:
+        for path in Path(dataset.root, table).rglob("*.parquet"):
+            if path.parent.name < f"snapshot_date={before}":
+                path.write_bytes(b"not Parquet")
+
+
+class TestLatestJobs:
+    def test_each_vault_has_the_jobs_of_the_newest_observation_that_listed_it(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("old")], "films": [job("film")]})
+        observe(dataset, NOON + hours(1), {"photos": [job("new")], "films": "failed"})
+
+        rows = ask(dataset, "latest_jobs", "vault_name", "job_id", "as_of", "age_hours", now=NOON + hours(3))
+
+        assert rows == [("films", "film", NOON, 3.0), ("photos", "new", NOON + hours(1), 2.0)]
+
+    def test_a_vault_that_was_not_named_again_is_stale_and_not_empty(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")], "films": [job("b")]})
+        observe(dataset, NOON + hours(50), {"films": [job("c")]}, scope="named")
+
+        rows = ask(dataset, "latest_jobs", "vault_name", "job_id", "age_hours", now=NOON + hours(51))
+
+        assert rows == [("films", "c", 1.0), ("photos", "a", 51.0)]
+
+    def test_a_vault_that_is_empty_has_no_jobs(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(1), {"photos": []})
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(2)) == []
+
+    def test_a_vault_observed_gone_has_no_jobs(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")], "films": [job("b")]})
+        observe(dataset, NOON + hours(1), {"photos": "gone", "films": "failed"})
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(2)) == [("b",)]
+
+    def test_a_vault_that_a_complete_observation_does_not_mention_is_gone(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")], "films": [job("b")]})
+        observe(dataset, NOON + hours(1), {"films": [job("b")]})
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(2)) == [("b",)]
+
+    def test_a_vault_made_again_after_it_was_gone_has_its_new_jobs(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(1), {})
+        observe(dataset, NOON + hours(2), {"photos": [job("b")]})
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(3)) == [("b",)]
+
+    def test_vaults_of_the_same_name_in_two_regions_are_two_vaults(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(1), {"photos": [job("b")]}, region="eu-west-1")
+
+        assert ask(dataset, "latest_jobs", "region", "job_id", now=NOON + hours(2)) == [
+            ("eu-west-1", "b"),
+            ("us-east-1", "a"),
+        ]
+
+    def test_what_is_not_committed_does_not_count(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        uncommitted = observe(dataset, NOON + hours(1), {"photos": [job("b")]})
+        Path(dataset.path("observations", uncommitted.observation_id)).unlink()
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(2)) == [("a",)]
+
+    def test_only_the_newest_observations_are_opened(self, dataset: Dataset) -> None:
+        for day in range(5):
+            observe(dataset, NOON + hours(24 * day), {"photos": [job(f"job-{day}")]})
+        destroy(dataset, "jobs", "vaults", "observations", before=date(2026, 11, 22))
+
+        assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(97)) == [("job-4",)]
+
+    def test_folded_days_spare_the_way_back_to_a_vault_that_cannot_be_listed(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a")], "films": [job("b")]})
+        for day in range(1, 5):
+            observe(dataset, NOON + hours(24 * day), {"photos": "failed", "films": [job("b")]})
+        before = reports.run("latest_jobs", dataset, now=NOON + hours(97))
+        fold_all(dataset, NOON + hours(96))
+        destroy(dataset, "vaults", "observations", before=date(2026, 11, 21))
+
+        assert reports.run("latest_jobs", dataset, now=NOON + hours(97)).equals(before)
+        assert sorted(before["job_id"].to_pylist()) == ["a", "b"]
+
+
+class TestLatestVaults:
+    def test_each_vault_tells_how_old_its_listing_is_and_what_it_showed(self, dataset: Dataset) -> None:
+        jobs = [job("a"), job("b", "Failed"), job("c", "Succeeded"), job("d", "Succeeded")]
+        observe(dataset, NOON, {"photos": jobs, "empty": [], "deleted": [job("e")]})
+        observe(dataset, NOON + hours(2), {"photos": "failed", "empty": []})
+
+        rows = ask(
+            dataset, "latest_vaults", "vault_name", "age_hours", "in_progress", "succeeded", "failed",
+            now=NOON + hours(3),
+        )  # fmt: skip
+
+        assert rows == [("photos", 3.0, 1, 2, 1), ("empty", 1.0, 0, 0, 0)]
+
+
+class TestExpiringOutputs:
+    def test_what_expires_soonest_comes_first_with_the_hours_left(self, dataset: Dataset) -> None:
+        observe(
+            dataset,
+            NOON,
+            {
+                "photos": [
+                    job("late", "Succeeded", completed=NOON - hours(2)),
+                    job("soon", "Succeeded", completed=NOON - hours(20), ArchiveSizeInBytes=10 * MB),
+                    job("part", "Succeeded", completed=NOON - hours(10), ArchiveSizeInBytes=9 * MB,
+                        RetrievalByteRange="0-1048575"),
+                    job("running"),
+                    job("broken", "Failed", completed=NOON - hours(1)),
+                ]
+            },
+        )  # fmt: skip
+
+        rows = ask(dataset, "expiring_outputs", "job_id", "hours_left", "bytes", "expires_at", now=NOON + hours(1))
+
+        assert rows == [
+            ("soon", 3.0, 10 * MB, NOON + hours(4)),
+            ("part", 13.0, MB, NOON + hours(14)),
+            ("late", 21.0, None, NOON + hours(22)),
+        ]
+
+    def test_only_those_with_less_time_left_can_be_asked_for(self, dataset: Dataset) -> None:
+        jobs = [job(str(age), "Succeeded", completed=NOON - hours(age)) for age in (1, 19, 23)]
+        observe(dataset, NOON, {"photos": jobs})
+
+        assert ask(dataset, "expiring_outputs", "job_id", now=NOON, within_hours=6) == [("23",), ("19",)]
+
+    def test_an_output_that_is_overdue_but_was_still_listed_is_shown_for_a_day(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a", "Succeeded", completed=NOON - hours(25))]})
+
+        assert ask(dataset, "expiring_outputs", "hours_left", now=NOON + hours(1)) == [(-2.0,)]
+        assert ask(dataset, "expiring_outputs", "hours_left", now=NOON + hours(24)) == []
+
+
+class TestSlowerThanTypical:
+    def test_a_job_is_slow_when_it_takes_longer_than_is_typical_of_its_tier(self, dataset: Dataset) -> None:
+        def running(tier: str | None, for_hours: float) -> dict[str, Any]:
+            fields: dict[str, Any] = {"Tier": tier} if tier else {}
+            return job(f"{tier} {for_hours}", created=NOON - hours(for_hours), **fields)
+
+        observe(
+            dataset,
+            NOON,
+            {
+                "photos": [
+                    running("Expedited", 0.05),
+                    running("Expedited", 0.25),
+                    running("Standard", 4.9),
+                    running("Standard", 5.5),
+                    running("Bulk", 11),
+                    running("Bulk", 14),
+                    running(None, 4.5),
+                    running(None, 6),
+                    job("done", "Succeeded", created=NOON - hours(30)),
+                ]
+            },
+        )
+
+        rows = ask(dataset, "slower_than_typical", "job_id", "tier", "running_hours", "typical_hours", now=NOON)
+
+        assert rows == [
+            ("Bulk 14", "Bulk", 14.0, 12.0),
+            ("None 6", "Standard", 6.0, 5.0),
+            ("Standard 5.5", "Standard", 5.5, 5.0),
+            ("Expedited 0.25", "Expedited", 0.25, pytest.approx(5 / 60)),
+        ]
+
+    def test_an_expedited_retrieval_that_is_too_large_counts_as_standard(self, dataset: Dataset) -> None:
+        jobs = [
+            job("large", created=NOON - hours(1), Tier="Expedited", ArchiveSizeInBytes=251 * MB),
+            job("small", created=NOON - hours(1), Tier="Expedited", ArchiveSizeInBytes=250 * MB),
+        ]
+        observe(dataset, NOON, {"photos": jobs})
+
+        assert ask(dataset, "slower_than_typical", "job_id", now=NOON) == [("small",)]
+
+    def test_what_is_typical_can_be_said(self, dataset: Dataset) -> None:
+        jobs = [job(tier, created=NOON - hours(2), Tier=tier) for tier in ("Expedited", "Standard", "Bulk")]
+        observe(dataset, NOON, {"photos": jobs})
+
+        def slow(**params: Any) -> set[str]:
+            return {job_id for (job_id,) in ask(dataset, "slower_than_typical", "job_id", now=NOON, **params)}
+
+        assert slow() == {"Expedited"}
+        assert slow(expedited_minutes=180) == set()
+        assert slow(standard_hours=1) == {"Expedited", "Standard"}
+        assert slow(bulk_hours=1.5) == {"Expedited", "Bulk"}
+
+    def test_a_job_is_judged_by_when_it_was_last_seen_running(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a", created=NOON - hours(4), Tier="Standard")]})
+
+        assert ask(dataset, "slower_than_typical", "job_id", now=NOON + hours(3)) == []
+
+
+class TestFailures:
+    def test_failures_of_the_last_hours_are_told_with_glaciers_message(self, dataset: Dataset) -> None:
+        failed = job("a", "Failed", completed=NOON - hours(2), StatusMessage="Archive not found", Tier="Bulk")
+        old = job("b", "Failed", completed=NOON - hours(25))
+        observe(dataset, NOON, {"photos": [failed, old, job("c"), job("d", "Succeeded", completed=NOON)]})
+        observe(dataset, NOON + hours(1), {"photos": [failed]})
+
+        rows = ask(
+            dataset, "failures", "job_id", "failed_at", "status_message", "tier", "last_seen_at", now=NOON + hours(1)
+        )
+
+        assert rows == [("a", NOON - hours(2), "Archive not found", "Bulk", NOON + hours(1))]
+        assert ask(dataset, "failures", "job_id", now=NOON + hours(1), hours=48) == [("a",), ("b",)]
+
+    def test_a_failure_that_glacier_has_dropped_meanwhile_is_still_told(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON - hours(1))]})
+        observe(dataset, NOON + hours(26), {"photos": []})
+
+        assert ask(dataset, "failures", "job_id", now=NOON + hours(27), hours=30) == [("a",)]
+
+    def test_no_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
+        observe(dataset, NOON - hours(48), {"photos": [job("a", "Failed", completed=NOON - hours(49))]})
+        observe(dataset, NOON, {"photos": [job("b", "Failed", completed=NOON - hours(1))]})
+        destroy(dataset, "jobs", before=date(2026, 11, 17))
+
+        assert ask(dataset, "failures", "job_id", now=NOON + hours(1)) == [("b",)]
+
+
+class TestCoverage:
+    columns = ("vault_name", "from_hour", "to_hour", "hours", "observed", "listings", "gap_hours", "beyond_retention")
+
+    def test_observed_and_missed_hours_are_told_apart(self, dataset: Dataset) -> None:
+        for hour in (0, 1, 1.5, 4):
+            observe(dataset, NOON + hours(hour), {"photos": []})
+
+        assert ask(dataset, "coverage", *self.columns, now=NOON + hours(4.5)) == [
+            ("photos", NOON, NOON + hours(2), 2, True, 3, None, False),
+            ("photos", NOON + hours(2), NOON + hours(4), 2, False, 0, 2.5, False),
+            ("photos", NOON + hours(4), NOON + hours(5), 1, True, 1, None, False),
+        ]
+
+    @pytest.mark.parametrize(("gap", "beyond"), [(24, False), (24.01, True), (30, True)])
+    def test_a_gap_longer_than_glaciers_retention_is_marked(self, dataset: Dataset, gap: float, beyond: bool) -> None:
+        observe(dataset, NOON, {"photos": []})
+        observe(dataset, NOON + hours(gap), {"photos": []})
+
+        assert ask(dataset, "coverage", "observed", "beyond_retention", now=NOON + hours(gap + 0.5)) == [
+            (True, False),
+            (False, beyond),
+            (True, False),
+        ]
+
+    def test_a_listing_that_failed_covers_nothing(self, dataset: Dataset) -> None:
+        for hour in range(30):
+            observe(dataset, NOON + hours(hour), {"photos": "failed" if hour else [], "films": []})
+
+        rows = ask(dataset, "coverage", *self.columns, now=NOON + hours(30))
+
+        assert rows == [
+            ("films", NOON, NOON + hours(30), 30, True, 30, None, False),
+            ("photos", NOON, NOON + hours(1), 1, True, 1, None, False),
+            ("photos", NOON + hours(1), NOON + hours(30), 29, False, 0, 30.0, True),
+        ]
+
+    def test_a_gap_that_began_before_the_period_is_as_long_as_it_really_is(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": []})
+        observe(dataset, NOON + hours(100), {"photos": []})
+
+        rows = ask(dataset, "coverage", *self.columns, since=NOON + hours(99), now=NOON + hours(100.5))
+
+        assert rows == [
+            ("photos", NOON + hours(99), NOON + hours(100), 1, False, 0, 100.0, True),
+            ("photos", NOON + hours(100), NOON + hours(101), 1, True, 1, None, False),
+        ]
+
+    def test_a_vault_is_watched_until_it_is_gone_and_anew_when_it_is_back(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": []})
+        observe(dataset, NOON + hours(1), {})
+        observe(dataset, NOON + hours(40), {"photos": []})
+
+        assert ask(dataset, "coverage", "from_hour", "observed", now=NOON + hours(40.5)) == [
+            (NOON, True),
+            (NOON + hours(40), True),
+        ]
+
+    def test_the_period_can_be_said_as_dates(self, dataset: Dataset) -> None:
+        for day in range(4):
+            observe(dataset, NOON + hours(24 * day), {"photos": []})
+
+        rows = ask(dataset, "coverage", "from_hour", "to_hour", "observed", since="2026-11-19", until="2026-11-20")
+
+        midnight = NOON - hours(12)
+        assert rows == [
+            (midnight + hours(24), midnight + hours(36), False),
+            (midnight + hours(36), midnight + hours(37), True),
+            (midnight + hours(37), midnight + hours(48), False),
+        ]
+
+
+Watch = Callable[[Dataset], None]
+
+
+class TestUnlistedVaults:
+    """Asked of the raw files alone, and of days that are folded as far as they can be."""
+
+    columns = ("vault_name", "failed_at", "error", "failures", "listed_at", "unlisted_hours")
+
+    @pytest.fixture(params=["raw", "folded"])
+    def fold_what_closed(self, request: pytest.FixtureRequest) -> Watch:
+        return (lambda dataset: fold_all(dataset, NOON + hours(200))) if request.param == "folded" else lambda _: None
+
+    def test_a_vault_whose_newest_look_failed_is_told_with_the_reason(
+        self, dataset: Dataset, fold_what_closed: Watch
+    ) -> None:
+        observe(dataset, NOON - hours(1), {"films": "failed"})
+        observe(dataset, NOON, {"photos": [], "films": "failed", "music": "failed", "plays": "failed"})
+        observe(dataset, NOON + hours(24), {"photos": "failed", "films": "failed", "music": []})
+        observe(dataset, NOON + hours(26), {"photos": "failed"}, scope="named")
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "unlisted_vaults", *self.columns, now=NOON + hours(30))
+
+        assert rows == [
+            ("films", NOON + hours(24), "AccessDeniedException", 3, None, None),
+            ("photos", NOON + hours(26), "AccessDeniedException", 2, NOON, 30.0),
+        ]
+
+    def test_a_vault_that_nobody_looked_at_lately_is_not_told(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+        observe(dataset, NOON, {"photos": "failed"})
+        observe(dataset, NOON + hours(24), {"films": "failed"}, scope="named")
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "unlisted_vaults", "vault_name", since=NOON + hours(1), now=NOON + hours(30))
+
+        assert rows == [("films",)]
+
+
+class TestJobHistory:
+    """Each is asked of the raw files alone, and of days that are folded as far as they can be."""
+
+    @pytest.fixture(params=["raw", "folded"])
+    def fold_what_closed(self, request: pytest.FixtureRequest) -> Watch:
+        return (lambda dataset: fold_all(dataset, NOON + hours(200))) if request.param == "folded" else lambda _: None
+
+    def test_a_job_that_succeeded_is_one_row_with_all_its_times(
+        self, dataset: Dataset, fold_what_closed: Watch
+    ) -> None:
+        created, completed = NOON - hours(1), NOON + hours(3)
+        said: dict[str, Any] = {"Tier": "Standard", "ArchiveSizeInBytes": 5 * MB, "JobDescription": "restore"}
+        observe(dataset, NOON, {"photos": [job("a", created=created, **said)]})
+        done = job("a", "Succeeded", created=created, completed=completed, StatusMessage="Succeeded", **said)
+        observe(dataset, NOON + hours(4), {"photos": [done]})
+        observe(dataset, NOON + hours(27), {"photos": [done]})
+        observe(dataset, NOON + hours(28), {"photos": []})
+        fold_what_closed(dataset)
+
+        (row,) = reports.run("job_history", dataset).to_pylist()
+
+        assert row == {
+            "account_id": "123456789012",
+            "region": "us-east-1",
+            "vault_name": "photos",
+            "vault_arn": arn("photos"),
+            "job_id": "a",
+            "fate": "succeeded",
+            "as_of": NOON + hours(27),
+            "action": "ArchiveRetrieval",
+            "tier": "Standard",
+            "job_description": "restore",
+            "archive_id": None,
+            "retrieval_byte_range": None,
+            "creation_date": created,
+            "completion_date": completed,
+            "duration_seconds": 4 * 3600.0,
+            "bytes": 5 * MB,
+            "status_code": "Succeeded",
+            "status_message": "Succeeded",
+            "first_seen_at": NOON,
+            "last_seen_at": NOON + hours(27),
+            "sightings": 3,
+        }
+
+    def test_every_fate(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+        observe(
+            dataset,
+            NOON,
+            {
+                "photos": [job("runs"), job("fails"), job("vanishes")],
+                "deleted": [job("in a deleted vault")],
+                "missing": [job("in a missing vault")],
+                "outage": [job("lost in an outage"), job("survives an outage")],
+                "unlisted": [job("cannot be seen")],
+            },
+        )
+        observe(dataset, NOON, {"films": [job("forgotten")]}, region="eu-west-1")
+        # A vault that failed to list proves nothing.
+        observe(
+            dataset,
+            NOON + hours(23),
+            {
+                "photos": [job("runs"), job("fails", "Failed")],
+                "deleted": "gone",
+                "outage": "failed",
+                "unlisted": "failed",
+            },
+        )
+        observe(
+            dataset,
+            NOON + hours(30),
+            {"photos": [job("runs")], "outage": [job("survives an outage")], "unlisted": "failed"},
+        )
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "job_history", "job_id", "fate", "as_of")
+
+        assert {job_id: (fate, as_of) for job_id, fate, as_of in rows} == {
+            "runs": ("in_progress", NOON + hours(30)),
+            "fails": ("failed", NOON + hours(23)),
+            "vanishes": ("vanished", NOON + hours(23)),
+            "in a deleted vault": ("vault_gone", NOON + hours(23)),
+            "in a missing vault": ("vault_gone", NOON + hours(23)),
+            "lost in an outage": ("unknown_gap", NOON + hours(30)),
+            "survives an outage": ("in_progress", NOON + hours(30)),
+            "cannot be seen": ("unknown_gap", NOON + hours(30)),
+            "forgotten": ("stale", NOON),
+        }
+
+    @pytest.mark.parametrize(("gap", "fate"), [(23.99, "vanished"), (24, "unknown_gap")])
+    def test_a_listing_within_24_hours_must_show_the_job(
+        self, dataset: Dataset, fold_what_closed: Watch, gap: float, fate: str
+    ) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(gap), {"photos": []})
+        fold_what_closed(dataset)
+
+        assert ask(dataset, "job_history", "fate") == [(fate,)]
+
+    def test_a_job_that_was_missed_and_comes_back_is_one_row(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(1), {"photos": []})
+        observe(dataset, NOON + hours(24), {"photos": [job("a", "Succeeded")]})
+        fold_what_closed(dataset)
+
+        assert ask(dataset, "job_history", "fate", "first_seen_at", "last_seen_at", "sightings") == [
+            ("succeeded", NOON, NOON + hours(24), 2)
+        ]
+
+    def test_a_listing_that_began_before_the_job_was_seen_does_not_miss_it(
+        self, dataset: Dataset, fold_what_closed: Watch
+    ) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]}, lasting=hours(1))
+        observe(dataset, NOON + hours(0.5), {"photos": []})
+        fold_what_closed(dataset)
+
+        assert ask(dataset, "job_history", "fate") == [("in_progress",)]
+
+    def test_a_look_over_midnight_still_counts_on_the_day_after(
+        self, dataset: Dataset, fold_what_closed: Watch
+    ) -> None:
+        late = NOON + hours(11.9)
+        observe(dataset, late, {"photos": []}, listed_after=hours(1))
+        observe(dataset, late + hours(0.2), {"photos": [job("a")]})
+        fold_what_closed(dataset)
+
+        assert ask(dataset, "job_history", "fate", "as_of") == [("vanished", late + hours(1))]
+
+    def test_jobs_of_a_period_can_be_asked_for(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+        for day in range(4):
+            observe(dataset, NOON + hours(24 * day), {"photos": [job(f"job-{day}")]})
+        fold_what_closed(dataset)
+
+        rows = ask(dataset, "job_history", "job_id", since=date(2026, 11, 19), until=date(2026, 11, 21))
+
+        assert sorted(rows) == [("job-1",), ("job-2",)]
+
+    def test_of_folded_days_no_raw_file_is_opened(self, dataset: Dataset) -> None:
+        for hour in (0, 1, 24, 25, 48):
+            observe(dataset, NOON + hours(hour), {"photos": [job("a"), job(f"job-{hour}")]})
+        expected = reports.run("job_history", dataset)
+        fold_all(dataset, NOON + hours(48))
+        destroy(dataset, "jobs", "vaults", "observations", before=date(2026, 11, 20))
+
+        assert reports.run("job_history", dataset).equals(expected)
+
+
+class TestRetrievalTimesAndDailyVolume:
+    @pytest.fixture(params=[False, True], ids=["raw", "folded"])
+    def dataset(self, request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+        """Two days of completed jobs."""
+        dataset = local_dataset(tmp_path)
+
+        def done(job_id: str, took: float, **fields: Any) -> dict[str, Any]:
+            return job(job_id, fields.pop("status", "Succeeded"), created=NOON - hours(took), completed=NOON, **fields)
+
+        standard = [done(f"s{took}", took, Tier="Standard", ArchiveSizeInBytes=MB) for took in (1, 2, 3, 4, 5)]
+        others = [
+            done("bulk", 10, Tier="Bulk", ArchiveSizeInBytes=10 * MB, RetrievalByteRange="1048576-3145727"),
+            done("inventory", 4, Action="InventoryRetrieval", InventorySizeInBytes=7),
+            done("failed", 2, status="Failed", Tier="Bulk", ArchiveSizeInBytes=MB),
+            job("running", created=NOON - hours(1), Tier="Bulk", ArchiveSizeInBytes=MB),
+        ]
+        observe(dataset, NOON + hours(1), {"photos": standard, "films": others})
+        next_day = job("next", "Succeeded", created=NOON, completed=NOON + hours(12), Tier="Bulk")
+        observe(dataset, NOON + hours(13), {"photos": [next_day], "films": others})
+        observe(dataset, NOON + hours(60), {"photos": [], "films": [], "empty": []})
+        if request.param:
+            fold_all(dataset, NOON + hours(72))
+        return dataset
+
+    def test_times_are_told_by_day_action_and_tier(self, dataset: Dataset) -> None:
+        rows = ask(
+            dataset, "retrieval_times", "day", "action", "tier", "jobs", "p50_seconds", "p90_seconds", "p99_seconds",
+            "max_seconds",
+        )  # fmt: skip
+
+        first, second, hour = date(2026, 11, 18), date(2026, 11, 19), 3600
+        assert rows == [
+            (first, "ArchiveRetrieval", "Bulk", 1, 10 * hour, 10 * hour, 10 * hour, 10 * hour),
+            (first, "ArchiveRetrieval", "Standard", 5, 3 * hour, pytest.approx(4.6 * hour),
+             pytest.approx(4.96 * hour), 5 * hour),
+            (first, "InventoryRetrieval", "Standard", 1, 4 * hour, 4 * hour, 4 * hour, 4 * hour),
+            (second, "ArchiveRetrieval", "Bulk", 1, 12 * hour, 12 * hour, 12 * hour, 12 * hour),
+        ]  # fmt: skip
+
+    def test_volume_is_told_by_day_vault_and_tier(self, dataset: Dataset) -> None:
+        rows = ask(dataset, "daily_volume", "day", "vault_name", "action", "tier", "jobs", "bytes", "failed_jobs")
+
+        first, second = date(2026, 11, 18), date(2026, 11, 19)
+        assert rows == [
+            (first, "films", "ArchiveRetrieval", "Bulk", 1, 2 * MB, 1),
+            (first, "films", "InventoryRetrieval", "Standard", 1, 7, 0),
+            (first, "photos", "ArchiveRetrieval", "Standard", 5, 5 * MB, 0),
+            (second, "photos", "ArchiveRetrieval", "Bulk", 1, 0, 0),
+        ]
+
+    def test_a_period_can_be_asked_for(self, dataset: Dataset) -> None:
+        period = {"since": date(2026, 11, 19), "until": date(2026, 11, 20)}
+
+        assert ask(dataset, "daily_volume", "day", "vault_name", **period) == [(date(2026, 11, 19), "photos")]
+        assert ask(dataset, "retrieval_times", "day", **period) == [(date(2026, 11, 19),)]
+
+    def test_jobs_are_counted_hour_by_hour_while_glacier_has_them(self, dataset: Dataset) -> None:
+        rows = ask(
+            dataset, "jobs_over_time", "hour", "in_progress", "succeeded", "failed", since=NOON, until=NOON + hours(38)
+        )
+
+        counted = {hour: counts for hour, *counts in rows}
+        assert len(rows) == 38
+        assert counted[NOON] == [2, 7, 1]
+        assert counted[NOON + hours(12)] == [1, 8, 1]
+        # A day after they ended. And the job that was running was last seen at one o'clock in the morning.
+        assert counted[NOON + hours(24)] == [0, 1, 0]
+        assert counted[NOON + hours(36)] == [0, 0, 0]
+
+
+HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
+
+
+def test_hostile_text_is_only_text(dataset: Dataset) -> None:
+    jobs = [
+        job(f"job-{number}", "Failed", completed=NOON, JobDescription=text, StatusMessage=text)
+        for number, text in enumerate(HOSTILE)
+    ]
+    observe(dataset, NOON, {"photos": jobs})
+
+    for question in ("latest_jobs", "failures", "job_history"):
+        rows = ask(dataset, question, "job_description", "status_message", now=NOON + hours(1))
+        assert sorted(rows) == sorted((text, text) for text in HOSTILE)
+
+
+@pytest.mark.parametrize("question", reports.QUESTIONS)
+def test_without_any_observation_the_answer_is_empty_with_its_columns(dataset: Dataset, question: str) -> None:
+    empty = reports.run(question, dataset)
+    observe(dataset, NOON, {"photos": [job("a", "Failed", created=NOON - hours(1), completed=NOON)]})
+
+    answer = reports.run(question, dataset, now=NOON + hours(1))
+
+    assert empty.num_rows == 0
+    assert empty.schema == answer.schema
+
+
+@pytest.mark.parametrize("question", reports.QUESTIONS)
+def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset: Dataset, question: str) -> None:
+    text = files("glacier_jobs").joinpath(f"sql/{question}.sql").read_text()
+    header = text[: text.index("\n", text.rindex("\n-- ", 0, text.index("SELECT")) + 1)]
+
+    assert header.startswith("-- Question:  ")
+    for heading in ("Grain:", "Tables:", "Columns:", "Units:"):
+        assert f"-- {heading}" in header
+    if question != "latest_jobs":
+        for column in reports.run(question, dataset).schema.names:
+            assert column in header
+
+
+@pytest.mark.parametrize("question", reports.QUESTIONS)
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(dataset: Dataset, question: str, folded: bool) -> None:
+    for day in range(2):
+        observe(dataset, NOON + hours(24 * day), {"photos": [job("a", "Failed", completed=NOON)]})
+    if folded:
+        fold_all(dataset, NOON + hours(24))
+        destroy(dataset, "job_history", "vault_looks", "open_jobs", "open_looks")
+    destroy(dataset, "jobs", "vaults", "observations")
+
+    with pytest.raises(OSError, match=rf"{dataset.root}/.*\.parquet cannot be read as Parquet") as caught:
+        reports.run(question, dataset, now=NOON + hours(25))
+
+    assert isinstance(caught.value, MalformedFile)
+
+
+def test_a_file_that_is_missing_is_an_error_that_names_it(dataset: Dataset) -> None:
+    observation = observe(dataset, NOON, {"photos": [job("a")]})
+    missing = Path(dataset.path("jobs", observation.observation_id))
+    missing.unlink()
+
+    with pytest.raises(FileNotFoundError, match=missing.name):
+        reports.run("job_history", dataset)
+
+
+def test_an_unknown_question_is_refused_with_those_there_are(dataset: Dataset) -> None:
+    with pytest.raises(InvalidArgument, match="latest_jobs, latest_vaults"):
+        reports.run("../latest_jobs", dataset)
+
+
+def test_an_unknown_argument_is_refused_with_those_there_are(dataset: Dataset) -> None:
+    with pytest.raises(InvalidArgument, match="no argument hour; it has hours, now"):
+        reports.run("failures", dataset, hour=3)
+
+
+@pytest.mark.parametrize(
+    ("question", "params"),
+    [
+        ("failures", {"hours": "24; drop table jobs"}),
+        ("failures", {"hours": None}),
+        ("failures", {"hours": -1}),
+        ("failures", {"hours": 1e12}),
+        ("expiring_outputs", {"within_hours": 1e12}),
+        ("coverage", {"since": "0001-01-01"}),
+        ("job_history", {"since": "9999-12-31T23:59:59-12:00"}),
+        ("coverage", {"since": "yesterday"}),
+        ("coverage", {"since": datetime(2026, 11, 18)}),  # noqa: DTZ001 - without a time zone, on purpose
+        ("latest_jobs", {"now": "today"}),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused(dataset: Dataset, question: str, params: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=next(iter(params))):
+        reports.run(question, dataset, **params)
+
+
+def test_a_dataset_is_opened_by_its_uri(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("a")]})
+
+    assert reports.run("latest_jobs", f"file://{dataset.root}")["job_id"].to_pylist() == ["a"]
+    json.dumps(reports.run("latest_jobs", f"file://{dataset.root}").to_pylist(), default=str)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from glacier_jobs.errors import AccessDenied, ConnectionNotFound, InvalidArgument, ServiceUnavailable
+from glacier_jobs.waiting.job_ids import awaited_ids, is_single
+from local_aws.client import Control
+from local_aws.faulty_proxy import Fault
+from tests.conftest import Connect, IdsOnS3
+
+
+class Lazily:
+    """A sequence that is read as it is walked, as Airflow hands mapped results on."""
+
+    def __init__(self, *items: Any) -> None:
+        self._items = items
+
+    def __iter__(self) -> Any:
+        return iter(self._items)
+
+
+@pytest.mark.parametrize(
+    ("value", "job_ids", "single"),
+    [
+        ("a", ("a",), True),
+        (" a\n", ("a",), True),
+        (["a", "b", "a"], ("a", "b"), False),
+        (("a",), ("a",), False),
+        (Lazily("a", "b"), ("a", "b"), False),
+        ("['a', 'b']", ("a", "b"), False),
+        ("('a', 'b')", ("a", "b"), False),
+        ({"jobId": "a", "location": "/123/vaults/photos/jobs/a"}, ("a",), True),
+        ("{'jobId': 'a', 'location': '/123/vaults/photos/jobs/a'}", ("a",), True),
+        (Lazily({"jobId": "a"}, {"jobId": "b"}), ("a", "b"), False),
+        ("[{'jobId': 'a'}, {'jobId': 'b'}]", ("a", "b"), False),
+    ],
+)
+def test_ids_are_taken_in_every_form_in_which_they_come(value: Any, job_ids: tuple[str, ...], single: bool) -> None:
+    assert awaited_ids(value) == job_ids
+    assert is_single(value) is single
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "",
+        "  ",
+        [],
+        "[]",
+        7,
+        ["a", 7],
+        ["a", ""],
+        {"id": "a"},
+        [{"id": "a"}],
+        "[a",
+        "a,b",
+        "a b",
+        b"a",
+        "None",
+        ["None"],
+    ],
+)
+def test_what_is_no_id_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="job_id"):
+        awaited_ids(value)
+
+
+@pytest.mark.parametrize("content", ["a\nb\n", "a\r\nb", "\ufeffa\n\n  b  \na\n"])
+def test_a_text_holds_an_id_a_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_bytes(content.encode())
+
+    assert awaited_ids(f"file://{tmp_path}/ids") == ("a", "b")
+    assert not is_single(f"file://{tmp_path}/ids")
+
+
+def test_a_uri_may_hold_spaces_and_is_of_one_line(tmp_path: Path) -> None:
+    uri = f"file://{tmp_path}/my ids.txt"
+    (tmp_path / "my ids.txt").write_text("a\nb\n")
+
+    assert awaited_ids(f" {uri}\n") == ("a", "b")
+    assert not is_single(uri)
+    with pytest.raises(InvalidArgument, match="no job's id"):
+        awaited_ids(f"{uri}\n{uri}")
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_a_parquet_file_holds_them_in_the_column_job_id(type_: pa.DataType, tmp_path: Path) -> None:
+    ids = pa.array(["a", "b", "a"]).cast(type_)
+    pq.write_table(pa.table({"other": [1, 2, 3], "job_id": ids}), tmp_path / "ids")
+
+    assert awaited_ids(f"file://{tmp_path}/ids") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"id": ["a"]}, "has the columns id"),
+        ({"job_id": [1]}, "the column job_id of"),
+        ({"job_id": ["a", None]}, "the column job_id of"),
+        ({"job_id": pa.array([], pa.string())}, "is empty"),
+    ],
+)
+def test_a_parquet_file_without_ids_is_refused(table: Any, said: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table(table), tmp_path / "ids")
+
+    with pytest.raises(InvalidArgument, match=said):
+        awaited_ids(f"file://{tmp_path}/ids")
+
+
+@pytest.mark.parametrize("content", [b"PAR1 and nothing", b"\xff\xfe", b"\n\n", b"a b\n"])
+def test_a_file_that_holds_no_ids_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "ids").write_bytes(content)
+
+    with pytest.raises(InvalidArgument):
+        awaited_ids(f"file://{tmp_path}/ids")
+
+
+@pytest.mark.parametrize("uri", ["file:///no/such/file", "file:///tmp", "file://tmp", "nothing://bucket/ids"])
+def test_a_uri_of_no_file_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidArgument, match="job_id is"):
+        awaited_ids(uri)
+
+
+def test_ids_come_from_a_bucket(connect: Connect, local_aws: Control) -> None:
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    s3.create_bucket(Bucket="ids")
+    s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
+
+    assert awaited_ids(f"s3://{connect()}@ids/today.txt") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=503, code="ServiceUnavailable"), Fault(dropped=True)]
+)
+def test_a_bucket_that_does_not_answer_may_do_so_later(fault: Fault, ids_on_s3: IdsOnS3) -> None:
+    ids_on_s3.fail(fault)
+    with pytest.raises(ServiceUnavailable, match=ids_on_s3.uri):
+        awaited_ids(ids_on_s3.uri)
+    ids_on_s3.fail(fault, count=0)
+
+    assert awaited_ids(ids_on_s3.uri) == ("a", "b")
+
+
+def test_a_bucket_that_may_not_be_read_is_refused(ids_on_s3: IdsOnS3) -> None:
+    ids_on_s3.fail(Fault(status=403, code="AccessDenied"))
+
+    with pytest.raises(AccessDenied, match=ids_on_s3.uri):
+        awaited_ids(ids_on_s3.uri)
+
+
+def test_a_connection_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConnectionNotFound, match="nowhere"):
+        awaited_ids("s3://nowhere@ids/today.txt")

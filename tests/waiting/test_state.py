@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glacier_jobs.errors import MalformedAnswer
+from glacier_jobs.waiting.state import (
+    NAMED_AT_MOST,
+    Problem,
+    Sight,
+    Verdict,
+    Wait,
+    failure_message,
+    from_json,
+    timeout_message,
+    to_json,
+)
+
+START = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+GRACE = timedelta(minutes=15)
+SOON = START + timedelta(minutes=1)
+LATER = START + timedelta(minutes=16)
+
+
+def waiting_for(*job_ids: str, **known: Any) -> Wait:
+    return Wait(started_at=START, pending=job_ids, **known)
+
+
+def found(**status_codes: str) -> Sight:
+    return Sight(found={job_id: {"StatusCode": code} for job_id, code in status_codes.items()})
+
+
+def test_each_status_has_its_verdict() -> None:
+    wait = waiting_for("a", "b", "c").after(found(a="InProgress", b="Succeeded", c="Failed"), SOON, GRACE)
+
+    assert (wait.pending, wait.succeeded, wait.failed, wait.missing) == (("a",), 1, 1, 0)
+
+
+def test_what_glacier_said_of_a_failure_is_kept() -> None:
+    sight = Sight(found={"a": {"StatusCode": "Failed", "StatusMessage": "The archive is gone."}})
+
+    wait = waiting_for("a").after(sight, SOON, GRACE)
+
+    assert wait.problems == (Problem(job_id="a", verdict=Verdict.FAILED, message="The archive is gone."),)
+
+
+@pytest.mark.parametrize("status_code", [None, "", "Paused", "succeeded"])
+def test_a_status_that_is_not_documented_is_an_error(status_code: str | None) -> None:
+    with pytest.raises(MalformedAnswer, match="job a: StatusCode is"):
+        waiting_for("a").after(Sight(found={"a": {"StatusCode": status_code}}), SOON, GRACE)
+
+
+@pytest.mark.parametrize(
+    ("gone", "seen", "now", "missing"),
+    [
+        (True, True, SOON, True),
+        (True, False, LATER, True),
+        (True, False, START + GRACE, True),
+        (True, False, SOON, False),
+        (False, True, LATER, False),
+    ],
+)
+def test_missing_is_what_is_gone_and_was_seen_or_has_had_its_grace(
+    gone: bool, seen: bool, now: datetime, missing: bool
+) -> None:
+    wait = waiting_for("a", seen=frozenset({"a"} if seen else ()))
+
+    wait = wait.after(Sight(found={}, gone=frozenset({"a"} if gone else ())), now, GRACE)
+
+    assert wait.missing == missing
+    assert wait.pending == (() if missing else ("a",))
+
+
+def test_a_job_stays_seen_though_a_look_does_not_show_it() -> None:
+    wait = waiting_for("a", "b").after(found(a="InProgress"), SOON, GRACE).after(found(), SOON, GRACE)
+
+    assert wait.seen == {"a"}
+    assert wait.doubtful(SOON, GRACE) == {"a"}
+    assert wait.doubtful(LATER, GRACE) == {"a", "b"}
+
+
+def test_a_good_look_forgets_the_bad_ones() -> None:
+    wait = waiting_for("a").after_bad_poll().after_bad_poll()
+
+    assert wait.bad_polls == 2
+    assert wait.after(found(), SOON, GRACE).bad_polls == 0
+
+
+def test_a_wait_is_over_with_the_first_problem_or_with_the_last_job() -> None:
+    pending = waiting_for("a", "b").after(found(a="Failed"), SOON, GRACE)
+    final = pending.after(found(b="Succeeded"), SOON, GRACE)
+
+    assert pending.is_over(wait_for_all=False)
+    assert not pending.is_over(wait_for_all=True)
+    assert final.is_over(wait_for_all=True)
+
+
+def test_the_first_problems_are_named_and_the_others_counted() -> None:
+    ids = [f"job-{number:03}" for number in range(50)]
+    wait = waiting_for(*ids).after(found(**{job_id.replace("-", "-"): "Failed" for job_id in ids}), SOON, GRACE)
+
+    message = failure_message("photos", wait)
+
+    assert message.startswith("50 of 50 awaited jobs of vault photos cannot succeed any more (50 jobs: 50 failed):\n")
+    assert message.count("\n- job-") == NAMED_AT_MOST
+    assert "\n- and 30 more\n" in message
+
+
+def test_a_time_out_names_the_first_that_are_pending() -> None:
+    message = timeout_message("photos", waiting_for(*[f"job-{number:03}" for number in range(21)]), 60)
+
+    assert message.startswith("21 of 21 awaited jobs of vault photos are still pending after 60 s")
+    assert message.endswith("\n- job-019\n- and 1 more")
+
+
+STATES = st.sampled_from(["InProgress", "Succeeded", "Failed", "gone", "not listed"])
+
+
+@given(
+    st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=20, unique=True).flatmap(
+        lambda ids: st.tuples(
+            st.just(ids), st.lists(st.lists(STATES, min_size=len(ids), max_size=len(ids)), max_size=6)
+        )
+    ),
+    st.booleans(),
+)
+def test_no_job_is_lost_or_counted_twice_whatever_the_looks_show(
+    looks: tuple[list[str], list[list[str]]], grace_is_over: bool
+) -> None:
+    ids, sights = looks
+    wait = waiting_for(*ids)
+
+    for states in sights:
+        by_id = dict(zip(ids, states, strict=True))
+        sight = Sight(
+            found={job_id: {"StatusCode": state} for job_id, state in by_id.items() if state[0].isupper()},
+            gone=frozenset(job_id for job_id, state in by_id.items() if state == "gone"),
+        )
+        before, wait = wait, wait.after(sight, LATER if grace_is_over else SOON, GRACE)
+
+        assert wait.jobs == len(ids)
+        assert set(wait.pending) <= set(before.pending)
+        assert wait.seen <= set(wait.pending)
+        assert (before.succeeded, before.failed, before.missing) <= (wait.succeeded, wait.failed, wait.missing) or (
+            wait.succeeded >= before.succeeded and wait.failed >= before.failed and wait.missing >= before.missing
+        )
+
+
+BEGAN_AT = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=timezone.utc)
+IDS = st.lists(st.text(min_size=1, max_size=5), max_size=30, unique=True)
+COUNTS = st.integers(0, 10_000)
+
+
+@st.composite
+def waits(draw: st.DrawFn) -> tuple[list[str], Wait]:
+    job_ids = draw(IDS)
+    pending = [job_id for job_id in job_ids if draw(st.booleans())]
+    problem = st.builds(
+        Problem,
+        job_id=st.text(max_size=5),
+        verdict=st.sampled_from([Verdict.FAILED, Verdict.MISSING]),
+        message=st.none() | st.text(max_size=5),
+    )
+    return job_ids, Wait(
+        started_at=BEGAN_AT,
+        pending=tuple(pending),
+        seen=frozenset(job_id for job_id in pending if draw(st.booleans())),
+        succeeded=draw(COUNTS),
+        failed=draw(COUNTS),
+        missing=draw(COUNTS),
+        problems=tuple(draw(st.lists(problem, max_size=3))),
+        bad_polls=draw(COUNTS),
+        pages=draw(COUNTS),
+    )
+
+
+@given(waits())
+def test_a_wait_comes_back_from_json_as_it_was(stored: tuple[list[str], Wait]) -> None:
+    job_ids, wait = stored
+
+    assert from_json(json.loads(json.dumps(to_json(wait, job_ids))), job_ids) == wait
+
+
+def test_with_other_ids_only_the_beginning_and_the_bad_polls_are_remembered() -> None:
+    wait = Wait(started_at=BEGAN_AT, pending=("b",), seen=frozenset("b"), succeeded=1, bad_polls=3)
+
+    assert from_json(to_json(wait, ["a", "b"]), ["b", "c"]) == Wait(
+        started_at=BEGAN_AT, pending=("b", "c"), bad_polls=3
+    )
+
+
+def test_ten_thousand_jobs_are_remembered_in_a_few_kilobytes() -> None:
+    job_ids = [f"{number:092}" for number in range(10_000)]
+    wait = Wait(started_at=BEGAN_AT, pending=tuple(job_ids), seen=frozenset(job_ids))
+
+    assert len(json.dumps(to_json(wait, job_ids))) < 6_000
