@@ -280,7 +280,7 @@ def test_without_a_state_store_the_watch_remembers_by_itself(glacier: Any, local
     asyncio.run(test())
 
 
-def test_watchers_of_a_vault_share_its_sweeps(glacier: Any, local_aws: Control) -> None:
+def test_watchers_of_a_vault_share_its_polls(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("a")])
     slow = {**glacier, "poll_seconds": 600, "begin_with": "everything"}
 

@@ -362,7 +362,7 @@ def test_too_many_bad_polls_in_a_row_end_the_try(mode: Mode, glacier: Any, local
 
     assert ended.how == "to be retried"
     assert ended.said.startswith(
-        "3 polls in a row of the jobs of vault photos went wrong (1 job: 1 pending). The last: List Jobs of vault "
+        "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last: List Jobs of vault "
         "photos in us-east-1: AWS answered ServiceUnavailableException (HTTP 500)"
     )
     assert local_aws.calls().total == 3
@@ -487,7 +487,7 @@ def test_ids_that_cannot_be_read_are_waited_for_as_often_as_polls_may_go_wrong(
 
     assert ended.how == "to be retried"
     assert ended.said.startswith(
-        "2 polls in a row of the jobs of vault photos went wrong (no jobs known). "
+        "2 polls in a row of the jobs of vault photos failed (no jobs known). "
         f"The last: job_id is '{ids_on_s3.uri}', which cannot be read now"
     )
 
@@ -502,7 +502,7 @@ def test_polls_without_ids_and_polls_without_jobs_are_counted_together(
     ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith("2 polls in a row of the jobs of vault photos went wrong (2 jobs: 2 pending)")
+    assert ended.said.startswith("2 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending)")
 
 
 @in_modes_that_poke

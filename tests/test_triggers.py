@@ -141,7 +141,7 @@ def test_a_trigger_that_is_cancelled_leaves_the_others_waiting(glacier: Any, loc
     assert asyncio.run(two()).payload["outcome"] == "judged"
 
 
-def test_each_of_many_on_one_sweep_gives_up_by_its_own_count(glacier: Any, local_aws: Control) -> None:
+def test_each_of_many_on_one_poll_gives_up_by_its_own_count(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.fault("throttling", count=4)
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=4)

@@ -25,7 +25,7 @@ def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterat
     yield Figure(
         name=f"List Jobs calls an interval, {triggers:,} deferred sensors on one vault of {jobs:,} jobs",
         unit="calls",
-        ours=held["calls"] / held["sweeps"],
+        ours=held["calls"] / held["polls"],
         other=held["calls_of_one_listing"],
         other_name="one listing",
         target=Target(of="ratio", at_most=1.1),

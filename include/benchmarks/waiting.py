@@ -40,7 +40,7 @@ class Held:
     """What it took to hold the triggers."""
 
     triggers: int
-    sweeps: int
+    polls: int
     calls: int
     calls_of_one_listing: int
     longest_stall_seconds: float
@@ -125,7 +125,7 @@ async def hold(local_aws: Control, job_ids: list[str], *, listed: int, intervals
     calls = (await asyncio.to_thread(local_aws.calls)).total
     return Held(
         triggers=len(job_ids),
-        sweeps=round(calls / pages),
+        polls=round(calls / pages),
         calls=calls,
         calls_of_one_listing=pages,
         longest_stall_seconds=waiting.longest_stall_seconds,
@@ -171,11 +171,11 @@ async def _outcome(trigger: GlacierJobTrigger) -> str:
 
 
 def _told(held: Held, console: TextIO) -> None:
-    unshared = held.triggers * held.sweeps
+    unshared = held.triggers * held.polls
     lines = [
-        f"{held.triggers} triggers in one event loop, through {held.sweeps} sweeps:",
+        f"{held.triggers} triggers in one event loop, through {held.polls} polls:",
         f"  calls made                     {held.calls}",
-        f"  per sweep, of one listing's    {held.calls / held.sweeps / held.calls_of_one_listing:.2f}",
+        f"  per poll, of one listing's     {held.calls / held.polls / held.calls_of_one_listing:.2f}",
         f"  of those of a poll by each     {held.calls / unshared:.3f}",
         f"  longest stall of the loop      {1000 * held.longest_stall_seconds:.0f} ms "
         f"(while all begin: {1000 * held.longest_stall_of_beginning_seconds:.0f} ms)",
@@ -202,7 +202,7 @@ def main() -> int:
         os.environ.clear()
         os.environ.update(environment)
         jobs = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOURS}}] * options.jobs)
-        # The last one with them: a sweep ends once all that are awaited were seen.
+        # The last one with them: a poll ends once all awaited jobs were found.
         job_ids = [jobs[-1 - number * len(jobs) // options.triggers] for number in range(options.triggers)]
         with os.fdopen(os.dup(1), "w") as console, (Path(folder) / "log").open("w") as log:
             # Every trigger logs each poll, as it does in a triggerer; that is to be measured, and not to be read.

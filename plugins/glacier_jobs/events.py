@@ -1,4 +1,4 @@
-"""The event-driven way in: a DAG starts when a job of a vault completes.
+"""A trigger for event-driven DAGs: a DAG starts when a job of a vault completes.
 
 ::
 
@@ -19,11 +19,11 @@ from glacier_jobs.errors import GlacierJobsError, InvalidArgument
 from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
 from glacier_jobs.glacier.pagination import check_statuscode
 from glacier_jobs.waiting.backoff import next_delay_seconds
-from glacier_jobs.waiting.poll import Wanted
-from glacier_jobs.waiting.shared_poller import Seat, Source, Sweeps
+from glacier_jobs.waiting.poll import PollRequest
+from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
 
 if TYPE_CHECKING:
-    from glacier_jobs.waiting.state import Sight
+    from glacier_jobs.waiting.state import PollResult
 
 BeginWith: TypeAlias = Literal["everything", "new"]
 
@@ -31,20 +31,21 @@ DEFAULT_POLL_SECONDS = 600.0
 
 
 class GlacierJobCompletedTrigger(BaseEventTrigger):
-    """Tell each job of a vault that completes, for an ``AssetWatcher``.
+    """Yield an event for each job of a vault that completes, for an ``AssetWatcher``.
 
-    An event's payload is the job's description as AWS gives it, named by its ``JobId``. Events come at least once:
-    after a restart of the triggerer some may come again. Which were told is kept in the asset's state store, so
-    that a watcher needs an asset of its own; where one trigger serves several assets, that is kept in memory only.
+    An event's payload is the job's description as AWS gives it, with its ``JobId``. Events are delivered at least once:
+    after a restart of the triggerer, some may be delivered again. Which jobs were delivered is stored in the asset's
+    state store. So a watcher needs an asset of its own; where one trigger serves several assets, it is kept in memory
+    only.
 
-    It never raises: whatever goes wrong is logged, and tried again later and later.
+    It never raises: errors are logged, and the poll is repeated with increasing delays.
 
     :param vault_name: the vault that is watched.
     :param account_id: 12 digits, or ``-`` for the account of the credentials.
     :param begin_with: what counts at the very first start: ``everything`` that is listed as completed, or only what
         completes from then on, ``new``.
     :param statuscode: ``Succeeded`` or ``Failed`` for these jobs only; ``None`` for both.
-    :param poll_seconds: the interval between two polls; those who share a sweep share the shortest.
+    :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
     :param aws_conn_id: the Airflow connection for Glacier.
     :param region_name: the Region; ``None`` takes the connection's.
     :param verify: as boto3 takes it.
@@ -78,12 +79,12 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        self._seat: Seat | None = None
-        self._told: set[str] | None = None
+        self._subscription: Subscription | None = None
+        self._delivered: set[str] | None = None
         self._saved: set[str] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what the triggerer makes this trigger from again."""
+        """Return class path and arguments, from which the triggerer creates this trigger again."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -108,70 +109,70 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
                     yield TriggerEvent(job)  # type: ignore[no-untyped-call]  # Airflow's, untyped
                 failures = 0
             except Exception as error:
-                # Airflow would begin a watcher that raises again at once, for ever.
+                # Airflow would restart a watcher that raises at once, for ever.
                 failures += 1
                 self.log.warning("Watching vault %s went wrong: %s", self.vault_name, error, exc_info=True)
                 await asyncio.sleep(next_delay_seconds(min(self.poll_seconds, 60.0), failures, 0.5))
 
     async def cleanup(self) -> None:
-        """Give up the seat: a watcher that is cancelled is not left by its own ``run``."""
-        if self._seat is not None:
-            self._seat.leave()
-            self._seat = None
+        """Cancel the subscription: Airflow does not close the ``run`` of a cancelled watcher."""
+        if self._subscription is not None:
+            self._subscription.cancel()
+            self._subscription = None
 
     async def _new_completions(self) -> list[Mapping[str, Any]]:
-        """Wait for the next sweep, and return the jobs that nobody was told of."""
-        if self._told is None:
+        """Wait for the next poll, and return the completed jobs that were not delivered before."""
+        if self._delivered is None:
             self._saved = await self._load()
-            self._told = None if self._saved is None else set(self._saved)
-        if self._seat is None:
-            self._seat = Sweeps.of_this_loop().seat(
-                self._source(), self._wanted, poll_seconds=self.poll_seconds, first_after_seconds=0.0
+            self._delivered = None if self._saved is None else set(self._saved)
+        if self._subscription is None:
+            self._subscription = PollerRegistry.of_running_loop().subscribe(
+                self._poll_key(), self._request, poll_seconds=self.poll_seconds, first_after_seconds=0.0
             )
-        news = await self._seat.news()
-        if isinstance(news, GlacierJobsError):
-            # The sweeps back off by themselves.
-            self.log.warning("%s", news)
+        result = await self._subscription.next_result()
+        if isinstance(result, GlacierJobsError):
+            # The shared poller backs off by itself.
+            self.log.warning("%s", result)
             return []
-        return await self._take_in(news)
+        return await self._process(result)
 
-    async def _take_in(self, sight: Sight) -> list[Mapping[str, Any]]:
-        if self._told is None:
-            self._told = set(sight.completed) if self.begin_with == "new" else set()
-        # What was yielded after the last sweep has been persisted by now; what is not listed any more won't be again.
-        self._told &= sight.completed.keys()
-        await self._save(self._told)
-        new = {job_id: job for job_id, job in sight.completed.items() if job_id not in self._told}
-        self._told |= new.keys()
+    async def _process(self, result: PollResult) -> list[Mapping[str, Any]]:
+        if self._delivered is None:
+            self._delivered = set(result.completed) if self.begin_with == "new" else set()
+        # Events of the last poll have been persisted by now; a job that is not listed any more is not listed again.
+        self._delivered &= result.completed.keys()
+        await self._save(self._delivered)
+        new = {job_id: job for job_id, job in result.completed.items() if job_id not in self._delivered}
+        self._delivered |= new.keys()
         return [job for job in new.values() if job is not None and self.statuscode in (None, job.get("StatusCode"))]
 
-    def _wanted(self) -> Wanted:
-        return Wanted(told=frozenset(self._told or ()))
+    def _request(self) -> PollRequest:
+        return PollRequest(delivered=frozenset(self._delivered or ()))
 
     async def _load(self) -> set[str] | None:
         if self.asset_state_store is None:
             return None
         try:
-            stored: Any = await self.asset_state_store.aget(self._key)
+            stored: Any = await self.asset_state_store.aget(self._state_key)
         except ValueError as error:
-            # Airflow's answer where it cannot tell which of several assets is meant.
-            self.log.warning("What was told of vault %s is kept in memory only: %s", self.vault_name, error)
+            # Airflow raises this where it cannot tell which of several assets is meant.
+            self.log.warning("Which jobs of vault %s were delivered is kept in memory only: %s", self.vault_name, error)
             self.asset_state_store = None
             return None
         return None if stored is None else set(stored["told"])
 
-    async def _save(self, told: set[str]) -> None:
-        if self.asset_state_store is not None and told != self._saved:
-            value: dict[str, Any] = {"told": sorted(told)}
-            await self.asset_state_store.aset(self._key, value)
-            self._saved = set(told)
+    async def _save(self, delivered: set[str]) -> None:
+        if self.asset_state_store is not None and delivered != self._saved:
+            value: dict[str, Any] = {"told": sorted(delivered)}
+            await self.asset_state_store.aset(self._state_key, value)
+            self._saved = set(delivered)
 
     @property
-    def _key(self) -> str:
+    def _state_key(self) -> str:
         return f"glacier_jobs:told:{self.account_id}:{self.region_name or '-'}:{self.vault_name}"
 
-    def _source(self) -> Source:
-        return Source.of(
+    def _poll_key(self) -> PollKey:
+        return PollKey.of(
             vault_name=self.vault_name,
             account_id=self.account_id,
             aws_conn_id=self.aws_conn_id,

@@ -22,8 +22,8 @@ from glacier_jobs.links import GlacierVaultLink
 from glacier_jobs.triggers import GlacierJobTrigger
 from glacier_jobs.waiting.backoff import next_delay_seconds
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
-from glacier_jobs.waiting.poll import Wanted, look
-from glacier_jobs.waiting.state import Sight, Wait, failure_message, from_json, timeout_message, to_json
+from glacier_jobs.waiting.poll import PollRequest, poll
+from glacier_jobs.waiting.state import PollResult, Wait, failure_message, from_json, timeout_message, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,22 +46,26 @@ NO_INTERVAL_SECONDS = 1.0
 #: Airflow 3.3.2 then takes that end for the new stretch's, finds a "state mismatch", and fails the try.
 SHORTEST_RESCHEDULE_SECONDS = 15.0
 
-#: After the trigger's own deadline, Airflow ends a deferral from which nothing was heard.
-_NET = timedelta(seconds=60)
+#: So long after the trigger's own deadline, Airflow ends a deferral without an event.
+_DEFERRAL_MARGIN = timedelta(seconds=60)
 
-_MEMORY = "glacier_jobs_wait"
+_STATE_KEY = "glacier_jobs_wait"
 
 
 class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     """Wait until jobs of one vault have succeeded, be it one or ten thousand.
 
-    A job that failed, or that is missing, fails the task at once and without retries, with a message that says which
-    and why. Missing is a job that neither a complete listing shows nor Describe Job knows, once it was seen before or
-    ``missing_grace`` is over. Polls that go wrong in passing (throttling, 5xx, dropped connections) are waited out;
-    to read the ids of a URI is part of a poll, but for a deferrable sensor, which must know them to defer.
+    A job that failed or is missing fails the task at once and without retries, with a message that names the job and
+    the reason. A job is missing if neither a complete listing shows it nor Describe Job knows it, once it was listed
+    before or ``missing_grace`` is over. After a transient error (throttling, 5xx, dropped connections) the next poll
+    follows. Reading the ids from a URI is part of a poll, except for a deferrable sensor, which needs the ids to defer.
 
-    All modes give the same verdicts, time-outs and results. A deferred sensor shares its polls with all others in
-    the triggerer that wait for the same vault through the same connection settings.
+    All modes give the same verdicts, time-outs and results. Deferred sensors in one triggerer that wait for the same
+    vault with the same connection settings share their polls.
+
+    Example::
+
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id=started, deferrable=True)
 
     :param vault_name: the vault of the jobs. (templated)
     :param job_id: one id; several, also an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids, as text
@@ -69,10 +73,10 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         Job answers will do for an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param wait_for_all: whether to wait until all jobs are final before failing for those that failed or are missing.
-    :param missing_grace: how long after the first start of this try a job that was never seen is not missing yet;
-        a ``timedelta`` or seconds. New jobs may be listed late.
-    :param max_bad_polls: how many polls in a row may go wrong; with ``silent_fail`` any number.
-    :param deferrable: whether the wait goes on in the triggerer; the default is Airflow's
+    :param missing_grace: how long after the first start of this try a job that was never listed is not missing yet;
+        a ``timedelta`` or seconds. Glacier may list new jobs late.
+    :param max_bad_polls: how many polls in a row may fail; with ``silent_fail`` any number.
+    :param deferrable: whether the sensor waits in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: the time between two polls, 10 minutes by default; rescheduled, at least 15 seconds.
         Deferred, ``exponential_backoff`` does not lengthen it: the poll is shared.
@@ -126,44 +130,44 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         return {**super()._hook_parameters, "retry_policy": POLLING_RETRY_POLICY}
 
     def execute(self, context: Context) -> Any:
-        """Wait, or in the modes that give the slot back begin to."""
+        """Wait; in the modes that release the worker slot, begin to."""
         self._wait = None
         self._job_ids = ()
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once; where jobs are still pending and the sensor is deferrable, go on in the triggerer."""
+        """Poll once; where jobs are still pending and the sensor is deferrable, continue in the triggerer."""
         try:
             try:
                 self._job_ids = self._job_ids or awaited_ids(self.job_id)
-                self._wait = wait = self._recalled(context)
+                self._wait = wait = self._restored(context)
                 self._link(context)
-                sight = self._look(wait)
+                result = self._poll(wait)
             except TransientError as error:
                 if self.deferrable and not self._job_ids:
-                    raise  # the trigger is told ids, and reads none
-                self._wait = wait = self._recalled(context).after_bad_poll()
+                    raise  # the trigger is given ids, and reads none
+                self._wait = wait = self._restored(context).after_bad_poll()
                 self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
                 if self._max_bad_polls is not None and wait.bad_polls > self._max_bad_polls:
                     raise self._unreachable(wait, str(error)) from error
             else:
-                self._wait = wait = self._judged(wait, sight)
+                self._wait = wait = self._judged(wait, result)
                 if wait.is_over(wait_for_all=self.wait_for_all):
                     return PokeReturnValue(
-                        is_done=True, xcom_value=self._result(wait, sight.found.get(self._job_ids[0]))
+                        is_done=True, xcom_value=self._result(wait, result.found.get(self._job_ids[0]))
                     )
         except FinalError as error:
             raise AirflowFailException(str(error)) from error
         if datetime.now(timezone.utc) >= self._deadline(wait):
-            raise self._overtime(wait)
+            raise self._timed_out(wait)
         if self.deferrable:
             self._defer_until_deadline(wait)
-        if self._remembers(context):
-            self._remember(context, wait)
+        if self._stores_state(context):
+            self._store(context, wait)
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Take over from the trigger."""
+        """Resume after the trigger's event."""
         wait = from_json(event["wait"], event["job_ids"])
         try:
             if event["outcome"] == "refused":
@@ -171,7 +175,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             if event["outcome"] == "unreachable":
                 raise self._unreachable(wait, event["message"])
             if event["outcome"] == "timed_out":
-                wait = self._last_look(wait)
+                wait = self._last_poll(wait)
             return self._result(wait)
         except FinalError as error:
             raise AirflowFailException(str(error)) from error
@@ -184,7 +188,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        """Back off after bad polls, and be there at the deadline; rescheduled, not sooner than Airflow can bear."""
+        """Back off after failed polls, and poll at the deadline; rescheduled, not sooner than Airflow supports."""
         interval_seconds = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         if self._wait is None:
             return interval_seconds
@@ -193,53 +197,53 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         shortest_seconds = SHORTEST_RESCHEDULE_SECONDS if self.reschedule else 0.0
         return max(shortest_seconds, min(delay_seconds, remaining.total_seconds()))
 
-    def _recalled(self, context: Context) -> Wait:
+    def _restored(self, context: Context) -> Wait:
         if self._wait is not None:
-            # Polls in which the ids could not be read were counted without them.
+            # Polls in which the ids could not be read were counted without ids.
             return self._wait if self._wait.jobs else replace(self._wait, pending=self._job_ids)
-        if memory := self._memory(context):
-            return from_json(memory, self._job_ids)
+        if stored := self._stored(context):
+            return from_json(stored, self._job_ids)
         ti = context.get("ti")
         started_at = ti.start_date if ti is not None else None
         return Wait(started_at=started_at or datetime.now(timezone.utc), pending=self._job_ids)
 
-    def _memory(self, context: Context) -> Mapping[str, Any] | None:
-        """Return what an earlier stretch of this try remembered."""
+    def _stored(self, context: Context) -> Mapping[str, Any] | None:
+        """Return the state that this try stored before it was rescheduled."""
         ti = context.get("ti")
-        if ti is None or not self._remembers(context):
+        if ti is None or not self._stores_state(context):
             return None
-        memory: Any = context["task_state_store"].get(_MEMORY)
+        stored: Any = context["task_state_store"].get(_STATE_KEY)
         # The store outlives a try, and a retry begins anew.
-        return memory["wait"] if memory is not None and memory["try_number"] == ti.try_number else None
+        return stored["wait"] if stored is not None and stored["try_number"] == ti.try_number else None
 
-    def _remember(self, context: Context, wait: Wait) -> None:
-        memory = to_json(wait, self._job_ids)
+    def _store(self, context: Context, wait: Wait) -> None:
+        state = to_json(wait, self._job_ids)
         if not self._job_ids:
-            # Earlier verdicts mean nothing without the ids, but will again once those can be read.
-            memory = {**memory, **(self._memory(context) or {}), "bad_polls": wait.bad_polls}
-        context["task_state_store"].set(_MEMORY, {"try_number": context["ti"].try_number, "wait": memory})
+            # Without the ids, the earlier verdicts cannot be read; they are kept until the ids can.
+            state = {**state, **(self._stored(context) or {}), "bad_polls": wait.bad_polls}
+        context["task_state_store"].set(_STATE_KEY, {"try_number": context["ti"].try_number, "wait": state})
 
-    def _remembers(self, context: Context) -> bool:
+    def _stores_state(self, context: Context) -> bool:
         return self.reschedule and not self.deferrable and "task_state_store" in context
 
-    def _look(self, wait: Wait) -> Sight:
+    def _poll(self, wait: Wait) -> PollResult:
         doubtful = wait.doubtful(datetime.now(timezone.utc), self._missing_grace)
-        wanted = Wanted(job_ids=frozenset(wait.pending), doubtful=doubtful)
-        return look(self.hook, self.vault_name, self.account_id, wanted, pages=wait.pages)
+        request = PollRequest(job_ids=frozenset(wait.pending), doubtful=doubtful)
+        return poll(self.hook, self.vault_name, self.account_id, request, pages=wait.pages)
 
-    def _judged(self, wait: Wait, sight: Sight) -> Wait:
-        judged = wait.after(sight, datetime.now(timezone.utc), self._missing_grace)
+    def _judged(self, wait: Wait, result: PollResult) -> Wait:
+        judged = wait.after(result, datetime.now(timezone.utc), self._missing_grace)
         self.log.info("%s", judged)
         return judged
 
-    def _last_look(self, wait: Wait) -> Wait:
-        """Look once more at the deadline, as the other modes do."""
+    def _last_poll(self, wait: Wait) -> Wait:
+        """Poll once more at the deadline, as the other modes do."""
         try:
-            wait = self._judged(wait, self._look(wait))
+            wait = self._judged(wait, self._poll(wait))
         except TransientError as error:
-            raise self._overtime(wait) from error
+            raise self._timed_out(wait) from error
         if not wait.is_over(wait_for_all=self.wait_for_all):
-            raise self._overtime(wait)
+            raise self._timed_out(wait)
         return wait
 
     def _defer_until_deadline(self, wait: Wait) -> NoReturn:
@@ -261,7 +265,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
-            timeout=deadline - datetime.now(timezone.utc) + _NET,
+            timeout=deadline - datetime.now(timezone.utc) + _DEFERRAL_MARGIN,
         )
 
     def _result(self, wait: Wait, description: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -278,19 +282,19 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         }
 
     def _described(self) -> Mapping[str, Any]:
-        """Ask for the description that a trigger's event does not carry, with all patience."""
+        """Request the description that a trigger's event does not carry, with the default retry policy."""
         (job_id,) = awaited_ids(self.job_id)
         return GlacierJobsHook(**super()._hook_parameters).get_job(self.vault_name, job_id, self.account_id)
 
     def _deadline(self, wait: Wait) -> datetime:
         return wait.started_at + timedelta(seconds=self.timeout)
 
-    def _overtime(self, wait: Wait) -> AirflowSensorTimeout:
+    def _timed_out(self, wait: Wait) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
 
     def _unreachable(self, wait: Wait, reason: str) -> ServiceUnavailable:
         return ServiceUnavailable(
-            f"{wait.bad_polls} polls in a row of the jobs of vault {self.vault_name} went wrong ({wait}). "
+            f"{wait.bad_polls} polls in a row of the jobs of vault {self.vault_name} failed ({wait}). "
             f"The last: {reason}"
         )
 

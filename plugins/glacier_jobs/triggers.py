@@ -10,8 +10,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from glacier_jobs.errors import FinalError, GlacierJobsError
-from glacier_jobs.waiting.poll import Wanted
-from glacier_jobs.waiting.shared_poller import Source, Sweeps
+from glacier_jobs.waiting.poll import PollRequest
+from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey
 from glacier_jobs.waiting.state import Wait, from_json, to_json
 
 #: For how long a trigger yields nothing: Airflow 3.3.2 can fail a task whose trigger fires in the first seconds
@@ -22,18 +22,18 @@ QUIET_SECONDS = 15.0
 class GlacierJobTrigger(BaseTrigger):
     """Wait until awaited jobs are final, or a deadline.
 
-    Its one event is ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (nothing is left to wait
-    for), ``timed_out``, ``unreachable`` (too many bad polls in a row) or ``refused`` (Glacier would refuse again);
-    ``job_ids`` are those still pending, and ``wait`` is what :mod:`glacier_jobs.waiting.state` makes of the verdicts.
+    Its one event is ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (the wait is over),
+    ``timed_out``, ``unreachable`` (too many failed polls in a row) or ``refused`` (Glacier would refuse again);
+    ``job_ids`` are those still pending, and ``wait`` is the state as :mod:`glacier_jobs.waiting.state` stores it.
 
     :param job_ids: the pending jobs.
-    :param wait: how far the wait is, as :mod:`glacier_jobs.waiting.state` puts it.
+    :param wait: the state of the wait, as :mod:`glacier_jobs.waiting.state` stores it.
     :param deadline: an aware moment in ISO 8601. It is absolute, so that the wait spans restarts of the triggerer.
     :param missing_grace_seconds: how long after the wait began a job that was never seen is not missing yet.
-    :param poll_seconds: the interval between two polls; those who share a sweep share the shortest.
-    :param max_bad_polls: how many polls in a row may go wrong; ``None`` for any number.
-    :param wait_for_all: whether a job that failed or is missing leaves the others worth waiting for.
-    :param quiet_seconds: for how long no event is yielded; the first poll comes after that.
+    :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
+    :param max_bad_polls: how many polls in a row may fail; ``None`` for any number.
+    :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
+    :param quiet_seconds: for how long no event is yielded; the first poll follows after that.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class GlacierJobTrigger(BaseTrigger):
         self.quiet_seconds = quiet_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what the triggerer makes this trigger from again."""
+        """Return class path and arguments, from which the triggerer creates this trigger again."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -105,22 +105,22 @@ class GlacierJobTrigger(BaseTrigger):
         deadline = datetime.fromisoformat(self.deadline)
         missing_grace = timedelta(seconds=self.missing_grace_seconds)
 
-        def wanted() -> Wanted:
-            return Wanted(
+        def request() -> PollRequest:
+            return PollRequest(
                 job_ids=frozenset(wait.pending),
                 doubtful=wait.doubtful(datetime.now(timezone.utc), missing_grace),
             )
 
-        with Sweeps.of_this_loop().seat(
-            self._source(), wanted, poll_seconds=self.poll_seconds, first_after_seconds=self.quiet_seconds
-        ) as seat:
+        with PollerRegistry.of_running_loop().subscribe(
+            self._poll_key(), request, poll_seconds=self.poll_seconds, first_after_seconds=self.quiet_seconds
+        ) as subscription:
             while True:
                 remaining_seconds = (deadline - datetime.now(timezone.utc)).total_seconds()
                 try:
-                    news = await seat.news(within_seconds=max(0.0, remaining_seconds))
-                    if isinstance(news, GlacierJobsError):
-                        raise news
-                    wait = wait.after(news, datetime.now(timezone.utc), missing_grace)
+                    result = await subscription.next_result(within_seconds=max(0.0, remaining_seconds))
+                    if isinstance(result, GlacierJobsError):
+                        raise result
+                    wait = wait.after(result, datetime.now(timezone.utc), missing_grace)
                 except asyncio.TimeoutError:
                     return _event("timed_out", wait)
                 except FinalError as error:
@@ -135,8 +135,8 @@ class GlacierJobTrigger(BaseTrigger):
                 if wait.is_over(wait_for_all=self.wait_for_all):
                     return _event("judged", wait)
 
-    def _source(self) -> Source:
-        return Source.of(
+    def _poll_key(self) -> PollKey:
+        return PollKey.of(
             vault_name=self.vault_name,
             account_id=self.account_id,
             aws_conn_id=self.aws_conn_id,

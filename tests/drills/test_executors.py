@@ -188,7 +188,7 @@ def test_a_triggerer_that_is_killed_leaves_its_sensors_to_the_next(drill: Drill,
     run_id = api.trigger("waiting", {"job_ids": ids})
     wait_for_states(api, "waiting", run_id, dict.fromkeys(range(len(ids)), ("deferred", 1)))
     drill.local_aws.reset_calls()
-    wait_for("a sweep", lambda: drill.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
+    wait_for("a poll", lambda: drill.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
 
     drill.cluster.kill("triggerer")
     drill.local_aws.advance(5 * HOUR)

@@ -72,7 +72,7 @@ def kill_triggerer(airflow: Standalone) -> dict[str, str]:
     return found[0][1]
 
 
-def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_triggerers_death(
+def test_deferred_tasks_share_polls_and_outlive_failure_clearing_and_the_triggerers_death(
     airflow: Standalone, processes: ExitStack, local_aws_process: Control, told: Told
 ) -> None:
     local_aws, api = local_aws_process, airflow.api
@@ -90,7 +90,7 @@ def test_deferred_tasks_share_sweeps_and_outlive_failure_clearing_and_the_trigge
 
     # Each task polling for itself would make these calls in two intervals.
     began_at, calls = time.monotonic(), local_aws.calls().total
-    wait_for("some sweeps", lambda: local_aws.calls().total >= calls + 12 or None, 120)
+    wait_for("some polls", lambda: local_aws.calls().total >= calls + 12 or None, 120)
     assert time.monotonic() - began_at >= 6 * POLL_SECONDS
 
     # One is cleared: its trigger is cancelled in mid-wait, and the others notice nothing.

@@ -8,7 +8,7 @@ from glacier_jobs.waiting.backoff import LONGEST_BACKOFF_SECONDS, describing_is_
 
 
 @pytest.mark.parametrize(
-    ("not_found", "pages_before", "pages", "barren_pages", "describe"),
+    ("not_found", "pages_before", "pages", "fruitless_pages", "describe"),
     [
         (1, 0, 0, 0, False),  # nobody knows how long the list is: one page may do
         (1, 1, 0, 0, False),  # as cheap, and one permission fewer
@@ -21,10 +21,11 @@ from glacier_jobs.waiting.backoff import LONGEST_BACKOFF_SECONDS, describing_is_
     ],
 )
 def test_the_fewer_calls_are_chosen(
-    not_found: int, pages_before: int, pages: int, barren_pages: int, describe: bool
+    not_found: int, pages_before: int, pages: int, fruitless_pages: int, describe: bool
 ) -> None:
     assert (
-        describing_is_cheaper(not_found, pages_before=pages_before, pages=pages, barren_pages=barren_pages) is describe
+        describing_is_cheaper(not_found, pages_before=pages_before, pages=pages, fruitless_pages=fruitless_pages)
+        is describe
     )
 
 

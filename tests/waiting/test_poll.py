@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from glacier_jobs.errors import AccessDenied, VaultNotFound
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.waiting.poll import Abandoned, Wanted, look
-from glacier_jobs.waiting.state import Sight
+from glacier_jobs.waiting.poll import PollCancelled, PollRequest, poll
+from glacier_jobs.waiting.state import PollResult
 from local_aws.client import Control
 from tests.conftest import Connect
 
@@ -30,27 +30,29 @@ def fill(local_aws: Control, jobs: int) -> None:
     local_aws.add_jobs("photos", [{"JobId": job_id} for job_id in ids(*range(jobs))])
 
 
-def seen(hook: GlacierJobsHook, job_ids: Collection[str], *, doubtful: Collection[str] = (), **arguments: Any) -> Sight:
-    wanted = Wanted(job_ids=frozenset(job_ids), doubtful=frozenset(doubtful))
-    return look(hook, "photos", "-", wanted, **arguments)
+def seen(
+    hook: GlacierJobsHook, job_ids: Collection[str], *, doubtful: Collection[str] = (), **arguments: Any
+) -> PollResult:
+    request = PollRequest(job_ids=frozenset(job_ids), doubtful=frozenset(doubtful))
+    return poll(hook, "photos", "-", request, **arguments)
 
 
 def test_one_listing_answers_any_number_and_stops_once_all_are_found(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 1_000)
 
-    sight = seen(hook, ids(*range(120)))
+    result = seen(hook, ids(*range(120)))
 
-    assert set(sight.found) == set(ids(*range(120)))
-    assert sight.pages == 3
+    assert set(result.found) == set(ids(*range(120)))
+    assert result.pages == 3
     assert local_aws.calls().by_operation == {"ListJobs": 3}
 
 
 def test_few_jobs_deep_in_a_list_of_unknown_length_are_described(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 5_000)
 
-    sight = seen(hook, ids(4_000, 4_500))
+    result = seen(hook, ids(4_000, 4_500))
 
-    assert set(sight.found) == set(ids(4_000, 4_500))
+    assert set(result.found) == set(ids(4_000, 4_500))
     assert local_aws.calls().by_operation == {"ListJobs": 3, "DescribeJob": 2}
 
 
@@ -59,9 +61,9 @@ def test_the_next_look_describes_them_at_once(hook: GlacierJobsHook, local_aws: 
     pages = seen(hook, ids(4_000, 4_500)).pages
     local_aws.reset_calls()
 
-    sight = seen(hook, ids(4_000, 4_500), pages=pages)
+    result = seen(hook, ids(4_000, 4_500), pages=pages)
 
-    assert set(sight.found) == set(ids(4_000, 4_500))
+    assert set(result.found) == set(ids(4_000, 4_500))
     assert local_aws.calls().by_operation == {"DescribeJob": 2}
 
 
@@ -79,9 +81,9 @@ def test_a_job_is_gone_that_neither_the_whole_list_shows_nor_describe_job_knows(
 ) -> None:
     fill(local_aws, 500)
 
-    sight = seen(hook, ids(3, 900), doubtful=ids(900))
+    result = seen(hook, ids(3, 900), doubtful=ids(900))
 
-    assert (set(sight.found), sight.gone) == (set(ids(3)), frozenset(ids(900)))
+    assert (set(result.found), result.gone) == (set(ids(3)), frozenset(ids(900)))
     assert local_aws.calls().by_operation == {"ListJobs": 10, "DescribeJob": 1}
 
 
@@ -89,9 +91,9 @@ def test_a_job_that_only_describe_job_knows_is_found(hook: GlacierJobsHook, loca
     fill(local_aws, 60)
     local_aws.add_jobs("photos", [{"JobId": "late", "_life": {"listed_after_seconds": 3600}}])
 
-    sight = seen(hook, ["late"], doubtful=["late"])
+    result = seen(hook, ["late"], doubtful=["late"])
 
-    assert (set(sight.found), sight.gone) == ({"late"}, frozenset())
+    assert (set(result.found), result.gone) == ({"late"}, frozenset())
 
 
 def test_a_job_that_slips_through_between_two_pages_is_found_by_describe_job(
@@ -102,31 +104,31 @@ def test_a_job_that_slips_through_between_two_pages_is_found_by_describe_job(
     local_aws.settings(marker_repeats_job=False)
     local_aws.hook("remove_jobs", {"vault_name": "photos", "job_ids": ids(*range(50))}, operation="ListJobs", count=1)
 
-    sight = seen(hook, ids(*range(50, 110)), doubtful=ids(*range(50, 110)))
+    result = seen(hook, ids(*range(50, 110)), doubtful=ids(*range(50, 110)))
 
-    assert set(sight.found) == set(ids(*range(50, 110)))
+    assert set(result.found) == set(ids(*range(50, 110)))
 
 
 def test_a_job_that_cannot_be_described_is_told_beside_the_others(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 120)
     local_aws.fault("access_denied", operation="DescribeJob")
 
-    sight = seen(hook, [*ids(100), "typo"], doubtful=["typo"])
+    result = seen(hook, [*ids(100), "typo"], doubtful=["typo"])
 
-    assert set(sight.found) == set(ids(100))
-    assert sight.refused.keys() == {"typo"}
-    assert isinstance(sight.refused["typo"], AccessDenied)
-    assert not sight.gone
+    assert set(result.found) == set(ids(100))
+    assert result.refused.keys() == {"typo"}
+    assert isinstance(result.refused["typo"], AccessDenied)
+    assert not result.gone
 
 
 def test_a_job_that_cannot_be_described_is_found_in_the_list(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 500)
     local_aws.fault("access_denied", operation="DescribeJob")
 
-    sight = seen(hook, ids(450), pages=10)
+    result = seen(hook, ids(450), pages=10)
 
-    assert set(sight.found) == set(ids(450))
-    assert not sight.refused
+    assert set(result.found) == set(ids(450))
+    assert not result.refused
     assert local_aws.calls().by_operation["DescribeJob"] == 1
 
 
@@ -134,9 +136,9 @@ def test_nothing_is_told_gone_that_nobody_doubts(hook: GlacierJobsHook, local_aw
     """A job that may be listed late costs no call of its own at the list's end."""
     fill(local_aws, 60)
 
-    sight = seen(hook, ids(*range(60), 900))
+    result = seen(hook, ids(*range(60), 900))
 
-    assert sight.gone == frozenset()
+    assert result.gone == frozenset()
     assert local_aws.calls().by_operation == {"ListJobs": 2}
 
 
@@ -152,39 +154,39 @@ def test_completed_jobs_are_told_with_the_descriptions_that_are_wanted(
         ],
     )
 
-    sight = look(hook, "photos", "-", Wanted(told=frozenset("a")))
+    result = poll(hook, "photos", "-", PollRequest(delivered=frozenset("a")))
 
-    assert sight.completed.keys() == {"a", "b"}
-    assert sight.completed["a"] is None
-    assert (sight.completed["b"] or {})["StatusCode"] == "Failed"
+    assert result.completed.keys() == {"a", "b"}
+    assert result.completed["a"] is None
+    assert (result.completed["b"] or {})["StatusCode"] == "Failed"
     assert [request["query"].get("completed") for request in local_aws.requests("ListJobs")] == ["true"]
 
 
 def test_awaited_and_completed_jobs_are_told_by_the_same_listing(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}, {"JobId": "b"}])
 
-    sight = look(hook, "photos", "-", Wanted(job_ids=frozenset("b"), told=frozenset()))
+    result = poll(hook, "photos", "-", PollRequest(job_ids=frozenset("b"), delivered=frozenset()))
 
-    assert (set(sight.found), set(sight.completed)) == ({"b"}, {"a"})
+    assert (set(result.found), set(result.completed)) == ({"b"}, {"a"})
     assert local_aws.calls().by_operation == {"ListJobs": 1}
 
 
 def test_what_several_want_is_wanted_together() -> None:
-    assert Wanted.by_all(
+    assert PollRequest.merged(
         [
-            Wanted(job_ids=frozenset("ab"), doubtful=frozenset("a")),
-            Wanted(job_ids=frozenset("bc")),
-            Wanted(told=frozenset("xy")),
-            Wanted(told=frozenset("yz")),
+            PollRequest(job_ids=frozenset("ab"), doubtful=frozenset("a")),
+            PollRequest(job_ids=frozenset("bc")),
+            PollRequest(delivered=frozenset("xy")),
+            PollRequest(delivered=frozenset("yz")),
         ]
-    ) == Wanted(job_ids=frozenset("abc"), doubtful=frozenset("a"), told=frozenset("y"))
+    ) == PollRequest(job_ids=frozenset("abc"), doubtful=frozenset("a"), delivered=frozenset("y"))
 
 
 def test_a_look_ends_at_its_next_call_once_nobody_waits(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 500)
 
-    with pytest.raises(Abandoned, match="photos"):
-        seen(hook, ids(*range(500)), is_abandoned=lambda: local_aws.calls().total >= 3)
+    with pytest.raises(PollCancelled, match="photos"):
+        seen(hook, ids(*range(500)), is_cancelled=lambda: local_aws.calls().total >= 3)
 
     assert local_aws.calls().total == 3
 
@@ -212,9 +214,9 @@ def test_the_same_is_seen_whichever_calls_are_made(
     local_aws.settings(max_limit=page)
     fill(local_aws, jobs)
 
-    sight = seen(hook, ids(*awaited), doubtful=ids(*awaited), pages=pages)
+    result = seen(hook, ids(*awaited), doubtful=ids(*awaited), pages=pages)
 
-    assert set(sight.found) == set(ids(*(number for number in awaited if number < jobs)))
-    assert sight.gone == frozenset(ids(*(number for number in awaited if number >= jobs)))
+    assert set(result.found) == set(ids(*(number for number in awaited if number < jobs)))
+    assert result.gone == frozenset(ids(*(number for number in awaited if number >= jobs)))
     length = -(-jobs // page)
     assert local_aws.calls().total <= 2 * (length + len(awaited)) + 1

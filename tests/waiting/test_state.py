@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.waiting.state import (
     NAMED_AT_MOST,
+    PollResult,
     Problem,
-    Sight,
     Verdict,
     Wait,
     failure_message,
@@ -31,8 +31,8 @@ def waiting_for(*job_ids: str, **known: Any) -> Wait:
     return Wait(started_at=START, pending=job_ids, **known)
 
 
-def found(**status_codes: str) -> Sight:
-    return Sight(found={job_id: {"StatusCode": code} for job_id, code in status_codes.items()})
+def found(**status_codes: str) -> PollResult:
+    return PollResult(found={job_id: {"StatusCode": code} for job_id, code in status_codes.items()})
 
 
 def test_each_status_has_its_verdict() -> None:
@@ -42,9 +42,9 @@ def test_each_status_has_its_verdict() -> None:
 
 
 def test_what_glacier_said_of_a_failure_is_kept() -> None:
-    sight = Sight(found={"a": {"StatusCode": "Failed", "StatusMessage": "The archive is gone."}})
+    result = PollResult(found={"a": {"StatusCode": "Failed", "StatusMessage": "The archive is gone."}})
 
-    wait = waiting_for("a").after(sight, SOON, GRACE)
+    wait = waiting_for("a").after(result, SOON, GRACE)
 
     assert wait.problems == (Problem(job_id="a", verdict=Verdict.FAILED, message="The archive is gone."),)
 
@@ -52,7 +52,7 @@ def test_what_glacier_said_of_a_failure_is_kept() -> None:
 @pytest.mark.parametrize("status_code", [None, "", "Paused", "succeeded"])
 def test_a_status_that_is_not_documented_is_an_error(status_code: str | None) -> None:
     with pytest.raises(MalformedAnswer, match="job a: StatusCode is"):
-        waiting_for("a").after(Sight(found={"a": {"StatusCode": status_code}}), SOON, GRACE)
+        waiting_for("a").after(PollResult(found={"a": {"StatusCode": status_code}}), SOON, GRACE)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_missing_is_what_is_gone_and_was_seen_or_has_had_its_grace(
 ) -> None:
     wait = waiting_for("a", seen=frozenset({"a"} if seen else ()))
 
-    wait = wait.after(Sight(found={}, gone=frozenset({"a"} if gone else ())), now, GRACE)
+    wait = wait.after(PollResult(found={}, gone=frozenset({"a"} if gone else ())), now, GRACE)
 
     assert wait.missing == missing
     assert wait.pending == (() if missing else ("a",))
@@ -137,11 +137,11 @@ def test_no_job_is_lost_or_counted_twice_whatever_the_looks_show(
 
     for states in sights:
         by_id = dict(zip(ids, states, strict=True))
-        sight = Sight(
+        result = PollResult(
             found={job_id: {"StatusCode": state} for job_id, state in by_id.items() if state[0].isupper()},
             gone=frozenset(job_id for job_id, state in by_id.items() if state == "gone"),
         )
-        before, wait = wait, wait.after(sight, LATER if grace_is_over else SOON, GRACE)
+        before, wait = wait, wait.after(result, LATER if grace_is_over else SOON, GRACE)
 
         assert wait.jobs == len(ids)
         assert set(wait.pending) <= set(before.pending)

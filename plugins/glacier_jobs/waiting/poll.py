@@ -1,4 +1,4 @@
-"""One look at a vault: what its awaited jobs do, told by the fewest calls that suffice."""
+"""One poll of a vault: the state of awaited jobs, determined by as few requests as possible."""
 
 from __future__ import annotations
 
@@ -9,98 +9,98 @@ from glacier_jobs.errors import AccessDenied, FinalError, JobNotFound, Malformed
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.pagination import JobDescription, JobPage
 from glacier_jobs.waiting.backoff import describing_is_cheaper
-from glacier_jobs.waiting.state import Sight
+from glacier_jobs.waiting.state import PollResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a look is for.
+class PollRequest:
+    """What a poll must determine.
 
     :param job_ids: the awaited jobs.
-    :param doubtful: those of them that must be told gone if they are.
-    :param told: with ids here, all jobs of the vault that ended are wanted too, and the descriptions of all but
-        these; ``None`` where only the awaited jobs are wanted.
+    :param doubtful: those of them whose absence must be determined.
+    :param delivered: with ids here, all completed jobs of the vault are requested as well, with the descriptions of all
+        but these; ``None`` requests the awaited jobs only.
     """
 
     job_ids: frozenset[str] = frozenset()
     doubtful: frozenset[str] = frozenset()
-    told: frozenset[str] | None = None
+    delivered: frozenset[str] | None = None
 
     @classmethod
-    def by_all(cls, each: Iterable[Wanted]) -> Wanted:
-        """Return what one look must be for to serve all of them."""
-        several = list(each)
-        told = [wanted.told for wanted in several if wanted.told is not None]
+    def merged(cls, requests: Iterable[PollRequest]) -> PollRequest:
+        """Return the request that covers all of these."""
+        several = list(requests)
+        delivered = [request.delivered for request in several if request.delivered is not None]
         return cls(
-            job_ids=frozenset().union(*(wanted.job_ids for wanted in several)),
-            doubtful=frozenset().union(*(wanted.doubtful for wanted in several)),
-            told=frozenset.intersection(*told) if told else None,
+            job_ids=frozenset().union(*(request.job_ids for request in several)),
+            doubtful=frozenset().union(*(request.doubtful for request in several)),
+            delivered=frozenset.intersection(*delivered) if delivered else None,
         )
 
 
-class Abandoned(TransientError):
-    """Nobody waits for the look any more."""
+class PollCancelled(TransientError):
+    """Nobody waits for the result any more."""
 
 
-def look(
+def poll(
     hook: GlacierJobsHook,
     vault_name: str,
     account_id: str,
-    wanted: Wanted,
+    request: PollRequest,
     *,
     pages: int = 0,
-    is_abandoned: Callable[[], bool] = lambda: False,
-) -> Sight:
-    """Look once at a vault's jobs.
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> PollResult:
+    """Poll a vault's jobs once.
 
-    The vault's list is walked until all awaited jobs are found; once Describe Job for each of those left is cheaper
-    than to go on, that is called instead. A job that Describe Job does not know is told gone, and one that it refuses
-    to describe is told refused, only if the whole list does not show it either.
+    The vault's list is read until all awaited jobs are found. Once Describe Job for each of the others takes fewer
+    requests than the rest of the list, that is called instead. A job that Describe Job does not know is reported as
+    gone, and one that it refuses to describe as refused, only if the whole list does not show it either.
 
-    :param pages: how many pages an earlier look had to walk; 0 where there was none.
-    :param is_abandoned: asked before each call.
-    :raises Abandoned: as it says.
+    :param pages: how many pages an earlier poll had to read; 0 where there was none.
+    :param is_cancelled: called before each request.
+    :raises PollCancelled: ``is_cancelled`` returned true.
 
     Other errors are those of the hook.
     """
-    errand = _Errand(hook=hook, vault_name=vault_name, account_id=account_id, is_abandoned=is_abandoned)
-    walk = _Walk(errand, wanted)
-    while not walk.ended and (wanted.told is not None or walk.is_worth_it(pages)):
-        walk.take_a_page()
-    if walk.ended or not walk.not_found:
-        pages = walk.pages
-    # At the list's end, only what must be told gone is worth a call.
-    unsure = walk.not_found & wanted.doubtful if walk.ended else walk.not_found
+    vault = _VaultRequests(hook=hook, vault_name=vault_name, account_id=account_id, is_cancelled=is_cancelled)
+    listing = _Listing(vault, request)
+    while not listing.ended and (request.delivered is not None or listing.is_cheaper_than_describing(pages)):
+        listing.read_page()
+    if listing.ended or not listing.not_found:
+        pages = listing.pages
+    # At the end of the list, only a job whose absence must be determined is worth a request.
+    unsure = listing.not_found & request.doubtful if listing.ended else listing.not_found
     unknown = set()
     refused: dict[str, FinalError] = {}
     for job_id in sorted(unsure):
         try:
-            walk.find(errand.described(job_id))
+            listing.add(vault.description(job_id))
         except JobNotFound:
             unknown.add(job_id)
         except (AccessDenied, MalformedAnswer, RequestRefused) as error:
-            # Whoever waits for other jobs of the vault has nothing to do with it.
+            # It concerns this job only, and nobody who waits for other jobs of the vault.
             refused[job_id] = error
-    while not walk.ended and (unknown & wanted.doubtful | refused.keys()) & walk.not_found:
-        walk.take_a_page()
-    gone = unknown & walk.not_found if walk.ended else set()
-    return Sight(
-        found=walk.found,
+    while not listing.ended and (unknown & request.doubtful | refused.keys()) & listing.not_found:
+        listing.read_page()
+    gone = unknown & listing.not_found if listing.ended else set()
+    return PollResult(
+        found=listing.found,
         gone=frozenset(gone),
-        refused={job_id: error for job_id, error in refused.items() if job_id in walk.not_found},
-        completed=walk.completed,
-        pages=max(pages, walk.pages),
+        refused={job_id: error for job_id, error in refused.items() if job_id in listing.not_found},
+        completed=listing.completed,
+        pages=max(pages, listing.pages),
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Errand:
-    """The calls about one vault, until nobody waits for them."""
+class _VaultRequests:
+    """The requests about one vault; each is preceded by a check for cancellation."""
 
     hook: GlacierJobsHook
     vault_name: str
     account_id: str
-    is_abandoned: Callable[[], bool]
+    is_cancelled: Callable[[], bool]
 
     def pages(self, *, completed: bool | None) -> Iterator[JobPage]:
         pages = self.hook.list_job_pages(self.vault_name, completed=completed, account_id=self.account_id)
@@ -111,47 +111,48 @@ class _Errand:
                 return
             yield page
 
-    def described(self, job_id: str) -> JobDescription:
+    def description(self, job_id: str) -> JobDescription:
         self._check()
         return self.hook.get_job(self.vault_name, job_id, self.account_id)
 
     def _check(self) -> None:
-        if self.is_abandoned():
-            raise Abandoned(f"nobody waits for the jobs of vault {self.vault_name} any more")
+        if self.is_cancelled():
+            raise PollCancelled(f"nobody waits for the jobs of vault {self.vault_name} any more")
 
 
-class _Walk:
-    """The vault's list, page by page, as far as somebody asks for the next."""
+class _Listing:
+    """The vault's list of jobs, read page by page on demand."""
 
-    def __init__(self, errand: _Errand, wanted: Wanted) -> None:
-        # Where only what ended is wanted, the others need not be listed.
-        self._pages = errand.pages(completed=None if wanted.job_ids else True)
-        self._wanted = wanted
+    def __init__(self, vault: _VaultRequests, request: PollRequest) -> None:
+        # Where only completed jobs are requested, the others need not be listed.
+        self._pages = vault.pages(completed=None if request.job_ids else True)
+        self._request = request
         self.found: dict[str, JobDescription] = {}
-        self.not_found = set(wanted.job_ids)
+        self.not_found = set(request.job_ids)
         self.completed: dict[str, JobDescription | None] = {}
         self.pages = 0
         self.ended = False
-        self._barren_pages = 0
+        self._fruitless_pages = 0
 
-    def is_worth_it(self, pages_before: int) -> bool:
-        """Tell whether to take another page, rather than to describe what was not found, if anything."""
+    def is_cheaper_than_describing(self, pages_before: int) -> bool:
+        """Tell whether to read another page, rather than to describe the jobs that were not found, if any."""
         return bool(self.not_found) and not describing_is_cheaper(
-            len(self.not_found), pages_before=pages_before, pages=self.pages, barren_pages=self._barren_pages
+            len(self.not_found), pages_before=pages_before, pages=self.pages, fruitless_pages=self._fruitless_pages
         )
 
-    def take_a_page(self) -> None:
+    def read_page(self) -> None:
         page = next(self._pages)
         self.pages += 1
         self.ended = page.marker is None
         not_found = len(self.not_found)
+        delivered = self._request.delivered
         for job in page.jobs:
-            self.find(job)
-            if self._wanted.told is not None and job.get("Completed"):
-                self.completed[job["JobId"]] = None if job["JobId"] in self._wanted.told else job
-        self._barren_pages = 0 if len(self.not_found) < not_found else self._barren_pages + 1
+            self.add(job)
+            if delivered is not None and job.get("Completed"):
+                self.completed[job["JobId"]] = None if job["JobId"] in delivered else job
+        self._fruitless_pages = 0 if len(self.not_found) < not_found else self._fruitless_pages + 1
 
-    def find(self, job: JobDescription) -> None:
-        if job["JobId"] in self._wanted.job_ids:
+    def add(self, job: JobDescription) -> None:
+        if job["JobId"] in self._request.job_ids:
             self.found[job["JobId"]] = job
             self.not_found.discard(job["JobId"])

@@ -1,12 +1,12 @@
-"""One look at a vault, shared by all in one event loop who wait for its jobs.
+"""Polls of a vault that are shared by all who wait for its jobs in one event loop.
 
-Who waits takes a :class:`Seat`. The seats of one :class:`Source` are served by one poller: a task of its own that
-looks once an interval, for all of them together. Everything that blocks (the connection's look-up, the client, the
-calls) happens in a thread of a bounded pool, never in the event loop.
+Whoever waits holds a :class:`Subscription`. The subscriptions of one :class:`PollKey` are served by one poller: a task
+that polls once an interval, for all of them together. Everything that blocks (the look-up of the connection, building
+the client, the requests) runs in a thread of a bounded pool, never in the event loop.
 
-A poller belongs to nobody who waits: it runs in an empty context, so that it logs and looks connections up as
-itself, and each seat is told through a slot of its own, so that one who leaves takes nothing down. What goes wrong,
-cancellation included, reaches the seats as a value.
+The poller's task belongs to none of the subscribers. It runs in an empty context, so that it logs and looks connections
+up under its own name, and each subscription has its own slot for results, so that one that is cancelled does not affect
+the others. Errors, cancellation included, reach the subscriptions as values.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from glacier_jobs.errors import AccessDenied, ConnectionNotFound, GlacierJobsErr
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.waiting.backoff import next_delay_seconds
-from glacier_jobs.waiting.poll import Abandoned, Wanted, look
-from glacier_jobs.waiting.state import Sight
+from glacier_jobs.waiting.poll import PollCancelled, PollRequest, poll
+from glacier_jobs.waiting.state import PollResult
 
-#: How many vaults of one event loop are looked at side by side.
-SWEEP_THREADS = 8
+#: How many vaults of one event loop are polled at the same time.
+POLL_THREADS = 8
 
-#: After how many seats the event loop may turn to others, where something is done for each.
-_SEATS_AT_A_TIME = 50
+#: After so many subscriptions, the event loop may run other tasks, where something is done for each.
+_SUBSCRIPTIONS_AT_A_TIME = 50
 
-News: TypeAlias = Sight | GlacierJobsError
+#: What a poll showed, or why it showed nothing.
+Result: TypeAlias = PollResult | GlacierJobsError
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """What a sweep is shared by: one vault, through the same connection settings.
+class PollKey:
+    """What subscriptions have in common that share their polls: one vault, and the same connection settings.
 
     :param botocore_config: JSON text, since it must be hashable.
     """
@@ -66,8 +67,8 @@ class Source:
         region_name: str | None,
         verify: bool | str | None,
         botocore_config: Mapping[str, Any] | None,
-    ) -> Source:
-        """Name the source that these arguments of an operator or trigger mean."""
+    ) -> PollKey:
+        """Return the key for these arguments of an operator or trigger."""
         return cls(
             vault_name=vault_name,
             account_id=account_id,
@@ -78,7 +79,7 @@ class Source:
         )
 
     def hook(self) -> GlacierJobsHook:
-        """Make the hook that looks."""
+        """Return a new hook with these settings."""
         return GlacierJobsHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -88,58 +89,66 @@ class Source:
         )
 
 
-class Sweeps:
-    """All sweeps of one event loop."""
+class PollerRegistry:
+    """All shared pollers of one event loop."""
 
     def __init__(self) -> None:
-        self._pollers: dict[Source, _Poller] = {}
-        self._threads = ThreadPoolExecutor(SWEEP_THREADS, thread_name_prefix="glacier-sweep")
+        self._pollers: dict[PollKey, _SharedPoller] = {}
+        self._threads = ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="glacier-poll")
 
     @classmethod
-    def of_this_loop(cls) -> Sweeps:
-        """Return those of the running event loop."""
+    def of_running_loop(cls) -> PollerRegistry:
+        """Return the registry of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in _BY_LOOP:
             _BY_LOOP[loop] = cls()
         return _BY_LOOP[loop]
 
-    def seat(
+    def subscribe(
         self,
-        source: Source,
-        wanted: Callable[[], Wanted],
+        key: PollKey,
+        request: Callable[[], PollRequest],
         *,
         poll_seconds: float,
         first_after_seconds: float,
-    ) -> Seat:
-        """Take a seat among those who wait for a source's news; leave its ``with`` block to give it up.
+    ) -> Subscription:
+        """Subscribe to the results of the polls of a key.
 
-        :param wanted: asked before each sweep what this seat wants of it.
-        :param poll_seconds: the longest interval between two sweeps that suits this seat.
-        :param first_after_seconds: where nobody waits for this source yet, when the first sweep begins.
+        :param request: called before each poll; returns what it must determine for this subscription.
+        :param poll_seconds: the longest interval between two polls that suits this subscription.
+        :param first_after_seconds: where there is no other subscription for this key, when the first poll begins.
+        :return: a context manager that cancels the subscription at its end.
+
+        Example::
+
+            with PollerRegistry.of_running_loop().subscribe(
+                key, lambda: PollRequest(job_ids=frozenset(["HkF9p6"])), poll_seconds=600, first_after_seconds=0
+            ) as subscription:
+                result = await subscription.next_result()
         """
-        return Seat(self, source, wanted, poll_seconds=poll_seconds, first_after_seconds=first_after_seconds)
+        return Subscription(self, key, request, poll_seconds=poll_seconds, first_after_seconds=first_after_seconds)
 
-    def _join(self, seat: Seat, first_after_seconds: float) -> _Poller:
-        poller = self._pollers.get(seat.source)
+    def _add(self, subscription: Subscription, first_after_seconds: float) -> _SharedPoller:
+        poller = self._pollers.get(subscription.key)
         if poller is None:
-            poller = _Poller(seat.source, self._threads, first_after_seconds, retired=self._retire)
-            self._pollers[seat.source] = poller
-        poller.join(seat)
+            poller = _SharedPoller(subscription.key, self._threads, first_after_seconds, on_end=self._remove)
+            self._pollers[subscription.key] = poller
+        poller.add(subscription)
         return poller
 
-    def _retire(self, poller: _Poller) -> None:
-        if self._pollers.get(poller.source) is poller:
-            del self._pollers[poller.source]
+    def _remove(self, poller: _SharedPoller) -> None:
+        if self._pollers.get(poller.key) is poller:
+            del self._pollers[poller.key]
 
 
-_BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, Sweeps] = WeakKeyDictionary()
+_BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, PollerRegistry] = WeakKeyDictionary()
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
-    """Wait for an event, and tell whether it came.
+    """Wait for an event, and tell whether it was set in time.
 
-    Not ``asyncio.wait_for``: before Python 3.12 it swallows a cancellation that comes together with the event, and
-    who was cancelled would wait on.
+    Not ``asyncio.wait_for``: before Python 3.12 it swallows a cancellation that arrives together with the event, and
+    the cancelled task would continue to wait.
     """
     waiter = asyncio.ensure_future(event.wait())
     try:
@@ -149,91 +158,91 @@ async def _is_set_within(event: asyncio.Event, seconds: float | None) -> bool:
     return event.is_set()
 
 
-async def _in_turns(seats: Sequence[Seat]) -> AsyncIterator[Seat]:
-    """Yield the seats, and let others have their turn in between."""
-    for number, seat in enumerate(seats, start=1):
-        yield seat
-        if number % _SEATS_AT_A_TIME == 0:
+async def _interleaved(subscriptions: Sequence[Subscription]) -> AsyncIterator[Subscription]:
+    """Yield the subscriptions, and let the event loop run other tasks in between."""
+    for number, subscription in enumerate(subscriptions, start=1):
+        yield subscription
+        if number % _SUBSCRIPTIONS_AT_A_TIME == 0:
             await asyncio.sleep(0)
 
 
-class Seat:
-    """The place of one who waits; made by :meth:`Sweeps.seat`."""
+class Subscription:
+    """A slot for the results of a key's polls; made by :meth:`PollerRegistry.subscribe`."""
 
     def __init__(
         self,
-        sweeps: Sweeps,
-        source: Source,
-        wanted: Callable[[], Wanted],
+        registry: PollerRegistry,
+        key: PollKey,
+        request: Callable[[], PollRequest],
         *,
         poll_seconds: float,
         first_after_seconds: float,
     ) -> None:
-        self.source = source
-        self.wanted = wanted
+        self.key = key
+        self.request = request
         self.poll_seconds = poll_seconds
-        self._sweeps = sweeps
-        self._told = asyncio.Event()
-        self._news: News | None = None
-        self._poller: _Poller | None = sweeps._join(self, first_after_seconds)
+        self._registry = registry
+        self._arrived = asyncio.Event()
+        self._result: Result | None = None
+        self._poller: _SharedPoller | None = registry._add(self, first_after_seconds)
 
-    async def news(self, within_seconds: float | None = None) -> News:
-        """Return what the next sweep shows, or why there is none; only of sweeps begun after this seat was taken.
+    async def next_result(self, within_seconds: float | None = None) -> Result:
+        """Return the result of the next poll; only of polls that began after the subscription did.
 
-        :raises asyncio.TimeoutError: nothing came within this time.
+        :raises asyncio.TimeoutError: there was none within this time.
         """
         if self._poller is None:
-            self._poller = self._sweeps._join(self, self.poll_seconds)
-        if not await _is_set_within(self._told, within_seconds):
+            self._poller = self._registry._add(self, self.poll_seconds)
+        if not await _is_set_within(self._arrived, within_seconds):
             raise asyncio.TimeoutError
-        self._told.clear()
-        news, self._news = self._news, None
-        if news is None:
-            raise AssertionError("told without news")
-        return news
+        self._arrived.clear()
+        result, self._result = self._result, None
+        if result is None:
+            raise AssertionError("arrived without a result")
+        return result
 
-    def tell(self, news: News) -> None:
-        """Hand over the news; if nobody took the last, these take their place."""
-        self._news = news
-        self._told.set()
+    def deliver(self, result: Result) -> None:
+        """Deliver a result; it replaces one that was not taken yet."""
+        self._result = result
+        self._arrived.set()
 
-    def lose_poller(self, error: GlacierJobsError) -> None:
-        """Hand over why no sweep will come, unless this seat asks again."""
+    def detach(self, error: GlacierJobsError) -> None:
+        """Deliver why the poller ended; the next call of :meth:`next_result` starts another."""
         self._poller = None
-        self.tell(error)
+        self.deliver(error)
 
-    def leave(self) -> None:
-        """Give up the seat."""
+    def cancel(self) -> None:
+        """End the subscription."""
         if self._poller is not None:
-            self._poller.leave(self)
+            self._poller.remove(self)
 
-    def __enter__(self) -> Seat:
+    def __enter__(self) -> Subscription:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
+        self.cancel()
 
 
-class _Poller:
-    """Looks at one source once an interval, for as long as there are seats."""
+class _SharedPoller:
+    """Polls one key once an interval, as long as there are subscriptions."""
 
     def __init__(
         self,
-        source: Source,
+        key: PollKey,
         threads: ThreadPoolExecutor,
         first_after_seconds: float,
         *,
-        retired: Callable[[_Poller], None],
+        on_end: Callable[[_SharedPoller], None],
     ) -> None:
-        self.source = source
+        self.key = key
         self._threads = threads
-        self._retired = retired
-        self._seats: set[Seat] = set()
+        self._on_end = on_end
+        self._subscriptions: set[Subscription] = set()
         self._interval_seconds: float | None = None
         self._changed = asyncio.Event()
-        self._abandoned = threading.Event()
+        self._cancelled = threading.Event()
         self._hook: GlacierJobsHook | None = None
         self._pages = 0
         self._bad_polls = 0
@@ -242,50 +251,50 @@ class _Poller:
         self._first_at = self._loop.time() + first_after_seconds
         self._ended_at: float | None = None
         self._task: asyncio.Task[None] = Context().run(self._loop.create_task, self._run())
-        # Also when the task is cancelled before its first step, which no code within it would notice.
-        self._task.add_done_callback(lambda task: self._retire())
+        # Also where the task is cancelled before its first step, which no code inside it would notice.
+        self._task.add_done_callback(lambda task: self._end())
 
-    def join(self, seat: Seat) -> None:
-        self._seats.add(seat)
+    def add(self, subscription: Subscription) -> None:
+        self._subscriptions.add(subscription)
         self._interval_seconds = None
         self._changed.set()
 
-    def leave(self, seat: Seat) -> None:
-        self._seats.discard(seat)
+    def remove(self, subscription: Subscription) -> None:
+        self._subscriptions.discard(subscription)
         self._interval_seconds = None
-        if not self._seats:
-            self._abandoned.set()
+        if not self._subscriptions:
+            self._cancelled.set()
             self._changed.set()
 
     def _due_at(self) -> float:
         if self._ended_at is None:
             return self._first_at
         if self._interval_seconds is None:
-            self._interval_seconds = min(seat.poll_seconds for seat in self._seats)
+            self._interval_seconds = min(subscription.poll_seconds for subscription in self._subscriptions)
         return self._ended_at + next_delay_seconds(self._interval_seconds, self._bad_polls, self._jitter)
 
     async def _run(self) -> None:
-        why = "were cancelled"
+        reason = "was cancelled"
         try:
             while await self._is_due():
-                await self._sweep()
+                await self._poll()
         except Exception as error:
-            log.exception("The sweeps of vault %s broke off", self.source.vault_name)
-            why = f"broke off: {type(error).__name__}: {error}"
+            log.exception("The shared poller of vault %s failed", self.key.vault_name)
+            reason = f"failed: {type(error).__name__}: {error}"
         finally:
-            self._retire(why)
+            self._end(reason)
 
-    def _retire(self, why: str = "were cancelled") -> None:
-        """Make room for a successor, at once when this one ends: a seat taken meanwhile would wait for ever."""
-        self._retired(self)
-        self._abandoned.set()
-        seats, self._seats = self._seats, set()
-        for seat in seats:
-            seat.lose_poller(ServiceUnavailable(f"the sweeps of vault {self.source.vault_name} {why}"))
+    def _end(self, reason: str = "was cancelled") -> None:
+        """Leave the registry at once when this poller ends: a later subscription to it would wait for ever."""
+        self._on_end(self)
+        self._cancelled.set()
+        subscriptions, self._subscriptions = self._subscriptions, set()
+        for subscription in subscriptions:
+            subscription.detach(ServiceUnavailable(f"the shared poller of vault {self.key.vault_name} {reason}"))
 
     async def _is_due(self) -> bool:
-        """Wait until the next sweep is due, or nobody is left."""
-        while self._seats:
+        """Wait until the next poll is due, or there is no subscription left."""
+        while self._subscriptions:
             self._changed.clear()
             remaining_seconds = self._due_at() - self._loop.time()
             if remaining_seconds <= 0:
@@ -293,44 +302,44 @@ class _Poller:
             await _is_set_within(self._changed, remaining_seconds)
         return False
 
-    async def _sweep(self) -> None:
-        seats = list(self._seats)
-        self._abandoned = abandoned = threading.Event()
-        wanted = [seat.wanted() async for seat in _in_turns(seats)]
-        news = await self._loop.run_in_executor(self._threads, self._look, Wanted.by_all(wanted), abandoned)
+    async def _poll(self) -> None:
+        subscriptions = list(self._subscriptions)
+        self._cancelled = cancelled = threading.Event()
+        requests = [subscription.request() async for subscription in _interleaved(subscriptions)]
+        request = PollRequest.merged(requests)
+        result = await self._loop.run_in_executor(self._threads, self._poll_in_thread, request, cancelled)
         self._ended_at = self._loop.time()
-        if isinstance(news, Abandoned):
+        if isinstance(result, PollCancelled):
             return
-        if isinstance(news, GlacierJobsError):
+        if isinstance(result, GlacierJobsError):
             self._bad_polls += 1
-            errors: Iterable[GlacierJobsError] = [news]
+            errors: Iterable[GlacierJobsError] = [result]
         else:
-            self._pages = news.pages
+            self._pages = result.pages
             self._bad_polls = 0
-            errors = news.refused.values()
+            errors = result.refused.values()
         if any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors):
-            # Whoever mends the connection shall not have to restart the triggerer.
+            # A connection that is corrected must take effect without a restart of the triggerer.
             self._hook = None
         self._jitter = random.random()  # noqa: S311 - not a secret
-        async for seat in _in_turns(seats):
-            seat.tell(news)
+        async for subscription in _interleaved(subscriptions):
+            subscription.deliver(result)
 
-    def _look(self, wanted: Wanted, abandoned: threading.Event) -> News:
-        """Look, in a thread."""
+    def _poll_in_thread(self, request: PollRequest, cancelled: threading.Event) -> Result:
         try:
-            self._hook = hook = self._hook or self.source.hook()
-            return look(
+            self._hook = hook = self._hook or self.key.hook()
+            return poll(
                 hook,
-                self.source.vault_name,
-                self.source.account_id,
-                wanted,
+                self.key.vault_name,
+                self.key.account_id,
+                request,
                 pages=self._pages,
-                is_abandoned=abandoned.is_set,
+                is_cancelled=cancelled.is_set,
             )
         except GlacierJobsError as error:
             return error
         except Exception as error:
-            log.exception("The sweep of vault %s failed", self.source.vault_name)
+            log.exception("The poll of vault %s failed", self.key.vault_name)
             return ServiceUnavailable(
-                f"the sweep of vault {self.source.vault_name} failed: {type(error).__name__}: {error}"
+                f"the poll of vault {self.key.vault_name} failed: {type(error).__name__}: {error}"
             )

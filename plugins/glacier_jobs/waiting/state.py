@@ -19,7 +19,7 @@ NAMED_AT_MOST = 20
 
 
 class Verdict(str, Enum):
-    """What has become of one awaited job."""
+    """The state of one awaited job."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -31,15 +31,15 @@ _BY_STATUS = {"InProgress": Verdict.PENDING, "Succeeded": Verdict.SUCCEEDED, "Fa
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
-    """What one look at a vault showed.
+class PollResult:
+    """What one poll of a vault showed.
 
     :param found: id -> description of those awaited jobs that exist.
     :param gone: ids that neither a complete listing shows nor Describe Job knows.
-    :param refused: id -> why Glacier would not describe this job, and would not the next time either.
-    :param completed: id -> description of all jobs of the vault that ended, where that was asked for; ``None``
-        stands for a description that nobody needs.
-    :param pages: how many pages of the vault's list a look has to walk, as far as anybody knows.
+    :param refused: id -> why Glacier refuses to describe this job, now and at the next poll.
+    :param completed: id -> description of all completed jobs of the vault, where they were requested; ``None`` in place
+        of a description that was not requested.
+    :param pages: how many pages of the vault's list a poll has to read, as far as is known.
     """
 
     found: Mapping[str, Mapping[str, Any]]
@@ -51,7 +51,7 @@ class Sight:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A job that cannot succeed any more, and what Glacier said of it."""
+    """A job that cannot succeed any more, and Glacier's status message."""
 
     job_id: str
     verdict: Verdict
@@ -65,14 +65,14 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """How far the wait for some jobs is.
+    """The state of the wait for some jobs.
 
     :param started_at: when this try began to wait.
     :param pending: the ids that are still awaited; there are no jobs at all only as long as the ids are not known.
-    :param seen: those of them that some look has shown.
+    :param seen: those of them that a poll has shown.
     :param problems: the first :data:`NAMED_AT_MOST` jobs that failed or are missing, in the order of their discovery.
-    :param bad_polls: how many looks went wrong since the last good one.
-    :param pages: how many pages of the vault's list a look has to walk, as the last one found.
+    :param bad_polls: how many polls failed since the last successful one.
+    :param pages: how many pages of the vault's list the last poll had to read.
     """
 
     started_at: datetime
@@ -91,29 +91,29 @@ class Wait:
         return len(self.pending) + self.succeeded + self.failed + self.missing
 
     def doubtful(self, now: datetime, missing_grace: timedelta) -> frozenset[str]:
-        """Return the pending ids that are missing if the next look does not show them."""
+        """Return the pending ids that are missing if the next poll does not show them."""
         if now - self.started_at >= missing_grace:
             return frozenset(self.pending)
         return self.seen
 
     def after_bad_poll(self) -> Wait:
-        """Return the wait after a look that went wrong."""
+        """Return the wait after a failed poll."""
         return replace(self, bad_polls=self.bad_polls + 1)
 
-    def after(self, sight: Sight, now: datetime, missing_grace: timedelta) -> Wait:
-        """Return the wait after a look that went well.
+    def after(self, result: PollResult, now: datetime, missing_grace: timedelta) -> Wait:
+        """Return the wait after a successful poll.
 
         :raises MalformedAnswer: a job has a status that is not documented.
-        :raises FinalError: Glacier would not describe a pending job.
+        :raises FinalError: Glacier refuses to describe a pending job.
         """
         for job_id in self.pending:
-            if job_id in sight.refused:
-                raise sight.refused[job_id]
+            if job_id in result.refused:
+                raise result.refused[job_id]
         doubtful = self.doubtful(now, missing_grace)
-        verdicts = {job_id: _verdict(job_id, sight, job_id in doubtful) for job_id in self.pending}
+        verdicts = {job_id: _verdict(job_id, result, job_id in doubtful) for job_id in self.pending}
         pending = tuple(job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING)
         problems = [
-            Problem(job_id=job_id, verdict=verdict, message=sight.found.get(job_id, {}).get("StatusMessage"))
+            Problem(job_id=job_id, verdict=verdict, message=result.found.get(job_id, {}).get("StatusMessage"))
             for job_id, verdict in verdicts.items()
             if verdict in (Verdict.FAILED, Verdict.MISSING)
         ]
@@ -121,19 +121,19 @@ class Wait:
         return replace(
             self,
             pending=pending,
-            seen=frozenset(job_id for job_id in pending if job_id in self.seen or job_id in sight.found),
+            seen=frozenset(job_id for job_id in pending if job_id in self.seen or job_id in result.found),
             succeeded=self.succeeded + counts.count(Verdict.SUCCEEDED),
             failed=self.failed + counts.count(Verdict.FAILED),
             missing=self.missing + counts.count(Verdict.MISSING),
             problems=(*self.problems, *problems)[:NAMED_AT_MOST],
             bad_polls=0,
-            pages=sight.pages,
+            pages=result.pages,
         )
 
     def is_over(self, *, wait_for_all: bool) -> bool:
-        """Tell whether there is nothing left to wait for.
+        """Tell whether the wait is over.
 
-        :param wait_for_all: whether a job that failed or is missing leaves the others worth waiting for.
+        :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
         """
         return not self.pending or (self.has_problems and not wait_for_all)
 
@@ -156,17 +156,17 @@ class Wait:
         )
 
 
-def _verdict(job_id: str, sight: Sight, doubtful: bool) -> Verdict:
-    if job_id in sight.found:
-        status = sight.found[job_id].get("StatusCode")
+def _verdict(job_id: str, result: PollResult, doubtful: bool) -> Verdict:
+    if job_id in result.found:
+        status = result.found[job_id].get("StatusCode")
         if status not in _BY_STATUS:
             raise MalformedAnswer(f"job {job_id}: StatusCode is {status!r}; expected one of {', '.join(_BY_STATUS)}")
         return _BY_STATUS[status]
-    return Verdict.MISSING if doubtful and job_id in sight.gone else Verdict.PENDING
+    return Verdict.MISSING if doubtful and job_id in result.gone else Verdict.PENDING
 
 
 def failure_message(vault_name: str, wait: Wait) -> str:
-    """Say which jobs did not succeed, why, and what to do."""
+    """Return which jobs did not succeed, why, and what to do."""
     return "\n".join(
         [
             f"{wait.failed + wait.missing} of {wait.jobs} awaited jobs of vault {vault_name} cannot succeed any more "
@@ -178,7 +178,7 @@ def failure_message(vault_name: str, wait: Wait) -> str:
 
 
 def timeout_message(vault_name: str, wait: Wait, timeout_seconds: float) -> str:
-    """Say which jobs are still awaited after the time that was given."""
+    """Return which jobs are still awaited after the time-out."""
     if not wait.jobs:
         return f"{timeout_seconds:g} s are over, and the ids of the awaited jobs of vault {vault_name} cannot be read"
     return "\n".join(
@@ -196,9 +196,9 @@ def _listed(lines: Sequence[str], total: int) -> list[str]:
 
 
 def to_json(wait: Wait, job_ids: Sequence[str]) -> dict[str, Any]:
-    """Return a wait as JSON, without its ids, in one bit a job and state.
+    """Return a wait as JSON: one bit for each job and state, without the ids.
 
-    :param job_ids: the ids that will be at hand when the wait is read again; those pending are among them.
+    :param job_ids: the ids that will be given when the wait is read back; the pending ones are among them.
     """
     pending = frozenset(wait.pending)
     return {
@@ -215,28 +215,28 @@ def to_json(wait: Wait, job_ids: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def from_json(memory: Mapping[str, Any], job_ids: Sequence[str]) -> Wait:
+def from_json(stored: Mapping[str, Any], job_ids: Sequence[str]) -> Wait:
     """Return the wait that :func:`to_json` was given.
 
-    Where the ids are others by now, nothing is known of them: only when the wait began stays, and how many polls went
-    wrong.
+    Where the ids have changed, nothing is known of the new ones: only the start of the wait and the number of failed
+    polls are kept.
     """
-    started_at = datetime.fromisoformat(memory["started_at"])
-    if memory["digest"] != _digest(job_ids):
-        return Wait(started_at=started_at, pending=tuple(job_ids), bad_polls=memory["bad_polls"])
+    started_at = datetime.fromisoformat(stored["started_at"])
+    if stored["digest"] != _digest(job_ids):
+        return Wait(started_at=started_at, pending=tuple(job_ids), bad_polls=stored["bad_polls"])
     return Wait(
         started_at=started_at,
-        pending=tuple(_chosen(memory["pending"], job_ids)),
-        seen=frozenset(_chosen(memory["seen"], job_ids)),
-        succeeded=memory["succeeded"],
-        failed=memory["failed"],
-        missing=memory["missing"],
+        pending=tuple(_chosen(stored["pending"], job_ids)),
+        seen=frozenset(_chosen(stored["seen"], job_ids)),
+        succeeded=stored["succeeded"],
+        failed=stored["failed"],
+        missing=stored["missing"],
         problems=tuple(
             Problem(job_id=job_id, verdict=Verdict(verdict), message=message)
-            for job_id, verdict, message in memory["problems"]
+            for job_id, verdict, message in stored["problems"]
         ),
-        bad_polls=memory["bad_polls"],
-        pages=memory["pages"],
+        bad_polls=stored["bad_polls"],
+        pages=stored["pages"],
     )
 
 
