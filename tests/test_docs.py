@@ -152,8 +152,8 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 
 def test_the_table_of_the_benchmarks_is_the_one_that_they_print() -> None:
-    sources = "".join(file.read_text() for file in (ROOT / "include" / "benchmarks").glob("*.py"))
-    written = re.findall(r'\bname=f?"(.*)",\n +unit=', sources)
+    tables = "".join(file.read_text() for file in (ROOT / "include" / "benchmarks").glob("*.py"))
+    written = re.findall(r'\bname=f?"(.*)",\n +unit=', tables)
     # Where a name is put together, whatever number stands there.
     names = [".+".join(map(re.escape, re.split(r"\{[^}]*\}", name))) for name in written]
     _, _, after = README.partition("\n| figure ")

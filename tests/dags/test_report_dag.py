@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.history.fold import LIVES
+from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
@@ -124,7 +124,7 @@ def test_the_report_is_written_though_history_cannot_be_folded(
     moment = ago(59)
     wrong = dataset_root / f"job_history/closed_date={moment.date()}/job_history.parquet"
     wrong.parent.mkdir(parents=True)
-    pq.write_table(LIVES.empty_table(), wrong)
+    pq.write_table(JOB_LIFECYCLES.empty_table(), wrong)
     observe(files.dataset, moment, {"photos": []})
 
     run = report_dag(dataset_uri=dataset_root.as_uri())

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glacier_jobs.dataset.dedup import JobKey, RowNumbers, Sights
+from glacier_jobs.dataset.dedup import DuplicateIndex, JobKey, RowNumbers
 
 
 def batch(vault: str, ids: list[str]) -> pa.RecordBatch:
@@ -28,12 +28,12 @@ class Rows:
         return [self.keys[row] for row in rows]
 
 
-def remembered(pages: list[tuple[str, list[str]]]) -> Sights:
-    sights = Sights()
+def remembered(pages: list[tuple[str, list[str]]]) -> DuplicateIndex:
+    index = DuplicateIndex()
     for vault, ids in pages:
         if ids:
-            sights.add(batch(vault, ids))
-    return sights
+            index.add(batch(vault, ids))
+    return index
 
 
 PAGES = st.lists(
@@ -50,12 +50,12 @@ def test_of_each_job_the_last_sight_stays_and_nothing_of_the_vaults_left_out(
     expected = [
         last[key] == number and key[0].removeprefix("arn:") not in without for number, key in enumerate(rows.keys)
     ]
-    sights = remembered(pages)
+    index = remembered(pages)
 
-    kept = sights.kept(rows, without)
+    kept = index.kept(rows, without)
 
     assert kept.tolist() == expected
-    counted = {vault: count for vault, count in sights.jobs_by_vault(kept).items() if count}
+    counted = {vault: count for vault, count in index.jobs_by_vault(kept).items() if count}
     vaults = [key[0].removeprefix("arn:") for key, stays in zip(rows.keys, expected, strict=True) if stays]
     assert counted == {vault: vaults.count(vault) for vault in set(vaults)}
 
@@ -64,13 +64,13 @@ def test_equal_hashes_of_different_jobs_drop_nothing() -> None:
 
     pages = [("a", ["u", "v", "u"])]
     rows = Rows(pages)
-    sights = Sights()
-    sights._hashes.extend([1, 1, 1])
-    sights._vaults["a"] = 0
-    sights._run_vaults.append(0)
-    sights._run_lengths.append(3)
+    index = DuplicateIndex()
+    index._hashes.extend([1, 1, 1])
+    index._vaults["a"] = 0
+    index._run_vaults.append(0)
+    index._run_lengths.append(3)
 
-    assert sights.kept(rows, ()).tolist() == [False, True, True]
+    assert index.kept(rows, ()).tolist() == [False, True, True]
 
 
 def test_without_a_repeat_no_row_is_looked_up_again() -> None:
@@ -83,6 +83,6 @@ def test_without_a_repeat_no_row_is_looked_up_again() -> None:
 
 def test_a_job_costs_some_bytes_of_memory() -> None:
     ids = [f"{number:092}" for number in range(10_000)]
-    sights = remembered([("a", ids[start : start + 50]) for start in range(0, 10_000, 50)])
+    index = remembered([("a", ids[start : start + 50]) for start in range(0, 10_000, 50)])
 
-    assert sum(sys.getsizeof(kept) for kept in (sights._hashes, sights._run_vaults, sights._run_lengths)) < 100_000
+    assert sum(sys.getsizeof(kept) for kept in (index._hashes, index._run_vaults, index._run_lengths)) < 100_000

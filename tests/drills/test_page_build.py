@@ -1,4 +1,4 @@
-"""What the package ships of the page is what its sources build."""
+"""What the package ships of the page is what its tables build."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def test_the_shipped_files_are_those_that_the_sources_build(tmp_path: Path, told
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("there is no npm; install Debian's packages nodejs and npm")
-    sources, built = tmp_path / "page", tmp_path / "static"
-    shutil.copytree(ROOT / "include" / "page_frontend", sources, ignore=shutil.ignore_patterns("node_modules"))
+    tables, built = tmp_path / "page", tmp_path / "static"
+    shutil.copytree(ROOT / "include" / "page_frontend", tables, ignore=shutil.ignore_patterns("node_modules"))
 
     for command in (
         [npm, "ci", "--no-audit", "--no-fund"],
         [npm, "run", "check"],
         [npm, "run", "build", "--", str(built)],
     ):
-        ended = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        ended = subprocess.run(command, cwd=tables, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
     expected = {file.name: file.read_bytes() for file in built.iterdir()}
     assert {file.name: file.read_bytes() for file in STATIC.iterdir()} == expected
-    told("the page built anew from its sources", "the shipped files, byte for byte")
+    told("the page built anew from its tables", "the shipped files, byte for byte")

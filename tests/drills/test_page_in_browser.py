@@ -37,7 +37,7 @@ pytestmark = pytest.mark.drill
 VARIABLE = "glacier_jobs_dataset_uri"
 MANY = 300_000
 
-#: How often the page looks for something newer, as its sources say.
+#: How often the page looks for something newer, as its tables say.
 REFRESH_MILLISECONDS = 30_000
 
 #: How many jobs the page says there are, once a filter has left few.

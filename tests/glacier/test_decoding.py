@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from glacier_jobs.dataset.schema import Observation
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.glacier.decoding import FIELDS, Jobs, are_records, decoded_records
-from glacier_jobs.glacier.rows import SeenPage, pages_batch
+from glacier_jobs.glacier.rows import ObservedPage, pages_batch
 from tests.descriptions import ARN, DATES, OPTIONAL_FIELDS, job_descriptions
 
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, 123456, tzinfo=timezone.utc)
@@ -33,9 +33,11 @@ def body_of(*jobs: dict[str, Any], marker: str | None = None, **more: Any) -> by
 
 def rows_of(*pages: Jobs) -> pa.RecordBatch | str:
     """Return the rows, or what is said of those that cannot be made."""
-    seen = [SeenPage(jobs=jobs, observed_at=MOMENT + timedelta(seconds=number)) for number, jobs in enumerate(pages)]
+    observed = [
+        ObservedPage(jobs=jobs, observed_at=MOMENT + timedelta(seconds=number)) for number, jobs in enumerate(pages)
+    ]
     try:
-        return pages_batch(seen, observation=OBSERVATION, vault_name="photos")
+        return pages_batch(observed, observation=OBSERVATION, vault_name="photos")
     except MalformedAnswer as error:
         return str(error)
 

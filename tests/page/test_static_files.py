@@ -64,11 +64,11 @@ def test_the_page_asks_for_its_files_by_relative_links() -> None:
 
 
 def test_no_script_of_the_page_touches_a_token() -> None:
-    sources = "".join(file.read_text() for file in (SOURCES / "src").glob("*.ts*"))
+    tables = "".join(file.read_text() for file in (SOURCES / "src").glob("*.ts*"))
 
-    assert not re.search(r"document\.cookie|Authorization|_token|access_token|jwt", sources, re.IGNORECASE)
+    assert not re.search(r"document\.cookie|Authorization|_token|access_token|jwt", tables, re.IGNORECASE)
     assert not re.search(
-        r"innerHTML|dangerouslySetInnerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", sources
+        r"innerHTML|dangerouslySetInnerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", tables
     )
 
 

@@ -9,46 +9,46 @@ from hypothesis import strategies as st
 
 from glacier_jobs.dataset.cutoff import midnight
 from glacier_jobs.history import History, fold_closed_days
-from glacier_jobs.history.fold import BEGINNING
+from glacier_jobs.history.fold import EMPTY_STATE
 from glacier_jobs.reports.latest import newest_listings
 from tests.examples import examples
 from tests.observations import local_dataset
-from tests.observed_lives import DAYS, FIRST_DAY, Look, observed_lives, write_raw
+from tests.random_observations import DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
 
 
-def plain_newest(seen: list[Look]) -> dict[str, str]:
+def plain_newest(seen: list[RawObservation]) -> dict[str, str]:
     """Compute vault ARN -> the newest observation that listed it, unless it has gone since."""
-    known = {row["vault_arn"]: row["region"] for look in seen for row in look.vaults}
+    known = {row["vault_arn"]: row["region"] for observation in seen for row in observation.vaults}
     newest = {}
     for arn, region in known.items():
-        for look in sorted(seen, key=lambda look: str(look.observation["observation_id"]), reverse=True):
-            if look.observation["region"] != region:
+        for observation in sorted(seen, key=lambda observation: str(observation.row["observation_id"]), reverse=True):
+            if observation.row["region"] != region:
                 continue
-            outcomes = [row["outcome"] for row in look.vaults if row["vault_arn"] == arn]
+            outcomes = [row["outcome"] for row in observation.vaults if row["vault_arn"] == arn]
             if outcomes == ["listed"]:
-                newest[arn] = look.observation["observation_id"]
-            if outcomes in (["listed"], ["gone"]) or (not outcomes and look.observation["scope"] == "all"):
+                newest[arn] = observation.row["observation_id"]
+            if outcomes in (["listed"], ["gone"]) or (not outcomes and observation.row["scope"] == "all"):
                 break
     return newest
 
 
-@given(observed_lives())
+@given(random_observations())
 @examples(25, in_drills=60)
-def test_the_way_back_finds_what_a_look_at_everything_finds(seen: list[Look]) -> None:
+def test_the_way_back_finds_what_a_look_at_everything_finds(seen: list[RawObservation]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
 
-        found = newest_listings(dataset, dataset.observation_ids(), BEGINNING.looks)
+        found = newest_listings(dataset, dataset.observation_ids(), EMPTY_STATE.vault_listings)
 
     assert dict(zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)) == plain_newest(
         seen
     )
 
 
-@given(observed_lives(overlapping=False), st.integers(0, DAYS - 1))
+@given(random_observations(overlapping=False), st.integers(0, DAYS - 1))
 @examples(15, in_drills=30)
-def test_folded_days_tell_the_same(seen: list[Look], folded_days: int) -> None:
+def test_folded_days_tell_the_same(seen: list[RawObservation], folded_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
@@ -58,7 +58,7 @@ def test_folded_days_tell_the_same(seen: list[Look], folded_days: int) -> None:
         folded = history.last_folded_day()
 
         later = dataset.observation_ids(since=folded + timedelta(days=1) if folded else None)
-        found = newest_listings(dataset, later, history.state(folded).looks)
+        found = newest_listings(dataset, later, history.state(folded).vault_listings)
 
     assert dict(zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)) == plain_newest(
         seen

@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 
 #: What must be given to ask at all.
 GIVEN: dict[str, dict[str, Any]] = {
-    "job_sights": {"vault_arn": arn("photos"), "job_id": "a", "since": NOON - timedelta(days=1)}
+    "job_observations": {"vault_arn": arn("photos"), "job_id": "a", "since": NOON - timedelta(days=1)}
 }
 
 
@@ -55,7 +55,7 @@ def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset:
 
     for heading in ("Question:", "Grain:", "Tables:", "Columns:", "Units:"):
         assert f"-- {heading}" in header
-    if question != "job_sights":
+    if question != "job_observations":
         for column in reports.run(question, dataset).schema.names:
             assert column in header
 
@@ -73,8 +73,8 @@ def test_what_can_be_sorted_by_is_every_column_but_the_number_of_matches(dataset
 @pytest.mark.parametrize(
     ("question", "params", "message"),
     [
-        ("job_sights", {"job_id": "a"}, "vault_arn must be given"),
-        ("job_sights", {"vault_arn": "photos", "job_id": "a"}, "vault_arn: found 'photos'"),
+        ("job_observations", {"job_id": "a"}, "vault_arn must be given"),
+        ("job_observations", {"vault_arn": "photos", "job_id": "a"}, "vault_arn: found 'photos'"),
         ("found_jobs", {"sort": "job_id desc; --"}, "sort is .* expected one of account_id"),
         ("found_jobs", {"descending": "no"}, "descending is 'no'; expected True or False"),
         ("found_jobs", {"vault_names": "photos"}, "vault_names is 'photos'; expected a list of texts"),
@@ -136,7 +136,7 @@ class TestJobSights:
             observe(dataset, NOON + hours(hour), {"photos": [job("a"), job("b")], "films": [job("a")]})
 
         rows = ask(
-            dataset, "job_sights", "vault_name", "job_id", "snapshot_at", vault_arn=arn("photos"), job_id="a",
+            dataset, "job_observations", "vault_name", "job_id", "snapshot_at", vault_arn=arn("photos"), job_id="a",
             since=NOON + hours(1), until=NOON + hours(3), now=NOON + hours(9),
         )  # fmt: skip
 

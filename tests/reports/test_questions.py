@@ -561,7 +561,9 @@ class TestRetrievalTimesAndDailyVolume:
         ]  # fmt: skip
 
     def test_volume_is_told_by_day_vault_and_tier(self, dataset: Dataset) -> None:
-        rows = ask(dataset, "daily_volume", "day", "vault_name", "action", "tier", "jobs", "bytes", "failed_jobs")
+        rows = ask(
+            dataset, "daily_volume", "day", "vault_name", "action", "tier", "succeeded_jobs", "bytes", "failed_jobs"
+        )
 
         first, second = date(2026, 11, 18), date(2026, 11, 19)
         assert rows == [

@@ -21,7 +21,7 @@ from glacier_jobs.history import History, fold_closed_days
 from tests.examples import examples
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
-from tests.observed_lives import BEGINNING_AT, DAYS, FIRST_DAY, Look, observed_lives, write_raw
+from tests.random_observations import BEGINNING_AT, DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=timezone.utc)
 FIRST = NOON.date()
@@ -170,10 +170,10 @@ def test_a_question_about_a_day_lists_no_folder_of_another(disk: WatchedDisk, ro
     assert {name for name in partitions if name < f"snapshot_date={OPEN[0]}"} == set()
 
 
-@given(observed_lives(), st.integers(0, DAYS - 1))
+@given(random_observations(), st.integers(0, DAYS - 1))
 @examples(8, in_drills=25)
 def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_unlisted(
-    seen: list[Look], folded_days: int
+    seen: list[RawObservation], folded_days: int
 ) -> None:
     period: dict[str, Any] = {"since": BEGINNING_AT, "now": BEGINNING_AT + timedelta(days=DAYS + 1)}
     with tempfile.TemporaryDirectory() as folder:
@@ -192,10 +192,12 @@ def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_u
     assert observed == plain_observed_hours(seen)
 
 
-@given(observed_lives(overlapping=False), st.integers(0, DAYS - 1), st.integers(0, DAYS * 24 - 1), st.integers(1, 72))
+@given(
+    random_observations(overlapping=False), st.integers(0, DAYS - 1), st.integers(0, DAYS * 24 - 1), st.integers(1, 72)
+)
 @examples(8, in_drills=25)
 def test_of_any_period_folded_days_tell_the_same_as_raw_files(
-    seen: list[Look], folded_days: int, first_hour: int, hours: int
+    seen: list[RawObservation], folded_days: int, first_hour: int, hours: int
 ) -> None:
     since = BEGINNING_AT + timedelta(hours=first_hour)
     asked: list[tuple[str, dict[str, Any]]] = [
@@ -215,11 +217,11 @@ def fold(dataset: Dataset, days: int) -> None:
     fold_closed_days(dataset, History.beside(dataset), now=closes_at(FIRST_DAY + timedelta(days=days)) + SETTLES_AFTER)
 
 
-def plain_observed_hours(seen: Sequence[Look]) -> set[tuple[str, datetime]]:
+def plain_observed_hours(seen: Sequence[RawObservation]) -> set[tuple[str, datetime]]:
     """Compute each vault's ARN with each hour in which a complete listing of it began."""
     return {
         (row["vault_arn"], row["listing_began_at"].replace(minute=0, second=0, microsecond=0))
-        for look in seen
-        for row in look.vaults
+        for observation in seen
+        for row in observation.vaults
         if row["outcome"] == "listed"
     }

@@ -22,7 +22,7 @@ from glacier_jobs.errors import (
     WrongAccount,
 )
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.snapshot.observe import Observed, Provenance, observe
+from glacier_jobs.snapshot.observe import Provenance, PublishedObservation, observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
 from tests.descriptions import job_descriptions
@@ -47,7 +47,7 @@ def fill(local_aws: Control, jobs_by_vault: dict[str, int]) -> None:
         local_aws.add_jobs(vault_name, [{"JobId": f"{vault_name}-{number:04}"} for number in range(jobs)])
 
 
-def recorded(dataset: Dataset, observed: Observed) -> list[dict[str, Any]]:
+def recorded(dataset: Dataset, observed: PublishedObservation) -> list[dict[str, Any]]:
     """Return what the Parquet holds of an observation, as AWS's descriptions."""
     rows = dataset.scan("jobs").to_table().to_pylist()
     return [description_of(row) for row in rows if row["observation_id"] == observed.observation.observation_id]
@@ -355,7 +355,7 @@ def test_jobs_that_change_or_vanish_between_two_pages_are_there_once_with_their_
 def test_two_runs_at_once_make_two_observations(connect: Connect, local_aws: Control, dataset: Dataset) -> None:
     fill(local_aws, {"a": 120, "b": 1})
     conn_id = connect()
-    observed: list[Observed] = []
+    observed: list[PublishedObservation] = []
 
     def run() -> None:
         observed.append(observe(GlacierJobsHook(aws_conn_id=conn_id), dataset))

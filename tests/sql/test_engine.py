@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from glacier_jobs.errors import TookTooLong
-from glacier_jobs.sql.engine import Engine, limited, one_database
+from glacier_jobs.sql.engine import Engine, limits, shared_database
 
 _ENDLESS = "SELECT count(*) AS count FROM range(1000000000) a, range(1000000000) b"
 
@@ -21,13 +21,13 @@ def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch
     late = datetime(2026, 11, 18, 23, 30, tzinfo=timezone.utc)
 
     with Engine() as engine:
-        answer = engine.ask("SELECT $at::DATE AS day, date_trunc('hour', $at) AS hour", at=late)
+        answer = engine.query("SELECT $at::DATE AS day, date_trunc('hour', $at) AS hour", at=late)
 
     assert answer.to_pylist() == [{"day": late.date(), "hour": late.replace(minute=0)}]
     assert answer.schema.field("hour").type == pa.timestamp("us", tz="UTC")
 
 
-@pytest.mark.parametrize("database", [contextlib.nullcontext, one_database], ids=["alone", "shared"])
+@pytest.mark.parametrize("database", [contextlib.nullcontext, shared_database], ids=["alone", "shared"])
 @pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
 def test_it_reaches_for_nothing_that_it_was_not_given(
     database: Callable[[], contextlib.AbstractContextManager[None]], sql: str, tmp_path: Path
@@ -39,20 +39,20 @@ def test_it_reaches_for_nothing_that_it_was_not_given(
 
     with database(), Engine(), Engine() as engine:
         with pytest.raises(duckdb.Error):
-            engine.ask(sql.format(path=path))
-        assert engine.ask("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
+            engine.query(sql.format(path=path))
+        assert engine.query("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
 
 
 def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() -> None:
     table = pa.table({"a": [1, 2, 3]})
 
     with Engine() as engine:
-        engine.give(once=table.to_reader())
-        engine.take_in("often", table.to_reader())
-        engine.keep("kept", "SELECT a FROM once WHERE a > $least", least=1)
-        engine.add("kept", "SELECT a FROM often")
+        engine.register(once=table.to_reader())
+        engine.register_reusable("often", table.to_reader())
+        engine.create_table("kept", "SELECT a FROM once WHERE a > $least", least=1)
+        engine.insert("kept", "SELECT a FROM often")
 
-        assert sorted(engine.ask("SELECT a FROM kept UNION ALL FROM often")["a"].to_pylist()) == [
+        assert sorted(engine.query("SELECT a FROM kept UNION ALL FROM often")["a"].to_pylist()) == [
             1,
             1,
             2,
@@ -65,22 +65,22 @@ def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() 
 
 
 def _ask(engine: Engine, reader: pa.RecordBatchReader) -> None:
-    engine.give(broken=reader)
-    engine.ask("FROM broken")
+    engine.register(broken=reader)
+    engine.query("FROM broken")
 
 
 def _keep(engine: Engine, reader: pa.RecordBatchReader) -> None:
-    engine.give(broken=reader)
-    engine.keep("new", "FROM broken")
+    engine.register(broken=reader)
+    engine.create_table("new", "FROM broken")
 
 
 def _add(engine: Engine, reader: pa.RecordBatchReader) -> None:
-    engine.give(broken=reader)
-    engine.add("kept", "FROM broken")
+    engine.register(broken=reader)
+    engine.insert("kept", "FROM broken")
 
 
 def _take_in(engine: Engine, reader: pa.RecordBatchReader) -> None:
-    engine.take_in("broken", reader)
+    engine.register_reusable("broken", reader)
 
 
 @pytest.mark.parametrize("read", [_ask, _keep, _add, _take_in])
@@ -90,29 +90,29 @@ def test_what_a_reader_raises_comes_out_as_it_was(read: Callable[[Engine, pa.Rec
         raise PermissionError("the second file")
 
     with Engine() as engine:
-        engine.keep("kept", "SELECT 0::BIGINT AS a")
+        engine.create_table("kept", "SELECT 0::BIGINT AS a")
         with pytest.raises(PermissionError, match="the second file"):
             read(engine, pa.RecordBatchReader.from_batches(pa.schema([pa.field("a", pa.int64())]), rows()))
 
 
 def test_an_answer_of_another_form_than_declared_is_an_error() -> None:
     with Engine() as engine, pytest.raises(ValueError, match="expected"):
-        engine.ask("SELECT 1 AS a", pa.schema([pa.field("b", pa.int32())]))
+        engine.query("SELECT 1 AS a", pa.schema([pa.field("b", pa.int32())]))
 
 
 def test_more_than_fits_into_memory_is_spilled() -> None:
-    with limited(memory="50MiB", seconds=120), Engine() as engine:
-        engine.keep("many", "SELECT md5(range::VARCHAR) AS text FROM range(2000000)")
+    with limits(memory="50MiB", seconds=120), Engine() as engine:
+        engine.create_table("many", "SELECT md5(range::VARCHAR) AS text FROM range(2000000)")
 
-        assert engine.ask("SELECT count(DISTINCT text) AS count FROM many")["count"].to_pylist() == [2000000]
+        assert engine.query("SELECT count(DISTINCT text) AS count FROM many")["count"].to_pylist() == [2000000]
 
 
 def test_what_is_asked_after_the_time_is_over_is_broken_off_too() -> None:
     def ask_late() -> None:
-        with limited(memory="50MiB", seconds=0.0), Engine() as engine:
+        with limits(memory="50MiB", seconds=0.0), Engine() as engine:
             # DuckDB has forgotten an interruption that came while nothing ran.
             threading.Event().wait(0.3)
-            engine.ask(_ENDLESS)
+            engine.query(_ENDLESS)
 
     with pytest.raises(TookTooLong):
         ask_late()
@@ -120,30 +120,30 @@ def test_what_is_asked_after_the_time_is_over_is_broken_off_too() -> None:
 
 def test_nothing_is_drawn_into_the_logs() -> None:
     with Engine() as engine:
-        answer = engine.ask("SELECT current_setting('enable_progress_bar') AS drawn")
+        answer = engine.query("SELECT current_setting('enable_progress_bar') AS drawn")
 
     assert answer["drawn"].to_pylist() == [False]
 
 
 def test_engines_that_share_a_database_see_nothing_of_one_another() -> None:
-    with one_database(), Engine() as one, Engine() as other:
-        one.give(given=pa.table({"a": [1]}))
-        one.keep("kept", "SELECT a FROM given")
-        other.give(given=pa.table({"a": [2]}))
-        other.keep("kept", "SELECT a FROM given")
+    with shared_database(), Engine() as one, Engine() as other:
+        one.register(given=pa.table({"a": [1]}))
+        one.create_table("kept", "SELECT a FROM given")
+        other.register(given=pa.table({"a": [2]}))
+        other.create_table("kept", "SELECT a FROM given")
 
-        assert [engine.ask("SELECT a FROM kept")["a"].to_pylist() for engine in (one, other)] == [[1], [2]]
+        assert [engine.query("SELECT a FROM kept")["a"].to_pylist() for engine in (one, other)] == [[1], [2]]
         with Engine() as third, pytest.raises(duckdb.Error, match="kept"):
-            third.ask("FROM kept")
+            third.query("FROM kept")
 
 
 def test_one_engine_is_broken_off_and_another_on_the_same_database_goes_on() -> None:
     def ask_late() -> None:
-        with limited(memory="50MiB", seconds=0.0), Engine() as engine:
-            engine.ask(_ENDLESS)
+        with limits(memory="50MiB", seconds=0.0), Engine() as engine:
+            engine.query(_ENDLESS)
 
-    with one_database(), Engine() as engine:
+    with shared_database(), Engine() as engine:
         with pytest.raises(TookTooLong):
             ask_late()
 
-        assert engine.ask("SELECT sum(range) AS sum FROM range(1000000)")["sum"].to_pylist() == [499999500000]
+        assert engine.query("SELECT sum(range) AS sum FROM range(1000000)")["sum"].to_pylist() == [499999500000]

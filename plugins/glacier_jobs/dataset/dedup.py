@@ -1,4 +1,4 @@
-"""Which row shows which job: the memory of a listing against repeats, in some bytes a row."""
+"""Which rows of an observation show the same job, in a few bytes a row."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ RowNumbers: TypeAlias = npt.NDArray[np.int64]
 RowMask: TypeAlias = npt.NDArray[np.bool_]
 
 
-class Sights:
-    """The sights of jobs in the order of their rows; eight bytes each, and four when they are counted."""
+class DuplicateIndex:
+    """An index of the rows' jobs: eight bytes a row, and four more while rows are counted."""
 
     def __init__(self) -> None:
         self._hashes = array("q")
@@ -26,7 +26,7 @@ class Sights:
         self._run_lengths = array("i")
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in rows of the table ``jobs``, all of one vault."""
+        """Add rows of the table ``jobs``, all of one vault."""
         keys = zip(batch["vault_arn"].to_pylist(), batch["job_id"].to_pylist(), strict=True)
         self._hashes.extend(map(hash, keys))
         vault = self._vaults.setdefault(batch["vault_name"][0].as_py(), len(self._vaults))
@@ -34,10 +34,10 @@ class Sights:
         self._run_lengths.append(batch.num_rows)
 
     def kept(self, keys_of: Callable[[RowNumbers], list[JobKey]], without: Collection[str]) -> RowMask:
-        """Return which rows stay: of a job seen twice the later sight, and none of some vaults.
+        """Return which rows are kept: of a job's rows the last, and none of some vaults.
 
-        :param keys_of: looks up the real keys of rows, since equal hashes are only a hint.
-        :param without: names of vaults whose rows go.
+        :param keys_of: returns the keys of rows: equal hashes do not prove equal keys.
+        :param without: names of vaults whose rows are dropped.
         """
         kept = ~np.isin(self._vault_of_rows(), [self._vaults[name] for name in without if name in self._vaults])
         candidates = self._rows_with_equal_hashes()
@@ -46,7 +46,7 @@ class Sights:
         return kept
 
     def jobs_by_vault(self, kept: RowMask) -> Mapping[str, int]:
-        """Return, for each vault name, how many of its rows stay."""
+        """Return, for each vault name, how many of its rows are kept."""
         counts = np.bincount(self._vault_of_rows()[kept], minlength=len(self._vaults))
         return {name: int(counts[vault]) for name, vault in self._vaults.items()}
 

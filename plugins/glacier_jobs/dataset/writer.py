@@ -1,4 +1,4 @@
-"""An observation taken in page by page and published whole, or not at all."""
+"""An observation written batch by batch, and published whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glacier_jobs.dataset.cutoff import refuse_closed_day
-from glacier_jobs.dataset.dedup import JobKey, RowMask, RowNumbers, Sights
+from glacier_jobs.dataset.dedup import DuplicateIndex, JobKey, RowMask, RowNumbers
 from glacier_jobs.dataset.layout import Dataset, snapshot_date
 from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.schema import TABLES, Observation, table_from_rows
@@ -42,13 +42,14 @@ def _utc_now() -> datetime:
 
 
 class ObservationWriter:
-    """Takes in one observation and publishes it whole, or leaves nothing.
+    """Writes one observation and publishes it whole, or leaves nothing.
 
-    A context manager: what is not published when it ends was never there. All files are finished aside first.
+    A context manager: without a call of :meth:`publish`, nothing becomes visible. All files are finished in a staging
+    folder first.
 
-    :param dataset: where the observation shall lie.
-    :param observation: its name and the values that its rows share.
-    :param clock: tells the time, an aware UTC datetime.
+    :param dataset: where the observation is published.
+    :param observation: its id and the values that its rows share.
+    :param clock: returns the present, an aware UTC datetime.
     :raises StoreNotSuitable: the store cannot create an object whole or not at all.
     """
 
@@ -57,7 +58,7 @@ class ObservationWriter:
         self._observation = observation
         self._clock = clock
         self._publisher = publisher_for(dataset.filesystem, dataset.root)
-        self._sights = Sights()
+        self._duplicates = DuplicateIndex()
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
 
@@ -73,41 +74,41 @@ class ObservationWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # On a full disk the footer cannot be written either; the first error is the one to tell.
+        # On a full disk the footer cannot be written either; the first error is the one to raise.
         with contextlib.suppress(OSError):
             self._jobs.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write_jobs(self, batch: pa.RecordBatch) -> None:
-        """Take in rows of the table ``jobs``, all of one vault."""
+        """Write rows of the table ``jobs``, all of one vault."""
         if not batch.num_rows:
             return
-        self._sights.add(batch)
+        self._duplicates.add(batch)
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
         if self._waiting_rows >= ROW_GROUP_ROWS:
             self._flush()
 
     def finish_jobs(self, *, without: Collection[str] = ()) -> Mapping[str, int]:
-        """Finish the table ``jobs``, in which the later of two sights of a job is kept.
+        """Finish the table ``jobs``; of several rows of one job, the last is kept.
 
-        :param without: names of vaults whose rows are left out, because their listing did not end.
-        :return: vault name -> number of its jobs in the table; a vault that showed none may be absent.
+        :param without: names of vaults whose rows are dropped, because their listing is not complete.
+        :return: vault name -> number of its jobs in the table; a vault without jobs may be absent.
         """
         self._flush()
         self._jobs.close()
-        kept = self._sights.kept(self._job_keys, without)
+        kept = self._duplicates.kept(self._job_keys, without)
         if not kept.all():
             self._rewrite_jobs(kept)
-        return self._sights.jobs_by_vault(kept)
+        return self._duplicates.jobs_by_vault(kept)
 
     def publish(self, *, vaults: Sequence[Mapping[str, Any]], observation: Mapping[str, Any]) -> None:
         """Publish all three files; the last of them is the commit mark.
 
         :param vaults: rows of the table ``vaults``, without the columns that all rows share.
         :param observation: the one row of ``observations``, likewise, and without ``published_at``.
-        :raises ObservationExists: something else has this place already; it is not touched.
-        :raises DayClosed: it is too late for the day that the observation belongs to.
+        :raises ObservationExists: there is another file at this path already; it is not changed.
+        :raises DayClosed: the day of the observation is finalized.
         """
         observation_id = self._observation.observation_id
         day = snapshot_date(observation_id)

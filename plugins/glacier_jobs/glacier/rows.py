@@ -195,7 +195,7 @@ def _parameters_column(parameters: Sequence[Any], row_name: _RowName) -> pa.Arra
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeenPage:
+class ObservedPage:
     """The jobs of one page, and when it came, an aware UTC datetime."""
 
     jobs: Jobs
@@ -206,11 +206,11 @@ def jobs_batch(
     jobs: Sequence[Mapping[str, Any]], *, observation: Observation, vault_name: str, observed_at: datetime
 ) -> pa.RecordBatch:
     """Turn the jobs of one page into rows of the table ``jobs``, as :func:`pages_batch` does."""
-    page = SeenPage(jobs=[dict(job) for job in jobs], observed_at=observed_at)
+    page = ObservedPage(jobs=[dict(job) for job in jobs], observed_at=observed_at)
     return pages_batch([page], observation=observation, vault_name=vault_name)
 
 
-def pages_batch(pages: Sequence[SeenPage], *, observation: Observation, vault_name: str) -> pa.RecordBatch:
+def pages_batch(pages: Sequence[ObservedPage], *, observation: Observation, vault_name: str) -> pa.RecordBatch:
     """Turn job descriptions of one vault into rows of the table ``jobs``.
 
     :param pages: in the order in which they came.
@@ -252,7 +252,7 @@ def _json_column(values: Sequence[Any], field: str, row_name: _RowName) -> pa.Ar
     return pa.array(_checked(values, _json_text, field, row_name), pa.string())
 
 
-def _extra_column(pages: Sequence[SeenPage], row_name: _RowName) -> pa.Array:
+def _extra_column(pages: Sequence[ObservedPage], row_name: _RowName) -> pa.Array:
     """Return what the jobs say that the table has no column for; jobs that came as records say no such thing."""
     if all(are_records(page.jobs) for page in pages):
         return pa.nulls(sum(len(page.jobs) for page in pages), pa.string())

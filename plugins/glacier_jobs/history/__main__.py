@@ -18,13 +18,13 @@ from glacier_jobs.history.store import History, fold_closed_days, rebuild
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fold history from the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m glacier_jobs.history.store", description="Fold job history.")
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m glacier_jobs.history.store", description="Aggregate job history.")
     commands = parser.add_subparsers(dest="command", required=True)
-    folding = commands.add_parser("fold", help="fold the days that have closed")
+    folding = commands.add_parser("fold", help="aggregate the days that are finalized")
     folding.add_argument("dataset_uri")
     folding.add_argument("history_uri", nargs="?", help="another root than the dataset's")
-    rebuilding = commands.add_parser("rebuild", help="fold all closed days anew, under a new root")
+    rebuilding = commands.add_parser("rebuild", help="aggregate all finalized days again, under a new root")
     rebuilding.add_argument("dataset_uri")
     rebuilding.add_argument("history_uri", help="the new root")
     given = parser.parse_args(arguments)

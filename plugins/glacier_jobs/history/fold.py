@@ -1,6 +1,6 @@
-"""History folded: what was open before and what was observed since give what is closed and what is still open.
+"""The aggregation of job history: open jobs and newer raw rows in, closed jobs and open jobs out.
 
-Pure: tables in, tables out. Nothing here reads or writes a file, or asks for the time.
+Pure: tables in, tables out. Nothing here reads or writes a file, or reads the clock.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import pyarrow as pa
 from glacier_jobs.dataset.schema import JOBS, UTC_MICROSECONDS, VAULTS, required
 from glacier_jobs.sql.engine import Engine, statement
 
-#: One row a job: its last description, when it was seen, and its fate.
-LIVES = pa.schema(
+#: One row a job: its last description, when it was listed, and its outcome, the column ``fate``.
+JOB_LIFECYCLES = pa.schema(
     [
         *[JOBS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "job_id")],
         *[
@@ -42,8 +42,8 @@ LIVES = pa.schema(
     ]
 )
 
-#: One row a look at a vault.
-LOOKS = pa.schema(
+#: One row a listing of a vault; ``looked_at`` says from when on it counts.
+VAULT_LISTINGS = pa.schema(
     [
         *[VAULTS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "observation_id")],
         required("looked_at", UTC_MICROSECONDS),
@@ -53,128 +53,131 @@ LOOKS = pa.schema(
     ]
 )
 
-#: What the folding needs of the raw tables.
-SIGHT_COLUMNS = [name for name in LIVES.names if name in JOBS.names] + ["observation_id", "observed_at"]
+#: The columns of the raw tables that the aggregation needs.
+JOB_COLUMNS = [name for name in JOB_LIFECYCLES.names if name in JOBS.names] + ["observation_id", "observed_at"]
 VAULT_COLUMNS = [
     "account_id", "region", "vault_name", "vault_arn", "observation_id", "listing_began_at", "listing_ended_at",
     "outcome", "error",
 ]  # fmt: skip
 OBSERVATION_COLUMNS = ["observation_id", "snapshot_at", "account_id", "region", "scope"]
 
-#: Where there is no end: of the days that are not closed yet, every look counts.
+#: In place of an end: of the days that are not finalized, every listing counts.
 NO_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
-#: The looks that the given observations made, without those that were carried over to them.
-_MADE = (
-    "FROM looks SEMI JOIN observations USING (observation_id) ORDER BY vault_arn, looked_at, outcome, observation_id"
-)
+#: The listings of the given observations, without those that were carried over from earlier days.
+_OWN_LISTINGS = """
+    FROM vault_listings SEMI JOIN observations USING (observation_id)
+    ORDER BY vault_arn, looked_at, outcome, observation_id
+"""
 
 _VAULT_KEY = ["account_id", "region", "vault_name", "vault_arn"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the next day must know of all days before it.
+    """What the aggregation of a day needs of all days before it.
 
-    :param open_jobs: the jobs of which more may be seen, with the schema :data:`LIVES`.
-    :param looks: the looks at vaults that still matter, with the schema :data:`LOOKS`.
+    :param open_jobs: the jobs that later listings may change, with the schema :data:`JOB_LIFECYCLES`.
+    :param vault_listings: the listings that still matter, with the schema :data:`VAULT_LISTINGS`.
     """
 
     open_jobs: pa.Table
-    looks: pa.Table
+    vault_listings: pa.Table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class RawRows:
     """The raw rows of some days; each can be read once.
 
-    :param sights: rows of ``jobs``, with :data:`SIGHT_COLUMNS`.
+    :param jobs: rows of ``jobs``, with :data:`JOB_COLUMNS`.
     :param vaults: rows of ``vaults``, with :data:`VAULT_COLUMNS`.
     :param observations: rows of ``observations``, with :data:`OBSERVATION_COLUMNS`.
     """
 
-    sights: pa.RecordBatchReader | pa.Table
+    jobs: pa.RecordBatchReader | pa.Table
     vaults: pa.RecordBatchReader | pa.Table
     observations: pa.RecordBatchReader | pa.Table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
-    """What some days came to.
+    """The aggregate of some days.
 
-    :param closed: the jobs of which nothing more is expected, with the schema :data:`LIVES`.
-    :param looks: all looks at vaults that the observations of these days made, with the schema :data:`LOOKS`.
-    :param state: what the next day must know.
+    :param closed: the jobs that no later listing can change, with the schema :data:`JOB_LIFECYCLES`.
+    :param vault_listings: all listings of the observations of these days, with the schema :data:`VAULT_LISTINGS`.
+    :param state: what the aggregation of the next day needs.
     """
 
     closed: pa.Table
-    looks: pa.Table
+    vault_listings: pa.Table
     state: State
 
 
-BEGINNING = State(open_jobs=LIVES.empty_table(), looks=LOOKS.empty_table())
+EMPTY_STATE = State(open_jobs=JOB_LIFECYCLES.empty_table(), vault_listings=VAULT_LISTINGS.empty_table())
 
 
-def fold(before: State, observed: Observed, *, until: datetime = NO_END) -> Folded:
-    """Fold days into history.
+def fold(before: State, raw: RawRows, *, until: datetime = NO_END) -> Folded:
+    """Aggregate days into history.
 
-    In which order the rows come makes no difference. Neither does it how many days are folded at once, but for a
-    job that was missed by a listing and is seen again on a later day: it is closed once for each of its lives, and
-    the last of them is right in all but ``first_seen_at`` and ``sightings``.
+    The order of the rows makes no difference, nor does the number of days at once, with one exception: a job that a
+    listing missed and that a listing of a later day shows again is closed once for each time; the last of these rows is
+    right in all columns but ``first_seen_at`` and ``sightings``.
 
-    :param before: what the days before came to; :data:`BEGINNING` where there are none.
-    :param observed: all raw rows of the days.
-    :param until: the midnight at which the days end. What was looked at later, by an observation that began before,
-        is carried over to the next day.
+    :param before: the state at the end of the day before; :data:`EMPTY_STATE` where there is none.
+    :param raw: all raw rows of the days.
+    :param until: the midnight at which the days end. A later listing by an observation that began before is carried
+        over to the next day.
     :return: rows in the order of vault and job id.
     """
     with Engine() as engine:
-        _keep_looks(engine, before, observed)
-        engine.give(sights=observed.sights)
-        return _folded(engine, before, engine.ask(_MADE, LOOKS), until)
+        _create_vault_listings(engine, before, raw)
+        engine.register(jobs=raw.jobs)
+        return _folded(engine, before, engine.query(_OWN_LISTINGS, VAULT_LISTINGS), until)
 
 
-def fold_looked(before: State, sights: pa.RecordBatchReader | pa.Table, looks: pa.Table) -> Folded:
-    """Fold days that are not over into history, as :func:`fold` does.
+def fold_open_days(before: State, jobs: pa.RecordBatchReader | pa.Table, vault_listings: pa.Table) -> Folded:
+    """Aggregate days that are not finalized, as :func:`fold` does.
 
-    :param sights: their rows of ``jobs``, with :data:`SIGHT_COLUMNS`.
-    :param looks: what :func:`looks_of` made of their other rows.
+    :param jobs: their rows of ``jobs``, with :data:`JOB_COLUMNS`.
+    :param vault_listings: their listings, as :func:`vault_listings_of` returns them.
     """
     with Engine() as engine:
-        engine.give(carried_looks=before.looks, made_looks=looks, sights=sights)
-        engine.keep("looks", "FROM carried_looks UNION FROM made_looks")
-        return _folded(engine, before, looks, NO_END)
+        engine.register(carried_listings=before.vault_listings, new_listings=vault_listings, jobs=jobs)
+        engine.create_table("vault_listings", "FROM carried_listings UNION FROM new_listings")
+        return _folded(engine, before, vault_listings, NO_END)
 
 
-def looks_of(observed: Observed, *, before: State) -> pa.Table:
-    """Return the looks at vaults that the observations of some days made, with the schema :data:`LOOKS`.
+def vault_listings_of(raw: RawRows, *, before: State) -> pa.Table:
+    """Return the vault listings of the observations of some days, with the schema :data:`VAULT_LISTINGS`.
 
-    :param observed: the raw rows of the days; ``sights`` are not read.
-    :param before: what the days before came to, which tells of vaults that may be gone.
+    :param raw: the raw rows of the days; ``jobs`` are not read.
+    :param before: the state at the end of the day before, which names vaults that may be gone.
     """
     with Engine() as engine:
-        _keep_looks(engine, before, observed)
-        return engine.ask(_MADE, LOOKS)
+        _create_vault_listings(engine, before, raw)
+        return engine.query(_OWN_LISTINGS, VAULT_LISTINGS)
 
 
-def _keep_looks(engine: Engine, before: State, observed: Observed) -> None:
-    engine.give(carried_looks=before.looks, known_vaults=before.open_jobs.select(_VAULT_KEY))
-    # Read more than once, and a reader can be read only once.
-    engine.take_in("vaults", observed.vaults)
-    engine.take_in("observations", observed.observations)
-    engine.keep("looks", statement("folding/looks"))
+def _create_vault_listings(engine: Engine, before: State, raw: RawRows) -> None:
+    engine.register(carried_listings=before.vault_listings, known_vaults=before.open_jobs.select(_VAULT_KEY))
+    # Read more than once; a reader can be read only once.
+    engine.register_reusable("vaults", raw.vaults)
+    engine.register_reusable("observations", raw.observations)
+    engine.create_table("vault_listings", statement("history/vault_listings"))
 
 
-def _folded(engine: Engine, before: State, made: pa.Table, until: datetime) -> Folded:
-    engine.give(open_jobs=before.open_jobs)
-    engine.keep("lives", statement("folding/lives"), until=until)
+def _folded(engine: Engine, before: State, own_listings: pa.Table, until: datetime) -> Folded:
+    engine.register(open_jobs=before.open_jobs)
+    engine.create_table("lifecycles", statement("history/lifecycles"), until=until)
     return Folded(
-        closed=engine.ask("SELECT * EXCLUDE closed FROM lives WHERE closed ORDER BY vault_arn, job_id", LIVES),
-        looks=made,
+        closed=engine.query(
+            "SELECT * EXCLUDE closed FROM lifecycles WHERE closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
+        ),
+        vault_listings=own_listings,
         state=State(
-            open_jobs=engine.ask(
-                "SELECT * EXCLUDE closed FROM lives WHERE NOT closed ORDER BY vault_arn, job_id", LIVES
+            open_jobs=engine.query(
+                "SELECT * EXCLUDE closed FROM lifecycles WHERE NOT closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
             ),
-            looks=engine.ask(statement("folding/carried"), LOOKS, until=until),
+            vault_listings=engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until),
         ),
     )

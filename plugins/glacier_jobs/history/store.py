@@ -1,16 +1,16 @@
-"""History, folded day by day into files that are written once.
+"""Job history: each finalized day aggregated ("folded") into files that are written once.
 
 ::
 
     <root>/job_history/closed_date=2026-11-22/job_history.parquet     the jobs that were closed on that day
-    <root>/vault_looks/snapshot_date=2026-11-22/vault_looks.parquet   the looks at vaults that its observations made
-    <root>/open_looks/as_of=2026-11-22/open_looks.parquet             what the next day must know of the vaults
-    <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               what it must know of the jobs: the commit mark
+    <root>/vault_looks/snapshot_date=2026-11-22/vault_looks.parquet   the vault listings of its observations
+    <root>/open_looks/as_of=2026-11-22/open_looks.parquet             the vault listings that the next day needs
+    <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               the open jobs that it needs: the commit mark
 
 The root is that of the dataset, unless another is given. A day is folded once it is finalized
 (:mod:`glacier_jobs.dataset.cutoff`), from the state of the day before and the raw rows of the day. The same rows give
-the same files: so two runs at once, a rerun and a crash between two files all lead to the same end, and none ever
-writes over what is there.
+the same files. So two runs at once, a repeated run and a crash between two files lead to the same files, and no file is
+ever overwritten.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.errors import HistoryDiffers, InvalidArgument, ObservationExists
 from glacier_jobs.history.fold import (
-    BEGINNING,
-    LIVES,
-    LOOKS,
+    EMPTY_STATE,
+    JOB_COLUMNS,
+    JOB_LIFECYCLES,
     OBSERVATION_COLUMNS,
-    SIGHT_COLUMNS,
     VAULT_COLUMNS,
+    VAULT_LISTINGS,
     Folded,
-    Observed,
+    RawRows,
     State,
     fold,
 )
-from glacier_jobs.sql.engine import one_database
+from glacier_jobs.sql.engine import shared_database
 
 #: Table name -> the key of its partitions, in the order in which a day's files are published.
 _KEYS: Mapping[str, str] = {
@@ -54,10 +54,10 @@ _KEYS: Mapping[str, str] = {
     "open_jobs": "as_of",
 }
 _SCHEMAS: Mapping[str, pa.Schema] = {
-    "job_history": LIVES,
-    "vault_looks": LOOKS,
-    "open_looks": LOOKS,
-    "open_jobs": LIVES,
+    "job_history": JOB_LIFECYCLES,
+    "vault_looks": VAULT_LISTINGS,
+    "open_looks": VAULT_LISTINGS,
+    "open_jobs": JOB_LIFECYCLES,
 }
 _MARK = "open_jobs"
 
@@ -102,24 +102,24 @@ class History:
         return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
 
     def state(self, day: date | None) -> State:
-        """Return what was known at the end of a folded day; with ``None``, before the first."""
-        return State(open_jobs=self.open_jobs(day), looks=self.open_looks(day))
+        """Return the state at the end of a folded day; with ``None``, before the first."""
+        return State(open_jobs=self.open_jobs(day), vault_listings=self.open_vault_listings(day))
 
     def open_jobs(self, day: date | None) -> pa.Table:
         """Return the jobs still open at the end of a folded day; with ``None``, before the first."""
-        return BEGINNING.open_jobs if day is None else self._read("open_jobs", day)
+        return EMPTY_STATE.open_jobs if day is None else self._read("open_jobs", day)
 
-    def open_looks(self, day: date | None) -> pa.Table:
-        """Return what was known of the vaults at the end of a folded day; with ``None``, before the first."""
-        return BEGINNING.looks if day is None else self._read("open_looks", day)
+    def open_vault_listings(self, day: date | None) -> pa.Table:
+        """Return the vault listings that matter after a folded day; with ``None``, before the first."""
+        return EMPTY_STATE.vault_listings if day is None else self._read("open_looks", day)
 
     def read(
         self, table: str, *, since: date | None, until: date, columns: Sequence[str] | None = None
     ) -> pa.RecordBatchReader:
         """Return a table's rows of some folded days, to be read once; no other file is opened.
 
-        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the looks that the
-            observations of these days made.
+        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the vault listings
+            of the observations of these days.
         :param since: the first day that counts; ``None`` for all from the beginning.
         :param until: the last day that counts, a folded one.
         :param columns: those wanted; ``None`` for all.
@@ -130,19 +130,19 @@ class History:
         return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns)
 
     def publish(self, day: date, folded: Folded) -> None:
-        """Write what a day came to; the last file makes it count.
+        """Write the files of a day; the last one is its commit mark.
 
-        :raises HistoryDiffers: the day was folded before, and came to something else; nothing was changed.
+        :raises HistoryDiffers: the day was folded before with another result; nothing was changed.
         """
         tables = {
             "job_history": folded.closed,
-            "vault_looks": folded.looks,
-            "open_looks": folded.state.looks,
+            "vault_looks": folded.vault_listings,
+            "open_looks": folded.state.vault_listings,
             "open_jobs": folded.state.open_jobs,
         }
         publisher = publisher_for(self.filesystem, self.root)
         for table in _KEYS:
-            # A name of its own: another run may be folding the same day, and a killed one leaves its folder.
+            # A unique name: another run may be folding the same day, and a killed one leaves its folder.
             folder = publisher.stage(f"{table}-{day}-{secrets.token_hex(6)}")
             try:
                 staged = folder / f"{table}.part"
@@ -158,7 +158,7 @@ class History:
         except ObservationExists as error:
             if not self._read(table, day).equals(rows):
                 raise HistoryDiffers(
-                    f"{path} holds {day} as it was folded before, which is not what the raw files come to now; "
+                    f"{path} holds {day} as it was folded before, which differs from the result of the raw files now; "
                     "nothing was changed. Rebuild the history under a new root, and compare"
                 ) from error
 
@@ -166,23 +166,23 @@ class History:
         return read_files(self.filesystem, [self.path(table, day)], _SCHEMAS[table]).read_all()
 
 
-def observed_between(dataset: Dataset, observation_ids: Sequence[str]) -> Observed:
-    """Return the raw rows of some observations, as the folding takes them."""
-    return Observed(
-        sights=dataset.read("jobs", observation_ids, columns=SIGHT_COLUMNS),
+def raw_rows(dataset: Dataset, observation_ids: Sequence[str]) -> RawRows:
+    """Return the raw rows of some observations, as :func:`~glacier_jobs.history.fold.fold` takes them."""
+    return RawRows(
+        jobs=dataset.read("jobs", observation_ids, columns=JOB_COLUMNS),
         vaults=dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
         observations=dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
     )
 
 
 def fold_closed_days(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
-    """Fold each day that has closed and is not folded yet, oldest first.
+    """Fold each day that is finalized and not folded yet, oldest first.
 
     :param now: an aware UTC datetime.
     :return: the days that were folded.
-    :raises HistoryDiffers: a day was half folded before, and came to something else.
+    :raises HistoryDiffers: a day was partly folded before, with another result.
     """
-    with one_database():
+    with shared_database():
         return list(_fold_days(dataset, history, last_settled_day(now)))
 
 
@@ -194,7 +194,7 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
     state = history.state(folded_before)
     while day <= last:
         observation_ids = dataset.observation_ids(since=day, until=day)
-        folded = fold(state, observed_between(dataset, observation_ids), until=midnight(day) + _DAY)
+        folded = fold(state, raw_rows(dataset, observation_ids), until=midnight(day) + _DAY)
         history.publish(day, folded)
         log.info(
             "Folded %s: %d observations, %d jobs closed, %d open",
@@ -208,10 +208,10 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
 
 
 def rebuild(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
-    """Fold everything anew under a new root, which a rebuild that was interrupted may have begun.
+    """Fold all days again, under a new root, which an interrupted rebuild may have begun.
 
     :return: the days that were folded.
-    :raises InvalidArgument: the root is that of the dataset, whose history others read.
+    :raises InvalidArgument: the root is that of the dataset, whose history is in use.
     """
     if (history.filesystem, history.root) == (dataset.filesystem, dataset.root):
         raise InvalidArgument(f"{history.root} is the root of the dataset itself; name a new one")

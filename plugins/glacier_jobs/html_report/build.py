@@ -9,7 +9,7 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.html_report.render import Contents, render
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.reports.questions import QUESTIONS, Inquiry
-from glacier_jobs.sql.engine import one_database
+from glacier_jobs.sql.engine import shared_database
 
 #: How far back a report looks where a question is about a period.
 COVERAGE_DAYS = 31
@@ -31,7 +31,7 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[st
         "retrieval_times": PICTURE_DAYS,
         "daily_volume": PICTURE_DAYS,
     }
-    with one_database():
+    with shared_database():
         answers = {
             question: inquiry.ask(
                 question, **({"since": now - timedelta(days=since[question])} if question in since else {})
@@ -42,7 +42,7 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[st
         Contents(
             dataset_uri=dataset_uri,
             made_at=now,
-            newest_at=inquiry.sources.newest_at,
+            newest_at=inquiry.tables.newest_at,
             answers=answers,
             coverage_days=COVERAGE_DAYS,
         )

@@ -41,12 +41,12 @@ class CachedAnswers:
     @property
     def now(self) -> datetime:
         """The moment that all answers take as the present."""
-        return self._inquiry.sources.now
+        return self._inquiry.tables.now
 
     @property
     def newest_at(self) -> datetime | None:
         """When the newest committed observation began; ``None`` where there is none."""
-        return self._inquiry.sources.newest_at
+        return self._inquiry.tables.newest_at
 
     def ask(self, name: str, **arguments: Any) -> pa.Table:
         """Answer a question of :mod:`glacier_jobs.reports`; not cached."""

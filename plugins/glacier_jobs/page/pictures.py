@@ -40,7 +40,7 @@ def _volume(daily: pa.Table) -> dict[str, Any]:
     total: Counter[_Vault] = Counter()
     for row in daily.to_pylist():
         vault = (row["account_id"], row["region"], row["vault_name"])
-        summed[row["day"].isoformat(), vault].update({"jobs": row["jobs"], "bytes": row["bytes"]})
+        summed[row["day"].isoformat(), vault].update({"jobs": row["succeeded_jobs"], "bytes": row["bytes"]})
         total[vault] += row["bytes"]
     largest = [vault for vault, _ in total.most_common(VAULTS_SHOWN)]
     shown: defaultdict[tuple[str, int | None], Counter[str]] = defaultdict(Counter)

@@ -82,10 +82,10 @@ class PageService:
         :raises JobNotFound: no listing since then showed the job.
         """
         since = {} if created_at is None else {"since": max(created_at, _FIRST_VAULTS) - _CLOCKS_DIFFER}
-        sights = rows(self._answers().ask("job_sights", vault_arn=vault_arn, job_id=job_id, **since))
-        if not sights:
+        observations = rows(self._answers().ask("job_observations", vault_arn=vault_arn, job_id=job_id, **since))
+        if not observations:
             raise JobNotFound("no listing of that time shows this job")
-        return {"sights": sights}
+        return {"sights": observations}
 
     def write_jobs(self, selection: Selection, file_format: FileFormat) -> tuple[Path, str]:
         """Write all jobs that match to a temporary file, which the caller must remove.

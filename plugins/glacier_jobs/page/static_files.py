@@ -1,4 +1,4 @@
-"""The built files of the page, as the package ships them: ``include/page_frontend`` holds their sources."""
+"""The built files of the page, as the package ships them: ``include/page_frontend`` holds their tables."""
 
 from __future__ import annotations
 

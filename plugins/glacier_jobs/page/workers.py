@@ -93,10 +93,10 @@ def _answer(compute: Callable[[PageService], _T]) -> _T:
     import pyarrow as pa
 
     from glacier_jobs.page.service import page_service
-    from glacier_jobs.sql.engine import limited
+    from glacier_jobs.sql.engine import limits
 
     try:
-        with limited(memory=MEMORY, seconds=SECONDS):
+        with limits(memory=MEMORY, seconds=SECONDS):
             return compute(page_service())
     except (OSError, pa.ArrowException, duckdb.Error) as error:
         # The rest is a traceback, for the log.

@@ -35,7 +35,7 @@ def _moment(argument: str, value: object) -> datetime:
         if given is not None and len(str(value)) == len("2026-11-22"):
             given = given.date()
     if isinstance(given, datetime):
-        # What the sources look before and after it must be moments too.
+        # What the tables look before and after it must be moments too.
         if given.tzinfo is not None and _FIRST < given < _LAST:
             return given.astimezone(timezone.utc)
     elif isinstance(given, date) and _FIRST < midnight(given) < _LAST:

@@ -1,8 +1,8 @@
 """The newest listing of each vault, found from the newest observation backwards.
 
-An observation of all vaults answers for its whole account and Region: what it does not mention is gone. So one
-observation of each account and Region is mostly enough. Older ones are read only for a vault that could not be
-listed, or where an observation named the vaults it was to look at.
+An observation of all vaults covers its whole account and Region: a vault that it does not mention is gone. So one
+observation of each account and Region is usually enough. Older ones are read only for a vault that could not be
+listed, or where an observation covered named vaults only.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from typing import Any
 import pyarrow as pa
 
 from glacier_jobs.dataset.layout import Dataset, target_of
-from glacier_jobs.history.fold import LOOKS, VAULT_COLUMNS
+from glacier_jobs.history.fold import VAULT_COLUMNS, VAULT_LISTINGS
 
 _Row = Mapping[str, Any]
 _Target = tuple[str, str]
 
 
 def newest_listings(dataset: Dataset, observation_ids: Iterable[str], before: pa.Table) -> pa.Table:
-    """Return for each vault the look of the newest observation that listed it, unless it has gone since.
+    """Return for each vault the listing of the newest observation that listed it, unless it has gone since.
 
     :param observation_ids: committed observations, of which as few as possible are read.
-    :param before: what was known before the first of these, with the schema :data:`~glacier_jobs.history.fold.LOOKS`.
+    :param before: listings from before the first of these, with the schema
+        :data:`~glacier_jobs.history.fold.VAULT_LISTINGS`.
     :return: one row a vault, with the same schema.
     """
     remaining: dict[_Target, list[str]] = defaultdict(list)
     for observation_id in sorted(observation_ids):
         remaining[target_of(observation_id)].append(observation_id)
     earlier: dict[_Target, list[_Row]] = defaultdict(list)
-    for look in before.to_pylist():
-        earlier[look["account_id"], look["region"]].append(look)
-    searches = {target: _Search() for target in remaining.keys() | earlier.keys()}
+    for listing in before.to_pylist():
+        earlier[listing["account_id"], listing["region"]].append(listing)
+    searches = {target: _TargetSearch() for target in remaining.keys() | earlier.keys()}
     count = 1
     while wanted := {
         target: observations for target, observations in remaining.items() if observations and searches[target].open
@@ -45,12 +46,13 @@ def newest_listings(dataset: Dataset, observation_ids: Iterable[str], before: pa
         count *= 2
     for target, search in searches.items():
         if search.open:
-            search.take_earlier(earlier[target])
-    return pa.Table.from_pylist([look for search in searches.values() for look in search.found()], schema=LOOKS)
+            search.add_earlier(earlier[target])
+    found = [listing for search in searches.values() for listing in search.found()]
+    return pa.Table.from_pylist(found, schema=VAULT_LISTINGS)
 
 
-class _Search:
-    """What is known of the vaults of one account and Region, while going backwards in time."""
+class _TargetSearch:
+    """The newest listings of the vaults of one account and Region, found while reading backwards in time."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Row | None] = {}
@@ -59,44 +61,45 @@ class _Search:
 
     @property
     def open(self) -> bool:
-        """Whether older observations can tell more."""
+        """Whether older observations can add anything."""
         return not self._complete or bool(self._unlisted)
 
-    def take(self, vaults: Sequence[_Row], *, all_vaults: bool) -> None:
-        """Take in the next older observation."""
+    def add(self, vaults: Sequence[_Row], *, all_vaults: bool) -> None:
+        """Add the next older observation."""
         for vault in vaults:
-            self._take_vault(vault["vault_arn"], vault)
+            self._add_vault(vault["vault_arn"], vault)
         if all_vaults:
             self._complete = True
             self._unlisted &= {vault["vault_arn"] for vault in vaults}
 
-    def take_earlier(self, looks: Sequence[_Row]) -> None:
-        """Take in the looks that were known before the oldest observation."""
-        for look in sorted(looks, key=lambda look: (look["looked_at"], look["outcome"] == "gone"), reverse=True):
-            self._take_vault(look["vault_arn"], look)
+    def add_earlier(self, listings: Sequence[_Row]) -> None:
+        """Add the listings from before the oldest observation."""
+        newest_first = sorted(listings, key=lambda row: (row["looked_at"], row["outcome"] == "gone"), reverse=True)
+        for listing in newest_first:
+            self._add_vault(listing["vault_arn"], listing)
 
-    def _take_vault(self, arn: str, look: _Row) -> None:
+    def _add_vault(self, arn: str, listing: _Row) -> None:
         if arn in self._known or (self._complete and arn not in self._unlisted):
             return
-        if look["outcome"] == "failed":
+        if listing["outcome"] == "failed":
             self._unlisted.add(arn)
             return
         self._unlisted.discard(arn)
-        self._known[arn] = look if look["outcome"] == "listed" else None
+        self._known[arn] = listing if listing["outcome"] == "listed" else None
 
     def found(self) -> list[_Row]:
-        """Return the newest listing of each vault that is there."""
-        return [look for look in self._known.values() if look is not None]
+        """Return the newest listing of each vault that exists."""
+        return [listing for listing in self._known.values() if listing is not None]
 
 
-def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: Mapping[_Target, _Search]) -> None:
+def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: Mapping[_Target, _TargetSearch]) -> None:
     """Read observations, newest first, into the searches of their targets."""
     observation_ids = [observation_id for newest in wanted.values() for observation_id in newest]
     vaults: dict[str, list[_Row]] = defaultdict(list)
     for row in dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS).read_all().to_pylist():
         vaults[row["observation_id"]].append(
             {
-                **{name: row[name] for name in LOOKS.names if name in row},
+                **{name: row[name] for name in VAULT_LISTINGS.names if name in row},
                 "looked_at": row["listing_began_at" if row["outcome"] == "listed" else "listing_ended_at"],
                 "ended_at": row["listing_ended_at"],
             }
@@ -105,4 +108,4 @@ def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: M
     scope = dict(zip(scopes["observation_id"].to_pylist(), scopes["scope"].to_pylist(), strict=True))
     for target, newest in wanted.items():
         for observation_id in newest:
-            searches[target].take(vaults[observation_id], all_vaults=scope[observation_id] == "all")
+            searches[target].add(vaults[observation_id], all_vaults=scope[observation_id] == "all")

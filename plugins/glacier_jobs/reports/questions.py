@@ -1,13 +1,13 @@
-"""Questions asked of the dataset: each is a file below ``sql/``, whose header says grain, columns and units.
+"""The questions: each is an SQL file below ``sql/``, whose header describes grain, columns and units.
 
-::
+Example::
 
     from glacier_jobs import reports
     reports.run("latest_jobs", "s3://conn_id@bucket/glacier")                  -> pyarrow.Table
     reports.run("failures", "file:///data/glacier", hours=72)
 
-All is computed in UTC, over committed observations only. The live questions open no file but those of the
-observations they need. The questions about history and coverage read the aggregated days
+All is computed in UTC, over committed observations only. The questions about the newest listings read only the files of
+the observations that they need. The questions about history and coverage read the aggregated days
 (:mod:`glacier_jobs.history.store`), a file or two a day, and the raw files of the days after them; without aggregated
 days, all raw files.
 """
@@ -25,70 +25,70 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.history.store import History
 from glacier_jobs.reports.arguments import checked
-from glacier_jobs.reports.tables import Sources
-from glacier_jobs.sql.engine import Engine, one_database, statement
+from glacier_jobs.reports.tables import ReportTables
+from glacier_jobs.sql.engine import Engine, shared_database, statement
 
 #: Argument -> value, as a question's SQL takes them.
 _Arguments = Mapping[str, Any]
 
-#: In place of a default: there is none.
+#: In place of a default where there is none.
 REQUIRED = "required"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question that can be asked.
+    """A question and its arguments.
 
-    :param tables: gives the engine the tables that the SQL names.
+    :param tables: registers the tables that the SQL names.
     :param defaults: argument -> its value where it is not given. A time span counts back from the present. With
         :data:`REQUIRED`, it must be given.
     """
 
-    tables: Callable[[Sources, Engine, _Arguments], None]
+    tables: Callable[[ReportTables, Engine, _Arguments], None]
     defaults: Mapping[str, float | str | timedelta | None] = field(default_factory=dict)
 
 
-def _latest_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_newest_jobs(engine)
+def _newest_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_newest_jobs(engine)
 
 
-def _of_latest_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_latest_jobs(engine)
+def _latest_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_latest_jobs(engine)
 
 
-def _failed_jobs(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_failed_jobs(engine, sources.now - timedelta(hours=arguments["hours"]))
+def _failed_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_failed_jobs(engine, tables.now - timedelta(hours=arguments["hours"]))
 
 
-def _looks(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_looks(engine, arguments["since"], arguments["until"])
+def _vault_listings(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_vault_listings(engine, arguments["since"], arguments["until"])
 
 
-def _looks_until_now(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_looks(engine, arguments["since"], sources.now)
+def _vault_listings_until_now(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_vault_listings(engine, arguments["since"], tables.now)
 
 
-def _one_job(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_sights(engine, arguments["vault_arn"], arguments["job_id"], arguments["since"], arguments["until"])
+def _one_job(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_job(engine, arguments["vault_arn"], arguments["job_id"], arguments["since"], arguments["until"])
 
 
-def _whole_history(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_history(engine, arguments["since"], whole=True)
+def _whole_history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_history(engine, arguments["since"], whole=True)
 
 
-def _history(sources: Sources, engine: Engine, arguments: _Arguments) -> None:
-    sources.give_history(engine, arguments["since"], whole=False)
+def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_history(engine, arguments["since"], whole=False)
 
 
 _NOW = timedelta()
 
-#: The questions about the dataset as a whole, by their names: all can be asked without arguments.
+#: Name -> question about the dataset as a whole; all can be asked without arguments.
 QUESTIONS: Mapping[str, Question] = {
-    "latest_jobs": Question(tables=_latest_jobs),
-    "latest_vaults": Question(tables=_of_latest_jobs),
-    "expiring_outputs": Question(tables=_of_latest_jobs, defaults={"within_hours": None}),
+    "latest_jobs": Question(tables=_newest_jobs),
+    "latest_vaults": Question(tables=_latest_jobs),
+    "expiring_outputs": Question(tables=_latest_jobs, defaults={"within_hours": None}),
     "slower_than_typical": Question(
-        tables=_of_latest_jobs,
+        tables=_latest_jobs,
         defaults={
             "expedited_minutes": 5,
             "standard_hours": 5,
@@ -97,19 +97,19 @@ QUESTIONS: Mapping[str, Question] = {
         },
     ),
     "failures": Question(tables=_failed_jobs, defaults={"hours": 24}),
-    "unlisted_vaults": Question(tables=_looks_until_now, defaults={"since": timedelta(days=7)}),
-    "coverage": Question(tables=_looks, defaults={"since": timedelta(days=31), "until": _NOW}),
+    "unlisted_vaults": Question(tables=_vault_listings_until_now, defaults={"since": timedelta(days=7)}),
+    "coverage": Question(tables=_vault_listings, defaults={"since": timedelta(days=31), "until": _NOW}),
     "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
     "jobs_over_time": Question(tables=_history, defaults={"since": timedelta(days=14), "until": _NOW}),
 }
 
-#: The questions of somebody who looks for certain jobs, by their names.
+#: Name -> question that searches for certain jobs.
 LOOKUPS: Mapping[str, Question] = {
-    "job_counts": Question(tables=_of_latest_jobs),
+    "job_counts": Question(tables=_latest_jobs),
     "found_jobs": Question(
-        tables=_of_latest_jobs,
+        tables=_latest_jobs,
         defaults={
             "account_ids": None,
             "regions": None,
@@ -124,7 +124,7 @@ LOOKUPS: Mapping[str, Question] = {
             "row_limit": None,
         },
     ),
-    "job_sights": Question(
+    "job_observations": Question(
         tables=_one_job,
         defaults={"vault_arn": REQUIRED, "job_id": REQUIRED, "since": timedelta(days=3), "until": _NOW},
     ),
@@ -153,7 +153,7 @@ def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | N
 class Inquiry:
     """Several questions asked at the same moment, which read once what they share."""
 
-    sources: Sources
+    tables: ReportTables
 
     @classmethod
     def into(
@@ -167,7 +167,7 @@ class Inquiry:
             history = history_uri or History.beside(dataset)
         else:
             history = History.beside(_opened(history_uri))
-        return cls(Sources(dataset, history, (now or datetime.now(timezone.utc)).astimezone(timezone.utc)))
+        return cls(ReportTables(dataset, history, (now or datetime.now(timezone.utc)).astimezone(timezone.utc)))
 
     def ask(self, name: str, **params: Any) -> pa.Table:
         """Answer one question; arguments and errors are those of :func:`run`."""
@@ -182,17 +182,17 @@ class Inquiry:
             argument: self._checked(argument, params.get(argument, default), default)
             for argument, default in question.defaults.items()
         }
-        with one_database(), Engine() as engine:
-            question.tables(self.sources, engine, arguments)
+        with shared_database(), Engine() as engine:
+            question.tables(self.tables, engine, arguments)
             sql = statement(name)
-            return engine.ask(sql, **arguments, **({"now": self.sources.now} if "$now" in sql else {}))
+            return engine.query(sql, **arguments, **({"now": self.tables.now} if "$now" in sql else {}))
 
     def _checked(self, argument: str, value: object, default: object) -> Any:
         """Return an argument as the SQL takes it."""
         if value is None and default is None:
             return None
         if isinstance(value, timedelta) and value is default:
-            return self.sources.now - value
+            return self.tables.now - value
         if value is REQUIRED:
             raise InvalidArgument(f"{argument} must be given")
         return checked(argument, value)

@@ -1,4 +1,4 @@
-"""What the questions are asked of: the tables that their SQL names, with no more read than they need."""
+"""The tables that the questions' SQL names, read from as few files as possible."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ import pyarrow.compute as pc
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
-from glacier_jobs.history.fold import BEGINNING, LIVES, SIGHT_COLUMNS, Folded, State, fold_looked, looks_of
-from glacier_jobs.history.store import History, observed_between
+from glacier_jobs.history.fold import (
+    EMPTY_STATE,
+    JOB_COLUMNS,
+    JOB_LIFECYCLES,
+    Folded,
+    State,
+    fold_open_days,
+    vault_listings_of,
+)
+from glacier_jobs.history.store import History, raw_rows
 from glacier_jobs.reports.latest import newest_listings
 from glacier_jobs.sql.engine import Engine, statement
 
@@ -22,15 +30,15 @@ _DAY = timedelta(days=1)
 #: Stands for vault and job id. The ids are long, and a year of them need not be held to tell one job from another.
 _JOB_KEY = "md5_number(concat_ws(' ', vault_arn, job_id)) AS job_key"
 
-#: What the questions about many jobs at once need of each.
+#: The columns for questions that count and measure jobs.
 _MEASURES = [
     "account_id", "region", "vault_name", "vault_arn", "action", "tier", "retrieval_byte_range", "creation_date",
     "completion_date", "archive_size_in_bytes", "inventory_size_in_bytes", "first_seen_at", "last_seen_at",
     "sightings", "fate", "as_of",
 ]  # fmt: skip
 
-#: What the questions about the newest listings need of each job.
-_LIVE_COLUMNS = [
+#: The columns for questions about the newest listings.
+_LATEST_COLUMNS = [
     "observation_id", "observed_at", "account_id", "region", "vault_name", "vault_arn", "job_id", "job_description",
     "action", "tier", "archive_id", "status_code", "status_message", "creation_date", "completion_date",
     "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range",
@@ -38,8 +46,8 @@ _LIVE_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The committed observations of a dataset and its folded history, as they were when first asked for.
+class ReportTables:
+    """The tables of one dataset and its history, as they were when first read.
 
     What several questions need is read once.
 
@@ -50,44 +58,46 @@ class Sources:
     history: History
     now: datetime
 
-    def give_newest_jobs(self, engine: Engine) -> None:
-        """Give the tables ``newest_listings`` and ``jobs``: the newest listing of each vault, and what it showed."""
-        self._give_newest(engine, JOBS.names)
+    def register_newest_jobs(self, engine: Engine) -> None:
+        """Register ``newest_listings`` and ``jobs``: the newest listing of each vault, and its jobs."""
+        self._register_newest(engine, JOBS.names)
 
-    def give_latest_jobs(self, engine: Engine) -> None:
-        """Give the tables ``newest_listings``, and ``latest_jobs`` without the columns nobody asks for."""
-        engine.give(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
+    def register_latest_jobs(self, engine: Engine) -> None:
+        """Register ``newest_listings``, and ``latest_jobs`` without the columns that no question uses."""
+        engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
-    def give_failed_jobs(self, engine: Engine, since: datetime) -> None:
-        """Give the table ``jobs``: the failed ones of every observation from a moment on."""
+    def register_failed_jobs(self, engine: Engine, since: datetime) -> None:
+        """Register ``jobs``: the failed ones of every observation from a moment on."""
         observation_ids = self.dataset.observation_ids(since=since.date())
         failed = pc.field("status_code") == "Failed"
-        engine.give(jobs=self.dataset.read("jobs", observation_ids, columns=_LIVE_COLUMNS, where=failed))
+        engine.register(jobs=self.dataset.read("jobs", observation_ids, columns=_LATEST_COLUMNS, where=failed))
 
-    def give_looks(self, engine: Engine, since: datetime, until: datetime) -> None:
-        """Give the table ``looks``: those of a period, and before it the newest listing of each vault."""
+    def register_vault_listings(self, engine: Engine, since: datetime, until: datetime) -> None:
+        """Register ``vault_listings``: those of a period, and before it the newest complete one of each vault."""
         first, last = since.date(), until.date()
         before = self._newest_listings_before(first)
         folded = self._folded
         if folded is None or folded < first:
-            observed = observed_between(self.dataset, self.dataset.observation_ids(since=first, until=last))
-            made = looks_of(observed, before=State(open_jobs=BEGINNING.open_jobs, looks=before))
-            engine.give(looks=pa.concat_tables([before, made]))
+            raw = raw_rows(self.dataset, self.dataset.observation_ids(since=first, until=last))
+            of_period = vault_listings_of(raw, before=State(open_jobs=EMPTY_STATE.open_jobs, vault_listings=before))
+            engine.register(vault_listings=pa.concat_tables([before, of_period]))
             return
-        made = self.history.read("vault_looks", since=first, until=min(folded, last)).read_all()
-        engine.give(looks=pa.concat_tables([before, made, *([self._open_looks_until(last)] if last > folded else [])]))
+        tables = [before, self.history.read("vault_looks", since=first, until=min(folded, last)).read_all()]
+        if last > folded:
+            tables.append(self._open_listings_until(last))
+        engine.register(vault_listings=pa.concat_tables(tables))
 
     def _newest_listings_before(self, day: date) -> pa.Table:
         folded = self.history.last_folded_day(until=day - _DAY)
         observation_ids = self.dataset.observation_ids(since=_day_after(folded), until=day - _DAY)
-        return newest_listings(self.dataset, observation_ids, self.history.open_looks(folded))
+        return newest_listings(self.dataset, observation_ids, self.history.open_vault_listings(folded))
 
-    def _open_looks_until(self, last: date) -> pa.Table:
-        made_by = pa.array([each for each in self._open_observation_ids if snapshot_date(each) <= last], pa.string())
-        return self._open_looks.filter(pc.field("observation_id").isin(made_by))
+    def _open_listings_until(self, last: date) -> pa.Table:
+        observation_ids = [each for each in self._open_observation_ids if snapshot_date(each) <= last]
+        return self._open_listings.filter(pc.field("observation_id").isin(pa.array(observation_ids, pa.string())))
 
-    def give_sights(self, engine: Engine, vault_arn: str, job_id: str, since: datetime, until: datetime) -> None:
-        """Give the table ``sights``: what the observations of a period say of one job."""
+    def register_job(self, engine: Engine, vault_arn: str, job_id: str, since: datetime, until: datetime) -> None:
+        """Register ``jobs``: the rows of one job in the observations of a period."""
         arn = VaultArn.parse(vault_arn)
         observation_ids = [
             observation_id
@@ -95,30 +105,33 @@ class Sources:
             if target_of(observation_id) == (arn.account_id, arn.region)
         ]
         this_job = (pc.field("vault_arn") == vault_arn) & (pc.field("job_id") == job_id)
-        engine.give(sights=self.dataset.read("jobs", observation_ids, where=this_job))
+        engine.register(jobs=self.dataset.read("jobs", observation_ids, where=this_job))
 
-    def give_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
-        """Give the table ``history``: one row a job, of the folded days and of the raw files of the days after them.
+    def register_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
+        """Register ``history``: one row a job, from the aggregated days and the raw files of the days after them.
 
         :param since: jobs that were closed before this may be left out.
         :param whole: with all columns, and not only those that are counted and measured.
         """
-        columns = LIVES.names if whole else _MEASURES
+        columns = JOB_LIFECYCLES.names if whole else _MEASURES
         selected = f"SELECT {', '.join(columns)}, {_JOB_KEY} FROM"
         read = [*columns, *({"job_id"} - set(columns))]
         newest = self._open_days
-        engine.give(open_days=pa.concat_tables([newest.closed, newest.state.open_jobs]), looks=newest.state.looks)
-        engine.keep("folded", f"{selected} open_days")
+        engine.register(
+            open_days=pa.concat_tables([newest.closed, newest.state.open_jobs]),
+            vault_listings=newest.state.vault_listings,
+        )
+        engine.create_table("folded", f"{selected} open_days")
         if self._folded is not None:
             first = None if since is None else since.date()
-            engine.give(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
-            engine.add("folded", f"{selected} closed_days")
-        engine.keep("lives", statement("folding/once"))
-        engine.keep("history", statement("folding/told"), newest_at=self.newest_at)
+            engine.register(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
+            engine.insert("folded", f"{selected} closed_days")
+        engine.create_table("lifecycles", statement("history/merged_lifecycles"))
+        engine.create_table("history", statement("history/outcomes"), newest_at=self.newest_at)
 
-    def _give_newest(self, engine: Engine, columns: list[str]) -> None:
+    def _register_newest(self, engine: Engine, columns: list[str]) -> None:
         observation_ids = sorted(set(self._newest_listings["observation_id"].to_pylist()))
-        engine.give(
+        engine.register(
             newest_listings=self._newest_listings, jobs=self.dataset.read("jobs", observation_ids, columns=columns)
         )
 
@@ -127,16 +140,16 @@ class Sources:
         return self.history.last_folded_day()
 
     @cached_property
-    def _carried_looks(self) -> pa.Table:
-        return self.history.open_looks(self._folded)
+    def _carried_listings(self) -> pa.Table:
+        return self.history.open_vault_listings(self._folded)
 
     @cached_property
     def _state(self) -> State:
-        return State(open_jobs=self.history.open_jobs(self._folded), looks=self._carried_looks)
+        return State(open_jobs=self.history.open_jobs(self._folded), vault_listings=self._carried_listings)
 
     @cached_property
-    def _open_looks(self) -> pa.Table:
-        return looks_of(observed_between(self.dataset, self._open_observation_ids), before=self._state)
+    def _open_listings(self) -> pa.Table:
+        return vault_listings_of(raw_rows(self.dataset, self._open_observation_ids), before=self._state)
 
     @cached_property
     def _open_observation_ids(self) -> list[str]:
@@ -150,18 +163,18 @@ class Sources:
 
     @cached_property
     def _newest_listings(self) -> pa.Table:
-        return newest_listings(self.dataset, self._open_observation_ids, self._carried_looks)
+        return newest_listings(self.dataset, self._open_observation_ids, self._carried_listings)
 
     @cached_property
     def _latest_jobs(self) -> pa.Table:
         with Engine() as engine:
-            self._give_newest(engine, _LIVE_COLUMNS)
-            return engine.ask(statement("latest_jobs"), now=self.now)
+            self._register_newest(engine, _LATEST_COLUMNS)
+            return engine.query(statement("latest_jobs"), now=self.now)
 
     @cached_property
     def _open_days(self) -> Folded:
-        sights = self.dataset.read("jobs", self._open_observation_ids, columns=SIGHT_COLUMNS)
-        return fold_looked(self._state, sights, self._open_looks)
+        jobs = self.dataset.read("jobs", self._open_observation_ids, columns=JOB_COLUMNS)
+        return fold_open_days(self._state, jobs, self._open_listings)
 
 
 def _day_after(day: date | None) -> date | None:

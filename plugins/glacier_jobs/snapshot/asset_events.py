@@ -1,4 +1,4 @@
-"""What an event of the asset ``glacier_jobs`` says: which datasets have new observations."""
+"""The events of the asset ``glacier_jobs``: which datasets have new observations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def announced_datasets(extras: Iterable[object]) -> list[str]:
-    """Return the datasets that events name, each once, in the order of the events.
+    """Return the URIs of the datasets that events name, each once, in the order of the events.
 
     :param extras: the ``extra`` of each event: ``{"observations": [{"dataset_uri": …, …}, …]}``, as the snapshot DAG
-        emits it. An event that somebody else made, of another form, names none.
+        emits it. An event of another form names none.
     """
     uris: dict[str, None] = {}
     for extra in extras:

@@ -1,4 +1,4 @@
-"""One observation: all vaults of an account and Region, listed side by side into one publication."""
+"""One observation: all vaults of an account and Region, listed concurrently and published as one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from glacier_jobs.errors import (
 from glacier_jobs.glacier.decoding import values_of
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
-from glacier_jobs.glacier.rows import SeenPage, pages_batch, vault_columns
+from glacier_jobs.glacier.rows import ObservedPage, pages_batch, vault_columns
 
 OnVaultError: TypeAlias = Literal["fail", "record"]
 Outcome: TypeAlias = Literal["listed", "gone", "failed"]
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Who observes: the coordinates of an Airflow task, where there is one."""
+    """The Airflow task that observes, where there is one."""
 
     dag_id: str | None = None
     run_id: str | None = None
@@ -56,8 +56,8 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
-    """What a published observation holds, in numbers; ``failed_vaults`` are names."""
+class PublishedObservation:
+    """A published observation, in numbers; ``failed_vaults`` are names."""
 
     observation: Observation
     jobs: int
@@ -74,7 +74,7 @@ class _Vault:
 
 @dataclass(frozen=True, kw_only=True)
 class _Listing:
-    """How the listing of one vault went."""
+    """The result of listing one vault."""
 
     vault: _Vault
     pages: int
@@ -92,21 +92,21 @@ def observe(
     vault_names: Sequence[str] | None = None,
     on_vault_error: OnVaultError = "fail",
     provenance: Provenance = Provenance(),
-) -> Observed:
+) -> PublishedObservation:
     """List all jobs of all vaults and publish them as one observation.
 
     :param hook: lists; its ``max_requests`` bounds how many requests are under way.
     :param account_id: 12 digits, or ``-`` for the account of the hook's credentials.
     :param vault_names: the vaults to list. ``None`` lists all that List Vaults shows; with names it is not
-        called, so that what only it tells of a vault (dates, counts, sizes) is null.
+        called, so that the columns that only it returns (dates, counts, sizes) are null.
     :param on_vault_error: ``fail`` publishes nothing when a vault cannot be listed; ``record`` publishes the
-        others, and the vault with its error. A vault that is deleted meanwhile is no error, but ``gone``.
+        others, and the vault with its error. A vault that is deleted meanwhile is not an error, but ``gone``.
     :return: what was published.
-    :raises VaultsRefused: with ``fail``, some vaults cannot be listed, at least one of them for good.
-    :raises VaultsUnavailable: with ``fail``, some vaults could not be listed just now; with ``record``, none could.
+    :raises VaultsRefused: with ``fail``, some vaults cannot be listed, at least one of them permanently.
+    :raises VaultsUnavailable: with ``fail``, some vaults could not be listed for now; with ``record``, none could.
     :raises WrongAccount: a vault's ARN names another account.
-    :raises ObservationExists: the place is taken.
-    :raises DayClosed: listing took until the day on which it began was closed.
+    :raises ObservationExists: there is another observation with this id.
+    :raises DayClosed: the day on which the listing began was finalized before it ended.
     :raises OSError: the dataset could not be written.
     """
     if on_vault_error not in get_args(OnVaultError):
@@ -121,7 +121,7 @@ def observe(
             vaults = [_vault(vault, observation) for vault in hook.list_vaults(account_id)]
         else:
             vaults = _named_vaults(vault_names, observation, hook.conn_partition)
-        # One thread makes all rows: Arrow's allocator keeps a heap for each thread that ever did.
+        # One thread converts all rows: Arrow's allocator keeps a heap for each thread that ever did.
         with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
             lister = _VaultLister(
                 hook=hook,
@@ -130,9 +130,9 @@ def observe(
                 named=vault_names is not None,
                 converter=converter,
             )
-            listings = _list_side_by_side(lister, vaults, writer)
+            listings = _list_concurrently(lister, vaults, writer)
         failed = [listing for listing in listings if listing.outcome == "failed"]
-        if failed and (on_vault_error == "fail" or _only_bad_luck(listings)):
+        if failed and (on_vault_error == "fail" or _all_failed_transiently(listings)):
             raise _vaults_error(failed, len(listings))
         jobs_by_vault = writer.finish_jobs(
             without=[listing.vault.name for listing in listings if listing.outcome != "listed"]
@@ -154,7 +154,7 @@ def observe(
             },
         )
     log.info("Published %s: %d jobs of %d vaults", observation.observation_id, jobs, len(listings))
-    return Observed(
+    return PublishedObservation(
         observation=observation,
         jobs=jobs,
         vaults=len(listings),
@@ -193,7 +193,7 @@ def _refuse_other_accounts(arns: Iterable[str], observation: Observation) -> Non
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Rows of one vault, and how many pages showed them."""
+    """Rows of one vault, and the number of pages they came in."""
 
     batch: pa.RecordBatch
     pages: int
@@ -215,9 +215,9 @@ class _VaultLister:
         error: GlacierJobsError | None = None
         outcome: Outcome = "listed"
         try:
-            gathered: list[SeenPage] = []
+            gathered: list[ObservedPage] = []
             for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
-                gathered.append(SeenPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
+                gathered.append(ObservedPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
                 pages += 1
                 if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
                     put(self.converter.submit(self._rows, vault, gathered).result())
@@ -225,7 +225,7 @@ class _VaultLister:
         except WrongAccount:
             raise
         except VaultNotFound as not_found:
-            # A name that was never there is a mistake; a vault that was there has been deleted since.
+            # A named vault that never existed is an error; a vault that existed has been deleted since.
             error, outcome = (not_found, "failed") if self.named and not pages else (not_found, "gone")
         except GlacierJobsError as failure:
             error, outcome = failure, "failed"
@@ -238,36 +238,36 @@ class _VaultLister:
             error=error,
         )
 
-    def _rows(self, vault: _Vault, pages: Sequence[SeenPage]) -> _Rows:
+    def _rows(self, vault: _Vault, pages: Sequence[ObservedPage]) -> _Rows:
         for page in pages:
             _refuse_other_accounts(set(values_of(page.jobs, "VaultARN")), self.observation)
         batch = pages_batch(pages, observation=self.observation, vault_name=vault.name)
         return _Rows(batch=batch, pages=len(pages))
 
 
-class _Abandoned(Exception):
-    """The observation was given up while a page waited for the file."""
+class _Cancelled(Exception):
+    """The observation was cancelled while rows waited to be written."""
 
 
-def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: ObservationWriter) -> list[_Listing]:
-    """List all vaults in threads, and hand their pages to the writer as they come, in this thread."""
+def _list_concurrently(lister: _VaultLister, vaults: Sequence[_Vault], writer: ObservationWriter) -> list[_Listing]:
+    """List all vaults in threads, and write their rows as they arrive, in this thread."""
     max_requests = lister.hook.max_requests
     # Bounded, so that memory stays flat when the disk is slower than the network.
     arrivals: queue.Queue[_Rows | _Listing | Exception] = queue.Queue(max_requests)
-    abandoned = threading.Event()
+    cancelled = threading.Event()
 
     def put(arrival: _Rows | _Listing | Exception) -> None:
-        while not abandoned.is_set():
+        while not cancelled.is_set():
             try:
                 return arrivals.put(arrival, timeout=1.0)
             except queue.Full:
                 continue
-        raise _Abandoned
+        raise _Cancelled
 
     def work(vault: _Vault) -> None:
         try:
             put(lister.list(vault, put))
-        except _Abandoned:
+        except _Cancelled:
             return
         except Exception as error:
             put(error)
@@ -289,11 +289,11 @@ def _list_side_by_side(lister: _VaultLister, vaults: Sequence[_Vault], writer: O
                     writer.write_jobs(arrival.batch)
                     progress.pages += arrival.pages
                     progress.jobs += arrival.batch.num_rows
-                progress.tell_now_and_then()
+                progress.log_periodically()
         finally:
-            abandoned.set()
+            cancelled.set()
             pool.shutdown(cancel_futures=True)
-    progress.tell()
+    progress.log()
     return sorted(listings, key=lambda listing: listing.vault.name)
 
 
@@ -302,24 +302,24 @@ def _next(arrivals: queue.Queue[_Rows | _Listing | Exception], progress: _Progre
         try:
             return arrivals.get(timeout=_PROGRESS_SECONDS)
         except queue.Empty:
-            progress.tell_now_and_then()
+            progress.log_periodically()
 
 
 class _Progress:
-    """How far the listing is, for the task's log."""
+    """The progress of the listing, for the task's log."""
 
     def __init__(self, all_vaults: int) -> None:
         self.vaults = self.jobs = self.pages = 0
         self._all_vaults = all_vaults
-        self._began = self._told = time.monotonic()
+        self._began = self._logged_at = time.monotonic()
 
-    def tell_now_and_then(self) -> None:
-        if time.monotonic() - self._told >= _PROGRESS_SECONDS:
-            self.tell()
+    def log_periodically(self) -> None:
+        if time.monotonic() - self._logged_at >= _PROGRESS_SECONDS:
+            self.log()
 
-    def tell(self) -> None:
-        self._told = time.monotonic()
-        seconds = self._told - self._began
+    def log(self) -> None:
+        self._logged_at = time.monotonic()
+        seconds = self._logged_at - self._began
         log.info(
             "Listed %d of %d vaults: %d jobs in %d pages, %.0f jobs a second",
             self.vaults,
@@ -330,8 +330,8 @@ class _Progress:
         )
 
 
-def _only_bad_luck(listings: Sequence[_Listing]) -> bool:
-    """Tell whether no vault at all could be listed just now: then a later try is worth more than a record."""
+def _all_failed_transiently(listings: Sequence[_Listing]) -> bool:
+    """Tell whether every vault failed transiently: then a later try is worth more than a record of failures."""
     return all(isinstance(listing.error, TransientError) for listing in listings)
 
 

@@ -1,4 +1,4 @@
-"""Which accounts and Regions are observed: the targets as somebody wrote them, checked, and what became of each."""
+"""The accounts and Regions to observe: parsed and checked, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def parse_targets(given: object) -> list[Target]:
 def target_name(
     aws_conn_id: str | None, region_name: str, account_id: str = "-", vault_names: Sequence[str] | None = None
 ) -> str:
-    """Return a target's name for people; it holds no secret, and may not be unique."""
+    """Return a readable name of a target; it holds no secret, and may not be unique."""
     parts = [aws_conn_id or "environment"]
     if account_id != "-":
         parts.append(account_id)
@@ -71,7 +71,7 @@ def target_name(
 
 
 def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[str, Any] | None]) -> list[str]:
-    """Return what could not be listed: a line for each target that is not observed, or not with all its vaults.
+    """Return a line for each target that was not observed, or not with all its vaults.
 
     :param targets: targets, which may have more keys.
     :param observed: for each target the operator's XCom, ``None`` where it published no observation.

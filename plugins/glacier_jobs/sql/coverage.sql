@@ -1,28 +1,28 @@
--- Question:  can we prove that we were watching?
+-- Question:  which hours was each vault listed, and where are gaps?
 -- Grain:     one row a vault and stretch of UTC hours that were all observed, or all missed, from $since to $until. An
---            hour is observed when a complete listing of the vault began in it. A vault is watched from the first look
---            at it until it was found gone.
--- Tables:    looks (of $since to $until, and before that the newest listing of each vault)
+--            hour is observed if a complete listing of the vault began in it. A vault counts from its first listing
+--            until it was found gone.
+-- Tables:    vault_listings (of $since to $until, and before that the newest complete listing of each vault)
 -- Arguments: $since, $until
 -- Columns:   account_id, region, vault_name, vault_arn
---            from_hour, to_hour  the stretch: the first hour, and the one after the last
---            hours           how many
---            observed        whether they were
---            listings        how many complete listings began in them
---            gap_hours       of a missed stretch: from the beginning of the listing before it to the end of the one after
---                            it, or to where the watch ends
---            beyond_retention  gap_hours is more than the 24 for which Glacier keeps a finished job: jobs may have come
---                            and gone unseen
+--            from_hour, to_hour  the stretch: its first hour, and the hour after its last
+--            hours           number of hours
+--            observed        whether they were observed
+--            listings        number of complete listings that began in them
+--            gap_hours       of a missed stretch: from the start of the listing before it to the end of the listing
+--                            after it, or to the end of the period
+--            beyond_retention  gap_hours is more than the 24 hours for which Glacier keeps a finished job: jobs may have
+--                            been created and dropped without being listed
 -- Units:     hours; timestamps in UTC.
 WITH numbered AS (
     SELECT
         *,
-        -- A vault that was gone and is there again is watched anew.
+        -- A vault that was gone and exists again counts anew.
         count(*) FILTER (outcome = 'gone') OVER (
             PARTITION BY vault_arn ORDER BY looked_at, outcome = 'gone' DESC, observation_id
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS watch
-    FROM looks
+    FROM vault_listings
     WHERE looked_at < $until
 ),
 watches AS (
@@ -62,7 +62,7 @@ observed AS (
     FROM islands
     GROUP BY vault_arn, watch, island
 ),
--- What lies before each observed stretch, and after the last one.
+-- The hours before each observed stretch, and after the last one.
 missed AS (
     SELECT
         watches.vault_arn,

@@ -1,13 +1,13 @@
--- Question:  how much was moved, from which vault and how fast a tier?
+-- Question:  how many bytes were retrieved, by vault, action and tier?
 -- Grain:     one row a UTC day of completion, vault, action and tier.
--- Tables:    history (the folded days and the open ones, as folding/told.sql gives them).
--- Arguments: $since, $until: jobs that were completed at or after the one and before the other.
+-- Tables:    history (result of history/outcomes.sql).
+-- Arguments: $since, $until: jobs that completed at or after $since and before $until.
 -- Columns:   day
 --            account_id, region, vault_name
 --            action, tier    a job without a tier counts as Standard
---            jobs, bytes     of the jobs that succeeded on that day
+--            succeeded_jobs, bytes  jobs that succeeded on that day, and their bytes
 --            failed_jobs     jobs that failed on that day
--- Units:     bytes: of the range that was retrieved, else of the archive or the inventory; days in UTC.
+-- Units:     bytes: of the retrieved range, else of the archive or the inventory; days in UTC.
 SELECT
     completion_date::DATE AS day,
     account_id,
@@ -15,7 +15,7 @@ SELECT
     vault_name,
     action,
     coalesce(tier, 'Standard') AS tier,
-    count(*) FILTER (fate = 'succeeded') AS jobs,
+    count(*) FILTER (fate = 'succeeded') AS succeeded_jobs,
     coalesce(sum(bytes) FILTER (fate = 'succeeded'), 0)::BIGINT AS bytes,
     count(*) FILTER (fate = 'failed') AS failed_jobs
 FROM history

@@ -1,4 +1,4 @@
-"""DuckDB as this package uses it: over Arrow tables handed to it, in UTC, without reach for files or the network."""
+"""DuckDB as this package uses it: over registered Arrow tables, in UTC, without access to files or the network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from glacier_jobs.errors import TookTooLong
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a computation may use.
+    """The limits of a computation.
 
-    :param memory: what DuckDB may hold before it spills to the temporary folder.
-    :param deadline: the moment by ``time.monotonic`` at which it is broken off; ``None`` for never.
+    :param memory: how much DuckDB may hold before it spills to the temporary folder.
+    :param deadline: when it is interrupted, by ``time.monotonic``; ``None`` for never.
     """
 
     memory: str = "2GiB"
@@ -46,16 +46,16 @@ def statement(name: str) -> str:
 
 
 @contextlib.contextmanager
-def limited(*, memory: str, seconds: float) -> Iterator[None]:
-    """Limit all computations of the block.
+def limits(*, memory: str, seconds: float) -> Iterator[None]:
+    """Limit all computations inside the block.
 
-    :raises TookTooLong: one of them was not done in time, and was broken off.
+    :raises TookTooLong: one of them exceeded the time limit, and was interrupted.
     """
     token = _LIMITS.set(Limits(memory=memory, deadline=time.monotonic() + seconds))
     try:
         yield
     except duckdb.InterruptException as error:
-        raise TookTooLong(f"the question was not answered within {seconds:g} s, and was broken off") from error
+        raise TookTooLong(f"the question was not answered within {seconds:g} s, and was interrupted") from error
     finally:
         _LIMITS.reset(token)
 
@@ -82,9 +82,9 @@ class _Database:
         _set(
             connection,
             TimeZone="UTC",
-            # It would be drawn into the logs of tasks.
+            # It would be written to the logs of tasks.
             enable_progress_bar="false",
-            # A name that was not given must be an error, not some variable of the caller.
+            # An unknown table must be an error, and not a variable of the caller.
             python_enable_replacements="false",
         )
         return connection
@@ -103,8 +103,8 @@ _SHARED: ContextVar[_Database | None] = ContextVar("glacier_jobs_engine_database
 
 
 @contextlib.contextmanager
-def one_database() -> Iterator[None]:
-    """Let the engines of the block share a database and its memory: to open one takes longer than many a question."""
+def shared_database() -> Iterator[None]:
+    """Let the engines inside the block share one database: opening one takes longer than many questions."""
     if _SHARED.get() is not None:
         yield
         return
@@ -117,7 +117,14 @@ def one_database() -> Iterator[None]:
 
 
 class Engine:
-    """A place for tables, which no other engine sees, and questions about them. A context manager."""
+    """Registered tables, which no other engine sees, and SQL over them. A context manager.
+
+    Example::
+
+        with Engine() as engine:
+            engine.register(jobs=jobs)
+            answer = engine.query("SELECT count(*) AS jobs FROM jobs WHERE status_code = $status", status="Failed")
+    """
 
     def __init__(self) -> None:
         limits = _LIMITS.get()
@@ -125,11 +132,11 @@ class Engine:
         database = shared or _Database(limits.memory)
         self._own = None if shared else database
         self._connection = database.connection()
-        self._unread: Exception | None = None
+        self._reader_error: Exception | None = None
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
         if limits.deadline is not None:
-            self._watch = threading.Thread(target=self._break_off, args=[limits.deadline], daemon=True)
+            self._watch = threading.Thread(target=self._interrupt_from, args=[limits.deadline], daemon=True)
             self._watch.start()
 
     def __enter__(self) -> Engine:
@@ -145,72 +152,74 @@ class Engine:
         if self._own is not None:
             self._own.close()
 
-    def _break_off(self, deadline: float) -> None:
-        """From the deadline on, interrupt whatever is under way."""
+    def _interrupt_from(self, deadline: float) -> None:
+        """From the deadline on, interrupt the running statement."""
         remaining_seconds = max(deadline - time.monotonic(), 0.0)
         while not self._done.wait(remaining_seconds):
-            # Again and again: DuckDB forgets an interruption that comes between two statements.
+            # Repeatedly: DuckDB ignores an interruption between two statements.
             self._connection.interrupt()
             remaining_seconds = _INTERRUPTS_EVERY_SECONDS
 
-    def give(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
-        """Make Arrow tables visible by name; a reader can be read once.
+    def register(self, **tables: pa.Table | pa.RecordBatchReader) -> None:
+        """Register Arrow tables by name; a reader can be read once.
 
-        What a reader raises comes out of the method that had it read.
+        What a reader raises is raised by the method that reads it.
         """
         for name, table in tables.items():
-            self._connection.register(name, self._watched(table) if isinstance(table, pa.RecordBatchReader) else table)
+            self._connection.register(
+                name, self._recording_errors(table) if isinstance(table, pa.RecordBatchReader) else table
+            )
 
-    def take_in(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
-        """Make an Arrow table visible by name, as often as it is read."""
+    def register_reusable(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Register an Arrow table that can be read more than once."""
         if isinstance(table, pa.RecordBatchReader):
-            # One chunk: it comes in as many as there are files.
+            # One chunk: the reader has one for each file.
             table = table.read_all().combine_chunks()
         self._connection.register(name, table)
 
-    def keep(self, name: str, sql: str, **arguments: Any) -> None:
-        """Keep the answer to a question as a table."""
+    def create_table(self, name: str, sql: str, **arguments: Any) -> None:
+        """Create a table from a query."""
         with self._reading():
             self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
 
-    def add(self, name: str, sql: str) -> None:
-        """Add the answer to a question to a table that is kept."""
+    def insert(self, name: str, sql: str) -> None:
+        """Insert the result of a query into a table."""
         with self._reading():
             self._connection.execute(f"INSERT INTO {name} {sql}")
 
-    def ask(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
-        """Return the answer to a question.
+    def query(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
+        """Return the result of a query.
 
-        :param schema: what the answer must look like; an answer that does not is an error.
-        :param arguments: the values bound to the question's ``$names``.
+        :param schema: the schema that the result must have; another is an error.
+        :param arguments: the values of the ``$names`` in the SQL.
         """
         with self._reading():
             found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
         return found if schema is None else _as_declared(found, schema)
 
-    def _watched(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    def _recording_errors(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         def batches() -> Iterator[pa.RecordBatch]:
             try:
                 yield from reader
             except Exception as error:
-                self._unread = error
+                self._reader_error = error
                 raise
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Raise what a reader raised, which DuckDB knows only as a text in an error of its own."""
+        """Raise what a reader raised, which DuckDB has only as text in an error of its own."""
         try:
             yield
         except duckdb.Error as error:
-            if self._unread is not None:
-                raise self._unread from error
+            if self._reader_error is not None:
+                raise self._reader_error from error
             raise
 
 
 def _as_declared(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the same rows with nullability and field order as declared."""
+    """Return the same rows with the declared nullability and field order."""
     if table.schema.names != schema.names:
-        raise ValueError(f"the answer has the columns {table.schema.names}; expected {schema.names}")
+        raise ValueError(f"the result has the columns {table.schema.names}; expected {schema.names}")
     return pa.table(dict(zip(schema.names, table.columns, strict=True))).cast(schema)

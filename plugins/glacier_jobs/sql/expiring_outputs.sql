@@ -1,11 +1,11 @@
 -- Question:  which outputs must be downloaded, and by when?
--- Grain:     one row a job that succeeded and that Glacier still had, or must still have: soonest first.
+-- Grain:     one row a job that succeeded and that Glacier still has, or may still have; the soonest to expire first.
 -- Tables:    latest_jobs
--- Arguments: $now, $within_hours: only those with less left; null for all.
+-- Arguments: $now, $within_hours: only outputs with fewer hours left; null for all.
 -- Columns:   hours_left      until Glacier may drop the job with its output: 24 hours after its completion. Below zero,
 --                            it may be gone at any moment, though the listing at as_of still showed it.
 --            expires_at      that moment
---            as_of, age_hours  of the listing
+--            as_of, age_hours  start and age of the listing
 --            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
 --            bytes           of the output: the range, else the archive's size, else the inventory's
 --            creation_date, completion_date
@@ -32,7 +32,7 @@ SELECT
     creation_date, completion_date
 FROM outputs
 WHERE
-    -- Overdue and seen all the same, not long ago: it may well be there still.
+    -- Overdue, but listed after that and not long ago: it may still exist.
     (expires_at IS NULL OR expires_at > $now OR (as_of >= expires_at AND age_hours < 24))
     AND ($within_hours IS NULL OR expires_at < $now + to_microseconds(($within_hours * 3.6e9)::BIGINT))
 ORDER BY hours_left NULLS LAST, vault_arn, job_id

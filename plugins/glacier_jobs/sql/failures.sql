@@ -1,12 +1,12 @@
--- Question:  which jobs failed lately, and what did Glacier say?
+-- Question:  which jobs failed recently, and what is Glacier's message?
 -- Grain:     one row a job, the newest failure first.
 -- Tables:    jobs (raw, observed since $now - $hours)
 -- Arguments: $now, $hours: how far back a job may have failed.
--- Columns:   failed_at       Glacier's completion date, or where it has none, when the failure was first seen
---            status_message  Glacier's own words
+-- Columns:   failed_at       Glacier's completion date; where there is none, when a listing first showed the failure
+--            status_message  as Glacier sent it
 --            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
 --            creation_date, completion_date
---            first_seen_failed_at, last_seen_at  in that time
+--            first_seen_failed_at, last_seen_at  within that time
 -- Units:     timestamps in UTC.
 WITH failed AS (
     SELECT

@@ -1,20 +1,20 @@
--- Question:  which jobs match, in which order?
--- Grain:     one row a job of the newest listing of its vault (as latest_jobs); from the row $offset on, $row_limit of them.
+-- Question:  which jobs match the filters?
+-- Grain:     one row a job of the newest listing of its vault (as latest_jobs); $row_limit rows from row $offset on.
 -- Tables:    latest_jobs
 -- Arguments: $account_ids, $regions, $vault_names, $actions, $tiers, $status_codes: only jobs that have one of these
 --            values; null for all. An empty text stands for a value that is missing.
---            $text: only jobs that have this text, in upper or lower case, in their id, description, archive id,
---            status message or vault name; null for all.
---            $sort: one of the columns below, but for matches. Where it is null comes last in either direction.
+--            $text: only jobs whose id, description, archive id, status message or vault name contains this text,
+--            in upper or lower case; null for all.
+--            $sort: one of the columns below except matches. Null comes last in either direction.
 --            $descending: the largest first.
 --            $offset, $row_limit: null for no limit.
--- Columns:   matches         how many jobs match in all
+-- Columns:   matches         number of all jobs that match
 --            account_id, region, vault_name, vault_arn, job_id
 --            action, tier, status_code, status_message, job_description, archive_id
 --            creation_date, completion_date
---            running_seconds  from creation to completion, or as long as it is in progress to as_of
---            expires_at      until when Glacier keeps it: 24 hours after its completion; null where it did not succeed
---            bytes           the range that is retrieved, else the archive's size, else the inventory's
+--            running_seconds  from creation to completion; of a job in progress, to as_of
+--            expires_at      until when Glacier keeps its output: 24 hours after completion; null unless it succeeded
+--            bytes           the retrieved range, else the archive's size, else the inventory's
 --            as_of           when the listing that showed it began
 -- Units:     seconds, bytes; timestamps in UTC.
 WITH jobs AS (
@@ -34,7 +34,7 @@ matching AS (
     SELECT
         *,
         count(*) OVER () AS matches,
-        -- The one or the other is null throughout, by the type of the column.
+        -- One of the two is null in all rows, by the type of the column.
         CASE $sort
             WHEN 'creation_date' THEN epoch_us(creation_date)
             WHEN 'completion_date' THEN epoch_us(completion_date)

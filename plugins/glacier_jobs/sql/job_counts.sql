@@ -1,6 +1,6 @@
--- Question:  how many jobs are there of which kind?
+-- Question:  how many jobs are there, by vault, action, tier and status?
 -- Grain:     one row a vault, action, tier and status that occur together in the newest listing of the vault; a vault
---            without jobs has none.
+--            without jobs has no row.
 -- Tables:    latest_jobs
 -- Columns:   account_id, region, vault_name, vault_arn
 --            action, tier, status_code  null where the job has none

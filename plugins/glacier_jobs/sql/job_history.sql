@@ -1,20 +1,20 @@
--- Question:  what became of each job that was ever seen?
+-- Question:  what is the outcome of each job that was ever listed?
 -- Grain:     one row a job.
--- Tables:    history (the folded days and the open ones, as folding/told.sql gives them).
--- Arguments: $since, $until: jobs that were seen at or after the one and before the other.
+-- Tables:    history (result of history/outcomes.sql).
+-- Arguments: $since, $until: jobs that were listed at or after $since and before $until.
 -- Columns:   account_id, region, vault_name, vault_arn, job_id
---            fate            in_progress  when it was last seen, at as_of
+--            fate            in_progress  when it was last listed, at as_of
 --                            succeeded, failed
---                            vault_gone   last seen in progress, and then its vault was gone
---                            vanished     last seen in progress, and a complete listing within 24 hours did not show it
---                            unknown_gap  last seen in progress, and then its vault was not listed for 24 hours or more
---                            stale        last seen in progress, and nothing looks at its vault any more
---            as_of           the newest look that the fate rests on
+--                            vault_gone   last listed in progress, and then its vault was gone
+--                            vanished     last listed in progress, and a complete listing within 24 hours did not show it
+--                            unknown_gap  last listed in progress, and then its vault was not listed for 24 hours or more
+--                            stale        last listed in progress, and its vault is not observed any more
+--            as_of           the newest listing that the fate is based on
 --            action, tier, job_description, archive_id, retrieval_byte_range
 --            creation_date, completion_date, duration_seconds (between them)
---            bytes           the range that was retrieved, else the archive's size, else the inventory's
---            status_code, status_message as last seen
---            first_seen_at, last_seen_at, sightings (how many listings showed it)
+--            bytes           the retrieved range, else the archive's size, else the inventory's
+--            status_code, status_message as last listed
+--            first_seen_at, last_seen_at, sightings: the first and last listing that showed it, and the number of them
 -- Units:     seconds, bytes; timestamps in UTC.
 SELECT
     account_id, region, vault_name, vault_arn, job_id,

@@ -1,12 +1,12 @@
--- Question:  how many jobs were there at each hour, and in which state?
--- Grain:     one row a UTC hour from $since to $until; none at all where no job was ever seen.
--- Tables:    history (the folded days and the open ones, as folding/told.sql gives them).
+-- Question:  how many jobs were there at each hour, by status?
+-- Grain:     one row a UTC hour from $since to $until; no row where no job was ever listed.
+-- Tables:    history (result of history/outcomes.sql).
 -- Arguments: $since, $until
 -- Columns:   hour            when it begins
---            in_progress     jobs that were in progress when the hour ended. One that was missed, or whose vault is no
---                            longer looked at, counts up to when it was last seen.
---            succeeded, failed  jobs that were completed within the 24 hours before the hour ended, for which Glacier
---                            keeps them at least
+--            in_progress     jobs that were in progress when the hour ended. A job that a listing missed, or whose vault
+--                            is not observed any more, counts up to when it was last listed.
+--            succeeded, failed  jobs that completed within the 24 hours before the hour ended, for which Glacier keeps
+--                            them at least
 -- Units:     jobs; timestamps in UTC.
 WITH spans AS (
     SELECT

@@ -1,8 +1,8 @@
--- Question:  which jobs does each vault have, as far as we know?
+-- Question:  which jobs does each vault have, by its newest listing?
 -- Grain:     one row a job of the newest observation that listed its vault. A vault that was not listed since is shown
---            as it was then, however long ago; one observed gone has no jobs.
--- Tables:    jobs (raw, of those observations), newest_listings (for each vault the newest look that listed it, unless
---            it has gone since).
+--            as it was then, however long ago; a vault that is gone has no jobs.
+-- Tables:    jobs (raw, of those observations), newest_listings (for each vault the newest complete listing, unless the
+--            vault has gone since).
 -- Arguments: $now
 -- Columns:   as_of           when that listing of the vault began
 --            age_hours       from then until now

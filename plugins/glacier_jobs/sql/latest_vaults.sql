@@ -1,9 +1,9 @@
--- Question:  which vaults are there, how old is what we know of each, and how many jobs has it?
+-- Question:  which vaults are there, how old is the newest listing of each, and how many jobs has it?
 -- Grain:     one row a vault that was ever listed and is not known to be gone, those with most jobs first.
--- Tables:    newest_listings (for each vault the newest look that listed it), latest_jobs
+-- Tables:    newest_listings (for each vault the newest complete listing), latest_jobs
 -- Arguments: $now
 -- Columns:   account_id, region, vault_name, vault_arn
---            as_of, age_hours  when that listing began, and from then until now
+--            as_of, age_hours  start and age of that listing
 --            in_progress, succeeded, failed  jobs that it showed
 -- Units:     hours, jobs; timestamps in UTC.
 WITH counted AS (

@@ -1,7 +1,7 @@
--- Question:  how long do retrievals really take?
+-- Question:  how long do retrievals take?
 -- Grain:     one row a UTC day of completion, action and tier.
--- Tables:    history (the folded days and the open ones, as folding/told.sql gives them).
--- Arguments: $since, $until: jobs that were completed at or after the one and before the other.
+-- Tables:    history (result of history/outcomes.sql).
+-- Arguments: $since, $until: jobs that completed at or after $since and before $until.
 -- Columns:   day
 --            action, tier    a job without a tier counts as Standard
 --            jobs            jobs that succeeded on that day

@@ -1,10 +1,9 @@
--- Question:  which jobs take longer than is typical?
--- Grain:     one row a job in progress beyond what is typical of its tier and size, the most overdue first.
+-- Question:  which jobs take longer than typical?
+-- Grain:     one row a job in progress for longer than typical of its tier and size, the most overdue first.
 -- Tables:    latest_jobs
--- Arguments: $expedited_minutes, $standard_hours, $bulk_hours: what is typical, at the most.
---            $expedited_max_bytes: an Expedited retrieval of more than this has no typical time of its own; it counts
---            as Standard.
--- Columns:   overdue_hours   beyond the typical, at as_of
+-- Arguments: $expedited_minutes, $standard_hours, $bulk_hours: the longest typical times.
+--            $expedited_max_bytes: a larger Expedited retrieval has no typical time of its own; it counts as Standard.
+-- Columns:   overdue_hours   beyond the typical time, at as_of
 --            running_hours   since its creation, at as_of
 --            typical_hours   for its tier and size
 --            as_of, age_hours  of the listing

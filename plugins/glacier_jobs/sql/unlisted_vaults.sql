@@ -1,35 +1,35 @@
--- Question:  which vaults could not be listed when they were last looked at, and why?
--- Grain:     one row a vault whose newest look failed, the one that went unlisted for longest first.
--- Tables:    looks (since $since, and before that the newest listing of each vault)
--- Arguments: $now, $since: a vault that nobody has looked at from then on is not told.
+-- Question:  for which vaults did the newest listing fail, and why?
+-- Grain:     one row a vault whose newest listing failed, the one without a complete listing for longest first.
+-- Tables:    vault_listings (since $since, and before that the newest complete listing of each vault)
+-- Arguments: $now, $since: a vault without any listing since then is left out.
 -- Columns:   account_id, region, vault_name, vault_arn
---            failed_at       when that look was over
---            error           what it ended in
---            failures        how many looks failed since the last listing, or since $since
---            listed_at       when the last listing began; null where none is known
+--            failed_at       when that listing ended
+--            error           the error it ended with
+--            failures        number of failed listings since the last complete one, or since $since
+--            listed_at       when the last complete listing began; null where none is known
 --            unlisted_hours  from then until now
 -- Units:     hours; timestamps in UTC.
 WITH newest AS (
     SELECT
         vault_arn,
-        arg_max(looks, (looked_at, outcome = 'listed', observation_id)) AS look,
+        arg_max(vault_listings, (looked_at, outcome = 'listed', observation_id)) AS listing,
         max(looked_at) FILTER (outcome = 'listed') AS listed_at,
         max(looked_at) FILTER (outcome = 'gone') AS gone_at
-    FROM looks
+    FROM vault_listings
     GROUP BY vault_arn
 ),
 failed AS (
-    SELECT look.*, listed_at, gone_at
+    SELECT listing.*, listed_at, gone_at
     FROM newest
-    WHERE look.outcome = 'failed' AND look.ended_at >= $since
+    WHERE listing.outcome = 'failed' AND listing.ended_at >= $since
 ),
 counted AS (
-    SELECT looks.vault_arn, count(*) AS failures
-    FROM looks
+    SELECT vault_listings.vault_arn, count(*) AS failures
+    FROM vault_listings
     JOIN failed USING (vault_arn)
-    WHERE looks.outcome = 'failed' AND (listed_at IS NULL OR looks.looked_at > listed_at)
-        AND (gone_at IS NULL OR looks.looked_at > gone_at)
-    GROUP BY looks.vault_arn
+    WHERE vault_listings.outcome = 'failed' AND (listed_at IS NULL OR vault_listings.looked_at > listed_at)
+        AND (gone_at IS NULL OR vault_listings.looked_at > gone_at)
+    GROUP BY vault_listings.vault_arn
 )
 SELECT
     account_id, region, vault_name, vault_arn,

@@ -1,10 +1,10 @@
--- Question:  what became of each job, as far as the days up to now tell?
+-- Question:  what is the outcome of each job, as far as the days up to now show?
 -- Grain:     one row a job.
--- Tables:    open_jobs (rows of this very shape, of the jobs still open the day before), sights (raw rows of the table
---            jobs, of the days in question), looks (as looks.sql gives them).
--- Arguments: $until, the moment at which the days in question end: later looks do not count yet.
+-- Tables:    open_jobs (rows with the same columns, of the jobs still open at the end of the day before), jobs (raw rows
+--            of the table jobs, of the days in question), vault_listings (result of vault_listings.sql).
+-- Arguments: $until, the moment at which the days in question end: later listings do not count yet.
 -- Columns:   those of job_history, and
---            closed          whether nothing more is expected of this job
+--            closed          whether no further listing can change this row
 -- Units:     bytes; timestamps in UTC.
 WITH seen AS (
     SELECT
@@ -23,7 +23,7 @@ WITH seen AS (
             },
             (observed_at, observation_id)
         ) AS last
-    FROM sights
+    FROM jobs
     GROUP BY vault_arn, job_id
 ),
 gathered AS (
@@ -44,7 +44,7 @@ gathered AS (
         } AS last
     FROM open_jobs
 ),
-life AS (
+merged AS (
     SELECT
         vault_arn,
         job_id,
@@ -56,27 +56,27 @@ life AS (
     GROUP BY vault_arn, job_id
 ),
 evidence AS (
-    SELECT vault_arn, looked_at, min((outcome, ended_at)) AS look
-    FROM looks
+    SELECT vault_arn, looked_at, min((outcome, ended_at)) AS listing
+    FROM vault_listings
     WHERE outcome IN ('listed', 'gone') AND looked_at < $until
     GROUP BY vault_arn, looked_at
 ),
 judged AS (
     SELECT
-        life.*,
+        merged.*,
         evidence.looked_at AS missed_at,
         CASE
-            WHEN life.status_code = 'Succeeded' THEN 'succeeded'
-            WHEN life.status_code = 'Failed' THEN 'failed'
+            WHEN merged.status_code = 'Succeeded' THEN 'succeeded'
+            WHEN merged.status_code = 'Failed' THEN 'failed'
             WHEN evidence.looked_at IS NULL THEN 'in_progress'
-            WHEN evidence.look[1] = 'gone' THEN 'vault_gone'
-            -- Had it ended right after it was last seen, Glacier would still have had to list it.
-            WHEN evidence.look[2] < life.last_seen_at + INTERVAL 24 HOURS THEN 'vanished'
+            WHEN evidence.listing[1] = 'gone' THEN 'vault_gone'
+            -- Had it completed right after it was last listed, Glacier would still have to list it.
+            WHEN evidence.listing[2] < merged.last_seen_at + INTERVAL 24 HOURS THEN 'vanished'
             ELSE 'unknown_gap'
         END AS fate
-    FROM life
-    -- The first look after the job was last seen.
-    ASOF LEFT JOIN evidence ON life.vault_arn = evidence.vault_arn AND life.last_seen_at < evidence.looked_at
+    FROM merged
+    -- The first listing of the vault after the job was last listed.
+    ASOF LEFT JOIN evidence ON merged.vault_arn = evidence.vault_arn AND merged.last_seen_at < evidence.looked_at
 )
 SELECT
     account_id, region, vault_name, vault_arn, job_id, action, tier, job_description, archive_id,
@@ -84,7 +84,7 @@ SELECT
     inventory_size_in_bytes, first_seen_at, last_seen_at, last_observation_id, sightings,
     fate,
     CASE WHEN fate IN ('vault_gone', 'vanished', 'unknown_gap') THEN missed_at ELSE last_seen_at END AS as_of,
-    -- A finished job stays open while it is listed, so that its last sight is on record.
+    -- A finished job stays open while it is listed, so that its last listing is recorded.
     missed_at IS NOT NULL
         OR (fate IN ('succeeded', 'failed') AND last_seen_at < $until - INTERVAL 24 HOURS) AS closed
 FROM judged

@@ -1,4 +1,4 @@
-"""Random observations of random jobs, and what a plain Python computation makes of them."""
+"""Random observations of random jobs, and the outcome of each job by plain Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.schema import TABLES
-from glacier_jobs.history.fold import OBSERVATION_COLUMNS, SIGHT_COLUMNS, VAULT_COLUMNS, Observed
+from glacier_jobs.history.fold import JOB_COLUMNS, OBSERVATION_COLUMNS, VAULT_COLUMNS, RawRows
 
 FIRST_DAY = date(2026, 11, 18)
 DAYS = 4
@@ -26,16 +26,16 @@ JOB_IDS = ("a", "b", "c")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class RawObservation:
     """One observation: its row, its vaults' rows and its jobs' rows, as in the raw tables."""
 
-    observation: dict[str, Any]
+    row: dict[str, Any]
     vaults: list[dict[str, Any]]
-    sights: list[dict[str, Any]]
+    jobs: list[dict[str, Any]]
 
     @property
     def day(self) -> date:
-        moment: datetime = self.observation["snapshot_at"]
+        moment: datetime = self.row["snapshot_at"]
         return moment.date()
 
 
@@ -55,12 +55,12 @@ _MINUTES = st.integers(0, DAYS * 24 * 60 - 1) | st.builds(
 
 
 @st.composite
-def looks(draw: st.DrawFn, number: int, longest_minutes: int) -> Look:
+def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> RawObservation:
     """An observation at any moment, of all vaults or some, with any outcome and any jobs in any state."""
     region = draw(st.sampled_from(["us-east-1", "eu-west-1"]))
     snapshot_at = BEGINNING_AT + timedelta(minutes=draw(_MINUTES), microseconds=number)
     observation_id = f"123456789012_{region}_{snapshot_at:%Y%m%dT%H%M%S}Z_{number:06x}"
-    vaults, sights = [], []
+    vaults, jobs = [], []
     for vault_name in VAULTS:
         outcome = draw(st.sampled_from(["listed", "listed", "listed", "failed", "gone", "unmentioned"]))
         if outcome == "unmentioned":
@@ -79,9 +79,9 @@ def looks(draw: st.DrawFn, number: int, longest_minutes: int) -> Look:
         for job_id in JOB_IDS if outcome == "listed" else ():
             status = draw(st.sampled_from([None, "InProgress", "InProgress", "Succeeded", "Failed"]))
             if status is not None:
-                sights.append(
+                jobs.append(
                     {
-                        **dict.fromkeys(SIGHT_COLUMNS),
+                        **dict.fromkeys(JOB_COLUMNS),
                         "observation_id": observation_id,
                         **_place(vault_name, region),
                         "job_id": job_id,
@@ -89,8 +89,8 @@ def looks(draw: st.DrawFn, number: int, longest_minutes: int) -> Look:
                         "status_code": status,
                     }
                 )
-    return Look(
-        observation={
+    return RawObservation(
+        row={
             "observation_id": observation_id,
             "snapshot_at": snapshot_at,
             "account_id": "123456789012",
@@ -98,36 +98,40 @@ def looks(draw: st.DrawFn, number: int, longest_minutes: int) -> Look:
             "scope": draw(st.sampled_from(["all", "named"])),
         },
         vaults=vaults,
-        sights=sights,
+        jobs=jobs,
     )
 
 
 @st.composite
-def observed_lives(draw: st.DrawFn, *, overlapping: bool = True) -> list[Look]:
+def random_observations(draw: st.DrawFn, *, overlapping: bool = True) -> list[RawObservation]:
     """Some observations over some days, in no order.
 
     :param overlapping: whether one may go on while another one is made.
     """
     longest = 120 if overlapping else 0
-    return [draw(looks(number, longest)) for number in range(draw(st.integers(0, 14)))]
+    return [draw(random_observation(number, longest)) for number in range(draw(st.integers(0, 14)))]
 
 
-def write_raw(dataset: Dataset, seen: list[Look]) -> None:
+def write_raw(dataset: Dataset, seen: list[RawObservation]) -> None:
     """Write observations as they are, also such as our own writer would never make."""
-    for look in seen:
-        for table, rows in (("jobs", look.sights), ("vaults", look.vaults), ("observations", [look.observation])):
-            path = Path(dataset.path(table, look.observation["observation_id"]))
+    for observation in seen:
+        for table, rows in (
+            ("jobs", observation.jobs),
+            ("vaults", observation.vaults),
+            ("observations", [observation.row]),
+        ):
+            path = Path(dataset.path(table, observation.row["observation_id"]))
             path.parent.mkdir(parents=True, exist_ok=True)
             schema = pa.schema([field.with_nullable(True) for field in TABLES[table]])
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
 
 
-def raw_rows(seen: Sequence[Look]) -> Observed:
+def raw_rows(seen: Sequence[RawObservation]) -> RawRows:
     """Return the raw tables of some observations."""
-    return Observed(
-        sights=_table("jobs", SIGHT_COLUMNS, [row for look in seen for row in look.sights]),
-        vaults=_table("vaults", VAULT_COLUMNS, [row for look in seen for row in look.vaults]),
-        observations=_table("observations", OBSERVATION_COLUMNS, [look.observation for look in seen]),
+    return RawRows(
+        jobs=_table("jobs", JOB_COLUMNS, [row for observation in seen for row in observation.jobs]),
+        vaults=_table("vaults", VAULT_COLUMNS, [row for observation in seen for row in observation.vaults]),
+        observations=_table("observations", OBSERVATION_COLUMNS, [observation.row for observation in seen]),
     )
 
 
@@ -135,21 +139,21 @@ def _table(table: str, columns: Sequence[str], rows: list[dict[str, Any]]) -> pa
     return pa.Table.from_pylist(rows, schema=pa.schema([TABLES[table].field(name) for name in columns]))
 
 
-def plain_fates(seen: Sequence[Look]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Compute (vault ARN, job id) -> what became of the job, with nothing but loops over all rows at once."""
-    sights: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for look in seen:
-        for sight in look.sights:
-            sights[sight["vault_arn"], sight["job_id"]].append(sight)
-    newest_at = max((look.observation["snapshot_at"].replace(microsecond=0) for look in seen), default=None)
-    fates = {}
-    for (arn, job_id), seen_rows in sights.items():
+def expected_outcomes(seen: Sequence[RawObservation]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Compute (vault ARN, job id) -> outcome of the job, by loops over all rows."""
+    jobs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for observation in seen:
+        for job in observation.jobs:
+            jobs[job["vault_arn"], job["job_id"]].append(job)
+    newest_at = max((observation.row["snapshot_at"].replace(microsecond=0) for observation in seen), default=None)
+    outcomes = {}
+    for (arn, job_id), seen_rows in jobs.items():
         last = max(seen_rows, key=lambda row: (row["observed_at"], row["observation_id"]))
         evidence, failed_at = _evidence(seen, arn, seen_rows[0]["region"])
         after = [item for item in evidence if item[0] > last["observed_at"]]
         looked_at = [at for at, *_ in evidence] + failed_at
         fate, as_of = _fate(last, after, max(looked_at), newest_at)
-        fates[arn, job_id] = {
+        outcomes[arn, job_id] = {
             "fate": fate,
             "as_of": as_of,
             "status_code": last["status_code"],
@@ -157,17 +161,17 @@ def plain_fates(seen: Sequence[Look]) -> dict[tuple[str, str], dict[str, Any]]:
             "last_seen_at": last["observed_at"],
             "sightings": len(seen_rows),
         }
-    return fates
+    return outcomes
 
 
-def _evidence(seen: Sequence[Look], arn: str, region: str) -> tuple[list[Any], list[datetime]]:
-    """Return what each observation tells of a vault: (from when, listed or gone, until when), and failures."""
+def _evidence(seen: Sequence[RawObservation], arn: str, region: str) -> tuple[list[Any], list[datetime]]:
+    """Return what each observation shows of a vault: (from when, listed or gone, until when), and failures."""
     evidence: list[Any] = []
     failed_at = []
-    for look in seen:
-        rows = [row for row in look.vaults if row["vault_arn"] == arn]
-        began_at = look.observation["snapshot_at"]
-        if not rows and look.observation["region"] == region and look.observation["scope"] == "all":
+    for observation in seen:
+        rows = [row for row in observation.vaults if row["vault_arn"] == arn]
+        began_at = observation.row["snapshot_at"]
+        if not rows and observation.row["region"] == region and observation.row["scope"] == "all":
             evidence.append((began_at, "gone", began_at))
         for row in rows:
             if row["outcome"] == "listed":
@@ -180,7 +184,7 @@ def _evidence(seen: Sequence[Look], arn: str, region: str) -> tuple[list[Any], l
 
 
 def _fate(
-    last: dict[str, Any], after: list[Any], newest_look_at: datetime, newest_at: datetime | None
+    last: dict[str, Any], after: list[Any], newest_listing_at: datetime, newest_at: datetime | None
 ) -> tuple[str, datetime]:
     last_seen_at: datetime = last["observed_at"]
     if last["status_code"] != "InProgress":
@@ -190,15 +194,15 @@ def _fate(
         if outcome == "gone":
             return "vault_gone", at
         return ("vanished" if ended_at - last_seen_at < DAY else "unknown_gap"), at
-    if newest_look_at - last_seen_at >= DAY:
-        return "unknown_gap", newest_look_at
-    if newest_at is not None and newest_at - max(newest_look_at, last_seen_at) >= DAY:
+    if newest_listing_at - last_seen_at >= DAY:
+        return "unknown_gap", newest_listing_at
+    if newest_at is not None and newest_at - max(newest_listing_at, last_seen_at) >= DAY:
         return "stale", last_seen_at
     return "in_progress", last_seen_at
 
 
-def told(rows: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return rows of ``job_history`` in the form of :func:`plain_fates`."""
+def outcomes_of(rows: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return rows of ``job_history`` in the form of :func:`expected_outcomes`."""
     columns = ["fate", "as_of", "status_code", "first_seen_at", "last_seen_at", "sightings"]
     found = {(row["vault_arn"], row["job_id"]): {name: row[name] for name in columns} for row in rows.to_pylist()}
     assert len(found) == rows.num_rows
