@@ -44,10 +44,8 @@ class Content:
         if self.size_in_bytes <= len(self.block):
             return tree_hash.of_bytes(self.block[start : end + 1])
         whole, rest = divmod(end + 1 - start, MEBIBYTE)
-        digests = [self._block_digest] * whole
-        if rest:
-            digests.append(hashlib.sha256(self.block[:rest]).digest())
-        return tree_hash.of_digests(digests)
+        last = hashlib.sha256(self.block[:rest]).digest() if rest else None
+        return tree_hash.of_repeated(self._block_digest, whole, last)
 
     @cached_property
     def _block_digest(self) -> bytes:

@@ -1,78 +1,53 @@
 """What a local AWS holds when it starts."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import product
 
 from local_aws import timestamps
 from local_aws.archives import Archive, Content
+from local_aws.demo_vaults import (
+    DEMO_VAULTS,
+    FAILURE_MESSAGES,
+    HOSTILE_DESCRIPTIONS,
+    HOSTILE_MESSAGE,
+    HOSTILE_VAULT,
+    SELECT,
+    DemoVault,
+    Inventory,
+    Purpose,
+)
 from local_aws.initiation import Fate, initiated
 from local_aws.jobs import Description, Job
-from local_aws.settings import Settings
+from local_aws.settings import TIERS, Settings
 from local_aws.shelves import PLACE_OF_PREFIX, PLACE_OF_VAULT, PrintedShelf, Template
 from local_aws.store import DEFAULT_ACCOUNT_ID, DEFAULT_REGION, Realm, Vault
+from local_aws.tree_hash import MEBIBYTE
 from local_aws.world import World
 
 HOME = Realm(DEFAULT_ACCOUNT_ID, DEFAULT_REGION)
-ABROAD = Realm(DEFAULT_ACCOUNT_ID, "eu-west-1")
 
-_DEMO_VAULTS: tuple[tuple[Realm, str, int], ...] = (
-    (HOME, "Legal-Hold", 24),
-    (HOME, "backups.nightly", 132),
-    (HOME, "empty-so-far", 0),
-    (HOME, "finance_records", 61),
-    (HOME, "lab.results_2019", 47),
-    (HOME, "media-masters", 98),
-    (HOME, "photo-archive", 75),
-    (ABROAD, "eu-backups", 43),
-    (ABROAD, "eu-photo-archive", 18),
-)
-_DESCRIPTIONS: tuple[str | None, ...] = (
-    None,
-    None,
-    "Quarterly restore drill",
-    "Retrieve archive on request of the customer",
-    "<script>alert('jobs')</script>",
-    "'; drop table jobs; --",
-    '"quoted", with, commas',
-    "=HYPERLINK(0)",
-    "../../../etc/passwd",
-    "{{ ti.xcom_pull() }}",
-    "%s %d %n",
-    "null",
-    "C:\\restore\\2019\\ ",
-    "&amp; &lt;b&gt; \x27 `id` $(id)",
-    "x" * 1024,
-)
-_FAILURES = (
-    "The archive could not be retrieved. Initiate a new job.",
-    "Internal failure while the inventory was written.",
-    "The job's SNS topic <no such topic> refused the notification.",
-)
-_SELECT: Mapping[str, Any] = {
-    "SelectParameters": {
-        "Expression": "select s._1 from archive s where s._2 > '2019'",
-        "ExpressionType": "SQL",
-        "InputSerialization": {"csv": {"FieldDelimiter": ",", "FileHeaderInfo": "NONE"}},
-        "OutputSerialization": {"csv": {"QuoteFields": "ASNEEDED"}},
-    },
-    "OutputLocation": {
-        "S3": {"BucketName": "select-results", "Prefix": "glacier/", "CannedACL": "private", "StorageClass": "STANDARD"}
-    },
-    "JobOutputPath": "/select-results/glacier/",
+_FAILED_SHARE = 0.035
+_TOPIC = "arn:aws:sns:{region}:{account_id}:glacier-restores"
+_DURATION_HOURS: Mapping[str, tuple[float, float, float]] = {
+    # Shortest, longest and most frequent.
+    "Expedited": (0.02, 0.083, 0.04),
+    "Standard": (3.0, 5.2, 3.8),
+    "Bulk": (5.0, 12.3, 8.0),
 }
-_TOPIC = "arn:aws:sns:{region}:123456789012:glacier-jobs"
-_DURATION_SECONDS = {"Expedited": (60, 300), "Standard": (3 * 3600, 5 * 3600), "Bulk": (5 * 3600, 12 * 3600)}
+_RETENTION_HOURS = 24.0
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 def plant(name: str, world: World, *, vaults: int | None = None, jobs: int | None = None) -> None:
     """Fill a world, beside what it holds.
 
-    ``demo`` has a few vaults in two Regions with hundreds of jobs of every kind, the same each time but for their
-    dates, which follow the clock. ``large`` has ``vaults`` vaults of ``jobs`` unchanging jobs each. ``empty`` has
-    nothing.
+    ``demo`` has the vaults of a made-up media company in two Regions with hundreds of jobs, and one vault
+    (:data:`~local_aws.demo_vaults.HOSTILE_VAULT`) of jobs of every kind with hostile texts. It is the same each time
+    but for its dates, which follow the clock. ``large`` has ``vaults`` vaults of ``jobs`` unchanging jobs each.
+    ``empty`` has nothing.
 
     :raises ValueError: there is no such seed.
     """
@@ -88,86 +63,161 @@ def _empty(world: World, vaults: int, jobs: int) -> None:
 def _demo(world: World, vaults: int, jobs: int) -> None:
     dice = random.Random(20120601)  # noqa: S311 - dice, no secret
     now = world.clock.now()
-    for realm, name, count in _DEMO_VAULTS:
-        vault = Vault(
-            name=name, arn=realm.vault_arn(name), created_at=now - timedelta(days=dice.randint(90, 3000), hours=5)
-        )
-        world.store.vaults(realm)[name] = vault
-        if count == 0:
-            vault.created_at = now - timedelta(hours=1)
-            continue
-        for i in range(max(6, count // 4)):
-            archive = _archive(dice, f"{name}/{2010 + i % 14}/part-{i:04d}.tar", now)
+    contents = [Content.made_up(str(number), MEBIBYTE) for number in range(4)]
+    for plan in DEMO_VAULTS:
+        realm = Realm(DEFAULT_ACCOUNT_ID, plan.region)
+        created_at = now - timedelta(days=plan.days_old, hours=1)
+        vault = Vault(name=plan.name, arn=realm.vault_arn(plan.name), created_at=created_at)
+        for number in range(1, plan.archives + 1):
+            archive = _archive(dice, plan, number, dice.choice(contents), now)
             vault.archives[archive.archive_id] = archive
-        vault.living().put(_demo_job(dice, vault, realm, i, now) for i in range(count))
+        topic = _TOPIC.format(region=realm.region, account_id=realm.account_id)
+        shelf = vault.living()
+        for purpose in plan.purposes:
+            shelf.put(_jobs(dice, vault, purpose, topic, now))
+        if plan.name == HOSTILE_VAULT:
+            shelf.put(_hostile_jobs(dice, vault, topic, now))
+        world.store.vaults(realm)[plan.name] = vault
 
 
-def _archive(dice: random.Random, description: str, now: datetime) -> Archive:
-    size_in_bytes = dice.choice(
-        (dice.randint(1, 4096), dice.randint(2**20, 2**28), dice.randint(2**28, 2**33), 3 * 2**20)
-    )
+def _archive(dice: random.Random, plan: DemoVault, number: int, content: Content, now: datetime) -> Archive:
+    # Uploaded before any inventory job was initiated, so that all inventories list it.
+    created_at = now - timedelta(days=dice.uniform(2, plan.days_old))
+    size_in_bytes = round(plan.size_in_bytes * dice.lognormvariate(0, plan.spread))
     return Archive(
         archive_id=_id(dice, 138),
-        description=description,
-        created_at=now - timedelta(days=dice.randint(2, 80), milliseconds=dice.randint(0, 10**7)),
-        content=Content.made_up(str(dice.randint(0, 3)), size_in_bytes),
+        description=plan.path.format(
+            subject=dice.choice(plan.subjects), number=number, year=created_at.year, date=created_at.date()
+        ),
+        created_at=created_at,
+        content=replace(content, size_in_bytes=size_in_bytes),
     )
 
 
-def _demo_job(dice: random.Random, vault: Vault, realm: Realm, i: int, now: datetime) -> Job:
-    """The ``i``-th job of a vault; kinds, tiers and states take turns, so that large vaults have each combination."""
-    action = ("ArchiveRetrieval", "ArchiveRetrieval", "InventoryRetrieval", "ArchiveRetrieval", "Select")[i % 5]
-    tier: str | None = ("Standard", "Bulk", "Expedited")[i // 5 % 3]
-    state = ("Succeeded", "InProgress", "Succeeded", "Failed", "Succeeded", "Succeeded", "about to expire")[i % 7]
-    duration_seconds = dice.uniform(*_DURATION_SECONDS[tier or "Standard"])
-    if state == "InProgress":
-        age_seconds = dice.uniform(0, duration_seconds)
-    elif state == "about to expire":
-        age_seconds = duration_seconds + 24 * 3600 - dice.uniform(300, 3600)
-    else:
-        age_seconds = duration_seconds + dice.uniform(0, 23 * 3600)
-    failed = state == "Failed"
-    fate = Fate(
-        outcome="Failed" if failed else "Succeeded",
-        status_message=dice.choice(_FAILURES) if failed else None,
-        duration_seconds=duration_seconds,
+def _jobs(dice: random.Random, vault: Vault, purpose: Purpose, topic: str, now: datetime) -> Iterator[Job]:
+    archives = list(vault.archives.values())
+    dice.shuffle(archives)
+    first, last = purpose.hours_ago
+    for i in range(purpose.jobs):
+        tier = dice.choice(purpose.tiers)
+        duration_hours = _duration_hours(dice, tier)
+        hours_ago = first + (last - first) * (i + dice.random()) / purpose.jobs
+        if hours_ago > duration_hours + _RETENTION_HOURS - 0.1:
+            # Glacier would no longer list it: let it be about to expire instead.
+            hours_ago = duration_hours + _RETENTION_HOURS - dice.uniform(0.1, 1.0)
+        created_at = now - timedelta(hours=hours_ago)
+        archive = archives[i % len(archives)]
+        parameters = _parameters(purpose, archive, now)
+        if purpose.description is not None:
+            parameters["Description"] = purpose.description.format(
+                path=archive.description,
+                number=i + 1,
+                jobs=purpose.jobs,
+                ticket=dice.randint(4100, 4999),
+                date=created_at.date(),
+            )
+        parameters["SNSTopic"] = topic if i % 3 == 0 else None
+        parameters["Tier"] = tier
+        action = "InventoryRetrieval" if purpose.inventory else "ArchiveRetrieval"
+        message = dice.choice(FAILURE_MESSAGES[action]) if dice.random() < _FAILED_SHARE else None
+        job = _job(dice, vault, parameters, created_at, duration_hours, failure=message)
+        yield _without_nulls(job) if dice.random() < 0.25 else job
+
+
+def _parameters(purpose: Purpose, archive: Archive, now: datetime) -> Description:
+    if purpose.inventory is not None:
+        return _inventory_parameters(purpose.inventory, now)
+    parameters: Description = {"Type": "archive-retrieval", "ArchiveId": archive.archive_id}
+    if purpose.mebibytes is not None and archive.size_in_bytes > purpose.mebibytes * MEBIBYTE:
+        parameters["RetrievalByteRange"] = f"0-{purpose.mebibytes * MEBIBYTE - 1}"
+    return parameters
+
+
+def _inventory_parameters(inventory: Inventory, now: datetime) -> Description:
+    start, end = (
+        None if days is None else timestamps.write(now - timedelta(days=days)) for days in inventory.uploaded_days_ago
     )
-    archive = dice.choice(list(vault.archives.values()))
-    parameters: Description = {
-        "Type": "inventory-retrieval" if action == "InventoryRetrieval" else "archive-retrieval",
-        "Description": _DESCRIPTIONS[i % len(_DESCRIPTIONS)],
-        "SNSTopic": _TOPIC.format(region=realm.region) if i % 3 == 0 else None,
-    }
-    if action == "InventoryRetrieval":
-        parameters["Format"] = ("JSON", "CSV")[i // 5 % 2]
-        parameters["InventoryRetrievalParameters"] = _inventory_parameters(i, now)
-        if i % 2 == 0:
-            tier = None
-    else:
-        parameters["ArchiveId"] = archive.archive_id
-        if i % 4 == 3 and archive.size_in_bytes > 2**20:
-            parameters["RetrievalByteRange"] = f"0-{2**20 - 1}"
-    parameters["Tier"] = tier
-    created_at = timestamps.to_milliseconds(now - timedelta(seconds=age_seconds))
-    job = initiated(parameters, vault=vault, job_id=_id(dice, 92), now=created_at, settings=Settings(), fate=fate)
-    if action == "Select":
-        job.facts.update(_SELECT, Action="Select", ArchiveSHA256TreeHash=None, SHA256TreeHash=None)
-        job.facts.update(ArchiveSizeInBytes=None, RetrievalByteRange=None)
-    if i % 4 == 1:
-        # AWS sends some of what does not apply as null and leaves some out.
-        for key in [key for key, value in job.facts.items() if value is None]:
-            del job.facts[key]
-    return job
-
-
-def _inventory_parameters(i: int, now: datetime) -> Description | None:
-    if i % 3 == 0:
-        return None
+    limit = None if inventory.limit is None else str(inventory.limit)
     return {
-        "StartDate": timestamps.write(now - timedelta(days=60)),
-        "EndDate": timestamps.write(now - timedelta(days=1)) if i % 3 == 1 else None,
-        "Limit": "3" if i % 3 == 2 else None,
+        "Type": "inventory-retrieval",
+        "Format": inventory.output_format,
+        "InventoryRetrievalParameters": {"StartDate": start, "EndDate": end, "Limit": limit},
     }
+
+
+_HOSTILE_INVENTORIES = (
+    Inventory(),
+    Inventory(output_format="CSV"),
+    Inventory(uploaded_days_ago=(60, None)),
+    Inventory(output_format="CSV", uploaded_days_ago=(60, 1)),
+    Inventory(limit=3),
+)
+
+
+def _hostile_jobs(dice: random.Random, vault: Vault, topic: str, now: datetime) -> Iterator[Job]:
+    """Make a job of each combination of action, tier and state, most of them with and without their nulls."""
+    kinds = [*product(("ArchiveRetrieval", "Select"), TIERS), *product(("InventoryRetrieval",), (*TIERS, None))]
+    archives = list(vault.archives.values())
+    for i, ((action, tier), state) in enumerate(
+        product(kinds, ("Succeeded", "Succeeded", "InProgress", "InProgress", "Failed"))
+    ):
+        archive = archives[i % len(archives)]
+        duration_hours = _duration_hours(dice, tier)
+        if state == "InProgress":
+            hours_ago = dice.uniform(0.1, 0.9) * duration_hours
+        else:
+            # Neither the next outputs to expire nor the newest failures: those are for the first screen.
+            hours_ago = duration_hours + dice.uniform(10, 15)
+        parameters: Description
+        if action == "InventoryRetrieval":
+            parameters = _inventory_parameters(_HOSTILE_INVENTORIES[i % 7 % len(_HOSTILE_INVENTORIES)], now)
+        else:
+            parameters = {"Type": "archive-retrieval", "ArchiveId": archive.archive_id}
+            if i % 3 == 1:
+                parameters["RetrievalByteRange"] = f"0-{MEBIBYTE - 1}"
+        parameters["Description"] = HOSTILE_DESCRIPTIONS[i % len(HOSTILE_DESCRIPTIONS)]
+        parameters["SNSTopic"] = topic if i % 3 == 0 else None
+        parameters["Tier"] = tier
+        failure = HOSTILE_MESSAGE if state == "Failed" else None
+        job = _job(dice, vault, parameters, now - timedelta(hours=hours_ago), duration_hours, failure=failure)
+        if action == "Select":
+            job.facts.update(SELECT, Action="Select", ArchiveSHA256TreeHash=None, SHA256TreeHash=None)
+            job.facts.update(ArchiveSizeInBytes=None, RetrievalByteRange=None)
+        yield _without_nulls(job) if i % 2 else job
+
+
+def _duration_hours(dice: random.Random, tier: str | None) -> float:
+    return dice.triangular(*_DURATION_HOURS[tier or "Standard"])
+
+
+def _job(
+    dice: random.Random,
+    vault: Vault,
+    parameters: Description,
+    created_at: datetime,
+    duration_hours: float,
+    *,
+    failure: str | None,
+) -> Job:
+    return initiated(
+        parameters,
+        vault=vault,
+        job_id=_id(dice, 92),
+        now=timestamps.to_milliseconds(created_at),
+        settings=Settings(),
+        fate=Fate(
+            outcome="Succeeded" if failure is None else "Failed",
+            status_message=failure,
+            duration_seconds=duration_hours * 3600,
+        ),
+    )
+
+
+def _without_nulls(job: Job) -> Job:
+    """Leave out what does not apply: AWS sends some of it as null and leaves some out."""
+    for key in [key for key, value in job.facts.items() if value is None]:
+        del job.facts[key]
+    return job
 
 
 def _large(world: World, vaults: int, jobs: int) -> None:

@@ -23,6 +23,20 @@ def of_digests(digests: list[bytes]) -> str:
     return level[0].hex()
 
 
+def of_repeated(digest: bytes, count: int, last: bytes | None = None) -> str:
+    """The hexadecimal tree hash over the same digest ``count`` times and then ``last``, as :func:`of_digests` gives it.
+
+    Takes one step a level of the tree, not one a chunk.
+    """
+    while count > 1 or (count == 1 and last is not None):
+        if count % 2:
+            last = digest if last is None else hashlib.sha256(digest + last).digest()
+        digest = hashlib.sha256(digest + digest).digest()
+        count //= 2
+    only = digest if count else last
+    return of_digests([] if only is None else [only])
+
+
 def of_bytes(content: bytes) -> str:
     """The hexadecimal tree hash of a content."""
     return of_chunks(content[i : i + MEBIBYTE] for i in range(0, len(content), MEBIBYTE))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import Any, cast
 
@@ -31,6 +32,18 @@ def test_a_range_of_made_up_content_is_a_slice_of_the_whole(size_in_bytes: int, 
     content = Content.made_up("seed", size_in_bytes)
     whole = b"".join(content.read(0, size_in_bytes - 1))
     assert b"".join(content.read(start, end)) == whole[start : end + 1]
+
+
+@given(st.integers(0, 300), st.booleans())
+def test_the_tree_hash_over_a_repeated_digest_is_the_one_over_them_all(count: int, has_last: bool) -> None:
+    digest, last = hashlib.sha256(b"a").digest(), hashlib.sha256(b"b").digest() if has_last else None
+    expected = tree_hash.of_digests([digest] * count + ([] if last is None else [last]))
+    assert tree_hash.of_repeated(digest, count, last) == expected
+
+
+def test_the_tree_hash_of_a_huge_made_up_content_takes_no_step_for_each_mebibyte() -> None:
+    content = Content.made_up("seed", 2**60 + 1)
+    assert len(content.tree_hash(0, 2**60)) == 64
 
 
 @pytest.mark.parametrize(
