@@ -115,7 +115,7 @@ def test_each_working_vault_is_inventoried_every_night(inquiry: Inquiry) -> None
 
 
 def test_working_days_are_busier_than_weekends(inquiry: Inquiry) -> None:
-    jobs = daily(inquiry, "photo-library", "jobs")
+    jobs = daily(inquiry, "photo-library", "succeeded_jobs")
     weekend = [count for day, count in jobs.items() if day.weekday() >= 5]
     working = [count for day, count in jobs.items() if day.weekday() < 5]
 
@@ -123,7 +123,7 @@ def test_working_days_are_busier_than_weekends(inquiry: Inquiry) -> None:
 
 
 def test_the_campaign_grows_from_day_to_day(inquiry: Inquiry) -> None:
-    jobs = list(daily(inquiry, "film-masters", "jobs").values())
+    jobs = list(daily(inquiry, "film-masters", "succeeded_jobs").values())
 
     assert jobs == sorted(jobs)
     assert jobs[-1] > 1.5 * jobs[0]
@@ -139,7 +139,7 @@ def test_no_vault_dwarfs_another_in_the_volume_of_a_day(inquiry: Inquiry) -> Non
 
 def whole_days(inquiry: Inquiry) -> list[date]:
     """Return the days all of whose completed jobs were seen."""
-    now = inquiry.sources.now
+    now = inquiry.tables.now
     # Nothing saw the jobs that were completed in between: they were dropped before the outage ended.
     lost = {(now - OUTAGE[0]).date(), (now - OUTAGE[1] - DAY).date()}
     days = [(now - DAY * number).date() for number in range(DAYS - 1, 0, -1)]
