@@ -1,4 +1,4 @@
-"""On every news of jobs: history, the answers and the report, and a word to those who must act."""
+"""After each snapshot: aggregate finalized days, write the report, and notify of jobs that need attention."""
 
 from __future__ import annotations
 
@@ -31,33 +31,35 @@ GLACIER_JOBS = Asset("glacier_jobs")
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 
-#: How long after a report of a dataset events may make the next one. Less than the hour between two snapshots, by more
-#: than a wait's last minute and folding take: each report that comes late is followed by one that is less late.
+#: The shortest time between two reports of a dataset that events start. It is less than the hour between two snapshots,
+#: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
 APART = timedelta(minutes=50)
 
 LABEL = "{{ task.op_kwargs['dataset_uri'] }}"
 
 DOC = f"""
-### What Glacier's jobs came to
+### Report on Glacier jobs
 
-Runs on the asset `glacier_jobs`, for every dataset that its events name; by hand for the param `dataset_uri`, or else
-for the Variable `{DATASET_VARIABLE}`. A dataset that fails holds back no other, and fails the run in the end.
+Runs on the asset `glacier_jobs`, for each dataset in its events. A manual run reports the dataset in the param
+`dataset_uri`, or in the Variable `{DATASET_VARIABLE}`. If one dataset fails, the others are still reported, and the run
+fails at the end.
 
-- **due** waits until the dataset's latest report is {APART.seconds // 60} minutes old: events make about one report an
-  hour, however many they are. A run by hand does not wait.
-- **fold** folds the days that have closed into `job_history/`.
-- **report** asks all questions and writes the answers as Parquet, and one HTML page, into a folder of its own below
-  `reports/`. `reports/latest.html` is the newest page, `reports/latest.json` names the newest answers.
-- **notify** tells of outputs that are about to expire and of failed jobs, each once, through the notifier in the
+- **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
+  report per hour. A manual run does not wait.
+- **fold** aggregates finalized days into `job_history/`.
+- **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
+  `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
+- **folded** fails the run if the days could not be aggregated. The report is written all the same.
+- **notify** sends one message about outputs that expire soon and failed jobs, each job once, with the notifier in the
   Variable `{NOTIFIER_VARIABLE}`, for example:
   `{{"notifier": "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier", "arguments":
-  {{"text": "{{{{ glacier_jobs_alert.text }}}}"}}}}`. Without the Variable nobody is told.
+  {{"text": "{{{{ glacier_jobs_alert.text }}}}"}}}}`. Without the Variable, no message is sent.
 """
 
 
 @task
 def datasets() -> list[str]:
-    """Return the URIs of the datasets that the triggering events name, or else of the one that is configured."""
+    """Return the URIs of the datasets in the triggering events, or of the configured dataset."""
     context = get_current_context()
     events = [event for events in context["triggering_asset_events"].values() for event in events]
     if found := announced_datasets(event.extra for event in events):
@@ -69,15 +71,15 @@ def datasets() -> list[str]:
 
 
 def is_due(made_at: datetime | None, now: datetime) -> bool:
-    """Tell whether an event may make a report of a dataset.
+    """Return whether it is time for the next report of a dataset.
 
-    :param made_at: when the dataset's latest report was made; ``None`` before the first.
+    :param made_at: when the latest report was made; ``None`` if there is none.
     """
     return made_at is None or now - made_at >= APART
 
 
 class Due(BaseSensorOperator):
-    """Wait, where events triggered the run, until a report of the dataset is due."""
+    """Wait until a report of the dataset is due, if events triggered the run."""
 
     template_fields = ("dataset_uri",)
 
@@ -86,13 +88,13 @@ class Due(BaseSensorOperator):
         self.dataset_uri = dataset_uri
 
     def poke(self, context: Context) -> bool:
-        """Tell whether the wait is over."""
+        """Return whether the wait is over."""
         if not any(context["triggering_asset_events"].values()):
             return True
         try:
             made_at = _files(self.dataset_uri).latest_made_at()
         except Exception:
-            # Folding and reporting meet it as well, and fail for this dataset by name.
+            # The next tasks meet the same error, and fail for this dataset by name.
             self.log.warning("cannot read when %s was last reported", self.dataset_uri, exc_info=True)
             return True
         return is_due(made_at, datetime.now(timezone.utc))
@@ -100,7 +102,7 @@ class Due(BaseSensorOperator):
 
 @task(map_index_template=LABEL)
 def fold(dataset_uri: str) -> None:
-    """Fold the days that have closed."""
+    """Aggregate the finalized days."""
     from glacier_jobs.history import History, fold_closed_days
 
     dataset = _files(dataset_uri).dataset
@@ -112,7 +114,7 @@ def fold(dataset_uri: str) -> None:
 
 @task(map_index_template=LABEL, trigger_rule=TriggerRule.ALL_DONE)
 def report(dataset_uri: str) -> str:
-    """Write the answers and the page; return the report's name."""
+    """Write the answers and the HTML page; return the name of the report."""
     from glacier_jobs.html_report.build import make_report
 
     made = make_report(_files(dataset_uri).dataset, dataset_uri, now=datetime.now(timezone.utc))
@@ -122,7 +124,7 @@ def report(dataset_uri: str) -> str:
 
 @task(map_index_template=LABEL)
 def notify(dataset_uri: str, name: str) -> list[str]:
-    """Tell what a report says and was not told yet; return the ids of the jobs that were told of."""
+    """Send a message about the alerts of a report that were not sent yet; return the IDs of their jobs."""
     configured = Variable.get(NOTIFIER_VARIABLE, default=None)
     if not configured:
         return []
@@ -142,7 +144,7 @@ def notify(dataset_uri: str, name: str) -> list[str]:
             message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
             get_current_context(),
         )
-        # Only now: told twice is better than not at all.
+        # Only now: two messages are better than none.
         files.remember_told(remembered(told, new, datetime.now(timezone.utc)))
     return [alert.job_id for alert in new]
 
@@ -159,12 +161,12 @@ def _files(dataset_uri: str) -> ReportFiles:
 
 @task(map_index_template=LABEL)
 def folded(dataset_uri: str) -> None:
-    """Fail the run where the dataset could not be folded, though its report was written all the same."""
+    """Fail the run if the days could not be aggregated, although the report was written."""
 
 
 @task_group(prefix_group_id=False)
 def of_dataset(dataset_uri: str) -> None:
-    """Report one dataset, whatever becomes of the others."""
+    """Report one dataset, independently of the others."""
     due = Due(
         task_id="due",
         dataset_uri=dataset_uri,
@@ -173,7 +175,7 @@ def of_dataset(dataset_uri: str) -> None:
         poke_interval=60,
         timeout=2 * 60 * 60,
     )
-    # By keyword: the label finds the dataset there.
+    # By keyword, because the label reads the dataset from the keyword arguments.
     made: Any = report(dataset_uri=dataset_uri)
     due >> fold(dataset_uri=dataset_uri) >> [made, folded(dataset_uri=dataset_uri)]
     notify(dataset_uri=dataset_uri, name=made)
@@ -184,14 +186,14 @@ def of_dataset(dataset_uri: str) -> None:
     schedule=[GLACIER_JOBS],
     start_date=datetime(2025, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Events that come during a run, also while it waits, become one run after it.
+    # Events during a run, also while it waits, start one run after it.
     max_active_runs=1,
     params={
         "dataset_uri": Param(
             None,
             type=["null", "string"],
             title="Dataset",
-            description_md="For a run by hand: `file:///…` or `s3://conn_id@bucket/…`; empty for the Variable "
+            description_md="For a manual run: `file:///…` or `s3://conn_id@bucket/…`; empty for the Variable "
             f"`{DATASET_VARIABLE}`.",
         ),
     },
@@ -206,7 +208,7 @@ def of_dataset(dataset_uri: str) -> None:
     doc_md=DOC,
 )
 def glacier_jobs_report() -> None:
-    """Fold what has closed, report, and tell."""
+    """Aggregate finalized days, report, and notify."""
     of_dataset.expand(dataset_uri=datasets())
 
 

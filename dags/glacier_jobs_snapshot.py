@@ -1,4 +1,4 @@
-"""Scheduled: all jobs of all targets, kept as Parquet and announced as an asset."""
+"""Every hour: publish all jobs of all targets as Parquet, and emit an asset event."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pydantic import JsonValue
 
-#: Without a URI of its own, so that ``Asset("glacier_jobs")`` in another DAG file is this very asset.
+#: Without a URI, so that ``Asset("glacier_jobs")`` in another DAG file is the same asset.
 GLACIER_JOBS = Asset("glacier_jobs")
 
 TARGETS_VARIABLE = "glacier_jobs_targets"
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 
 DOC = f"""
-### Glacier's jobs, kept for good
+### Record Glacier jobs as Parquet
 
-Amazon Glacier forgets a finished job about a day after it ended. Each run of this DAG lists all jobs of all vaults of
-every target and publishes them as Parquet: one observation a target, whole or not at all.
+Amazon Glacier deletes a finished job about a day after it ended. Each run of this DAG lists all jobs of all vaults of
+each target and publishes one snapshot per target as Parquet, as a whole or not at all.
 
-| what | param | Airflow Variable |
+| setting | param | Airflow Variable |
 |---|---|---|
 | accounts and Regions | `targets` | `{TARGETS_VARIABLE}`, JSON |
-| the dataset's root | `dataset_uri` | `{DATASET_VARIABLE}` |
+| root of the dataset | `dataset_uri` | `{DATASET_VARIABLE}` |
 
-A param, where it is given, wins over the Variable. A target is
-`{{"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "123456789012", "vault_names": ["photos"]}}`,
-of which the last two keys are optional: without them, the account of the credentials and all its vaults.
+Params override Variables. A target is
+`{{"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "123456789012", "vault_names": ["photos"]}}`.
+The last two keys are optional. Without them, all vaults of the credentials' account are listed.
 
-- **snapshot** observes, a mapped task for each target. A vault that cannot be listed is recorded with its error; the
-  others are published all the same.
-- **announce** emits one event of the asset `glacier_jobs`, as long as one target was observed. Its `extra` is
-  `{{"observations": [...]}}` with what each snapshot returned.
-- **all_listed** fails the run where a target or a vault could not be listed, and names them. It comes after
-  **announce** because Airflow drops the events of a task that fails.
+- **snapshot** is one mapped task per target. If a vault cannot be listed, its error is recorded, and the other vaults
+  are published.
+- **announce** emits one event of the asset `glacier_jobs`, if at least one target was published. Its `extra` is
+  `{{"observations": [...]}}` with the result of each snapshot.
+- **all_listed** fails the run if a target or a vault could not be listed, and names it. It runs after **announce**,
+  because Airflow drops the events of a task that fails.
 """
 
 
 @task
 def targets() -> list[dict[str, Any]]:
-    """Return the operator's arguments for each target, from the run's params or else from Airflow's Variables."""
+    """Return the arguments of the operator for each target, from the params of the run or from Airflow Variables."""
     params = get_current_context()["params"]
     given = params["targets"]
     if given is None:
@@ -65,7 +65,7 @@ def targets() -> list[dict[str, Any]]:
 
 
 def _observed(context: Context) -> list[dict[str, Any] | None]:
-    """Return what became of each target, in their order: a snapshot's XCom, or ``None``."""
+    """Return the result of each target in order: the XCom of its snapshot, or ``None``."""
     ti = context["ti"]
     count = len(ti.xcom_pull(task_ids="targets") or [])
     found: list[dict[str, Any] | None] = ti.xcom_pull(task_ids="snapshot", map_indexes=range(count))
@@ -74,7 +74,7 @@ def _observed(context: Context) -> list[dict[str, Any] | None]:
 
 @task(trigger_rule=TriggerRule.ALL_DONE, outlets=[GLACIER_JOBS])
 def announce() -> None:
-    """Emit one event for all that was observed."""
+    """Emit one event for all published snapshots."""
     context = get_current_context()
     observations: list[JsonValue] = [observation for observation in _observed(context) if observation]
     if not observations:
@@ -84,7 +84,7 @@ def announce() -> None:
 
 @task(trigger_rule=TriggerRule.NONE_FAILED)
 def all_listed() -> None:
-    """Fail the run where something could not be listed."""
+    """Fail the run if a target or a vault could not be listed."""
     context = get_current_context()
     if lines := shortfalls(context["ti"].xcom_pull(task_ids="targets"), _observed(context)):
         raise AirflowFailException("\n".join(["Not everything could be listed:", *lines]))
@@ -92,11 +92,11 @@ def all_listed() -> None:
 
 @dag(
     dag_id="glacier_jobs_snapshot",
-    # Never rarer than hourly: Glacier keeps a finished job for only about a day, so whatever ends during an outage
-    # of almost a day (ours, AWS's, a token's) is on record only if a run follows at once.
+    # At least hourly: Glacier keeps a finished job for only about a day. A job that ends during an outage of almost a
+    # day (of Airflow, AWS or a token) is recorded only if a run follows soon after the outage.
     schedule="@hourly",
     start_date=datetime(2025, 1, 1, tzinfo=timezone.utc),
-    # A past hour cannot be observed again: a run sees what is there at the moment it is made.
+    # A past hour cannot be listed again: a run lists the jobs that exist when it runs.
     catchup=False,
     max_active_runs=1,
     params={
@@ -105,7 +105,7 @@ def all_listed() -> None:
             type=["null", "array"],
             items={"type": "object"},
             title="Targets",
-            description_md=f"Accounts and Regions to observe, as JSON; empty for the Variable `{TARGETS_VARIABLE}`.",
+            description_md=f"Accounts and Regions to list, as JSON; empty for the Variable `{TARGETS_VARIABLE}`.",
         ),
         "dataset_uri": Param(
             None,
@@ -119,7 +119,7 @@ def all_listed() -> None:
         "retry_delay": timedelta(minutes=1),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=10),
-        # A try that hangs would hold back the runs after it, until jobs are forgotten.
+        # A try that hangs would delay the next runs until Glacier has deleted jobs.
         "execution_timeout": timedelta(hours=6),
     },
     user_defined_macros={"target_name": target_name},
@@ -127,14 +127,14 @@ def all_listed() -> None:
     doc_md=DOC,
 )
 def glacier_jobs_snapshot() -> None:
-    """Observe all targets, announce it, and say what is missing."""
+    """Publish snapshots of all targets, emit an event, and fail if something is missing."""
     observed_targets = targets()
     snapshot = GlacierJobsToParquetOperator.partial(
         task_id="snapshot",
         on_vault_error="record",
         map_index_template=("{{ target_name(task.aws_conn_id, task.region_name, task.account_id, task.vault_names) }}"),
     ).expand_kwargs(observed_targets)
-    # Also directly: after failed targets there is nothing to announce, and nothing to compare.
+    # Also directly: if `targets` fails, `announce` is skipped, and the run must fail all the same.
     [observed_targets, snapshot >> announce()] >> all_listed()
 
 

@@ -1,4 +1,4 @@
-"""An example to copy: start an inventory of a vault, wait for it, read it."""
+"""An example to copy: initiate an inventory retrieval, wait for it, and read the inventory."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ AWS_CONN_ID = "aws_default"
 DOC = """
 ### Wait for a vault's inventory
 
-- **start** starts the inventory job, by the operator of Airflow's own Amazon provider.
-- **wait** gives its slot back and waits in the triggerer, typically 3 to 5 hours. If the job fails, so does the task,
-  with what Glacier said.
-- **read** reads the inventory and returns how many archives the vault has, and their size.
+- **start** initiates the inventory retrieval job with the operator of Airflow's Amazon provider.
+- **wait** releases its worker slot and waits in the triggerer, typically 3 to 5 hours. If the job fails, the task fails
+  with Glacier's status message.
+- **read** reads the inventory and returns the number and the total size of the archives in the vault.
 
-Start it with the param `vault_name`. An inventory costs money and cannot be cancelled.
+Set the param `vault_name`. AWS charges for an inventory retrieval, and you cannot cancel it.
 """
 
 
 @task
 def read(job: Any) -> dict[str, Any]:
-    """Return a job's inventory in numbers; its archives may be too many for an XCom."""
+    """Return totals of the inventory. The list of archives can be too large for an XCom."""
     vault_name = get_current_context()["params"]["vault_name"]
     output = GlacierJobsHook(aws_conn_id=AWS_CONN_ID).retrieve_inventory_results(vault_name, job["JobId"])
     inventory = json.load(output["body"])
@@ -49,12 +49,12 @@ def read(job: Any) -> dict[str, Any]:
     doc_md=DOC,
 )
 def glacier_wait_for_inventory() -> None:
-    """Start, wait, read."""
+    """Initiate, wait, read."""
     start = GlacierCreateJobOperator(
         task_id="start",
         aws_conn_id=AWS_CONN_ID,
         vault_name="{{ params.vault_name }}",
-        # Glacier cannot tell a repeated request from a second order, so a retry could pay for two inventories.
+        # Glacier cannot distinguish a repeated request from a new one, so a retry could pay for two inventories.
         retries=0,
     )
     job = GlacierJobSensor(
@@ -63,7 +63,7 @@ def glacier_wait_for_inventory() -> None:
         vault_name="{{ params.vault_name }}",
         job_id=start.output,
         deferrable=True,
-        # Airflow 3.3.2 can lose a task that is resumed just after its deferral; a retry finds the job where it is.
+        # Airflow 3.3.2 can lose a task that is resumed just after its deferral. A retry finds the same job.
         retries=3,
         retry_delay=timedelta(minutes=1),
     )

@@ -1,28 +1,46 @@
-"""The README against the code: what it shows is run, what it lists is compared."""
+"""The documents against the code: what they show is run, what they list is compared."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
 
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
-from glacier_jobs.reports import QUESTIONS
+from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
 from tests.observations import local_dataset, publish
+from tests.test_rooms import PACKAGE, ROOMS
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
-PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+DOCS = ROOT / "include" / "docs"
+RECORDS = ROOT / "include" / "decisions"
+
+#: Every document, by its path from the root.
+PAGES = {
+    str(file.relative_to(ROOT)): file.read_text()
+    for file in [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *sorted(RECORDS.glob("*.md"))]
+}
+
+README = PAGES["README.md"]
+CONTRIBUTING = PAGES["CONTRIBUTING.md"]
+PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT = (
+    PAGES[f"include/docs/{name}.md"] for name in ("pipelines", "querying", "questions", "benchmarks", "how-it-is-built")
+)
+
 ENGINES = ["DuckDB", "pandas", "Polars", "pyarrow"]
 
 _READ = """
@@ -42,6 +60,23 @@ print(json.dumps(sorted(rows, key=lambda row: row["job_id"]), default=lambda val
 """
 
 
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def between(text: str, begin: str, end: str) -> str:
+    """Return what stands between two comments of a page, each of which it must have once."""
+    [found] = re.findall(rf"<!-- {begin} -->\n(.*?)<!-- {end} -->", text, flags=re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """Return the rows of a Markdown table, without its header."""
+    _, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Two observations on two dates, and an uncommitted one."""
@@ -56,10 +91,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("time_zone", ["UTC", "America/New_York"])
-def test_the_readmes_query_reads_the_committed_jobs_alike_in_every_engine(
-    root: Path, engine: str, time_zone: str
-) -> None:
-    [block] = [block for block in PYTHON_BLOCKS if block.startswith(f"# {engine}:")]
+def test_each_engines_example_reads_the_same_committed_jobs(root: Path, engine: str, time_zone: str) -> None:
+    [block] = [block for block in python_blocks(QUERYING) if block.startswith(f"# {engine}:")]
 
     run = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _READ.format(block=block), str(root)],
@@ -98,57 +131,95 @@ def moment_or_value(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_the_column_table_is_the_schema(table: str) -> None:
-    section = re.search(rf"<!-- columns of {table} -->(.*?)<!-- end of columns -->", README, flags=re.DOTALL)
-    assert section is not None
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section[1].splitlines() if "| `" in line]
+@pytest.mark.parametrize("name", TABLES)
+def test_the_column_table_is_the_schema(name: str) -> None:
+    rows = table_rows(between(QUERYING, f"columns of {name}", "end of columns"))
 
-    assert [(name.strip("`"), kind.strip("`"), null == "yes") for name, kind, null, _ in rows] == [
-        (field.name, str(field.type).replace("tz=UTC", "UTC"), field.nullable) for field in TABLES[table]
+    assert [(column.strip("`"), kind.strip("`"), null == "yes") for column, kind, null, _ in rows] == [
+        (field.name, str(field.type).replace("tz=UTC", "UTC"), field.nullable) for field in TABLES[name]
     ]
     assert all(meaning for *_, meaning in rows)
 
 
-def test_the_table_of_questions_is_the_questions_that_can_be_asked() -> None:
-    section = re.search(r"<!-- questions -->(.*?)<!-- end of questions -->", README, flags=re.DOTALL)
-    assert section is not None
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section[1].splitlines() if "| `" in line]
+@pytest.mark.parametrize(("name", "questions"), [("questions", QUESTIONS), ("lookups", LOOKUPS)])
+def test_a_table_of_questions_is_the_questions_that_can_be_asked(name: str, questions: Mapping[str, Question]) -> None:
+    rows = table_rows(between(QUESTIONS_PAGE, name, f"end of {name}"))
 
-    assert {name.strip("`"): re.findall(r"`(\w+)`", arguments) for name, arguments, _ in rows} == {
-        name: list(question.defaults) for name, question in QUESTIONS.items()
+    assert {question.strip("`"): re.findall(r"`(\w+)`", arguments) for question, arguments, _ in rows} == {
+        question: list(declared.defaults) for question, declared in questions.items()
     }
 
 
-def test_every_python_block_is_valid_and_imports_what_exists() -> None:
-    assert len(PYTHON_BLOCKS) == 8
-    for block in PYTHON_BLOCKS:
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("glacier_jobs"):
-                module = __import__(node.module, fromlist=["_"])
-                assert all(hasattr(module, alias.name) for alias in node.names)
+@pytest.mark.parametrize(
+    ("page", "block"), [(page, block) for page, text in PAGES.items() for block in python_blocks(text)]
+)
+def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("glacier_jobs"):
+            module = __import__(node.module, fromlist=["_"])
+            assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
 @pytest.mark.parametrize(
-    ("dag_id", "task_ids"), [("restore", {"start", "wait", "failed_lately", "keep"}), ("fetch", {"job_ids"})]
+    ("text", "dag_id", "task_ids"),
+    [
+        (README, "wait_and_keep", {"wait", "keep"}),
+        (PIPELINES, "restore", {"start", "wait", "count_failed_jobs", "keep"}),
+        (PIPELINES, "fetch", {"job_ids"}),
+    ],
+    ids=["wait_and_keep", "restore", "fetch"],
 )
-def test_a_dag_in_the_readme_is_accepted_by_airflow(dag_id: str, task_ids: set[str]) -> None:
-    [block] = [block for block in PYTHON_BLOCKS if f"def {dag_id}(" in block]
-    namespace: dict[str, Any] = {"__name__": "readme"}
+def test_an_example_dag_is_accepted_by_airflow(text: str, dag_id: str, task_ids: set[str]) -> None:
+    [block] = [block for block in python_blocks(text) if f"def {dag_id}(" in block]
+    namespace: dict[str, Any] = {"__name__": "documents"}
 
-    exec(compile(block, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
+    exec(compile(block, "documents", "exec"), namespace)  # noqa: S102 - the documents' own code
 
-    assert set(namespace[dag_id]().task_ids) == task_ids
+    dag: DAG = namespace[dag_id]()
+    DagSerialization.serialize_dag(dag)
+    assert set(dag.task_ids) == task_ids
 
 
-def test_every_make_target_in_the_readme_exists() -> None:
+def test_the_readmes_first_screen_is_a_sentence_installation_and_eight_lines_of_use() -> None:
+    screen, _, _ = README.partition("<!-- output of make demo -->")
+    [use] = python_blocks(screen)
+
+    assert len(screen.splitlines()) <= 45
+    assert len([line for line in use.splitlines() if line]) == 8
+    assert "$ pip install -r requirements.txt" in screen
+    assert screen.index("$ pip install") < screen.index(use) < screen.index("$ make demo") < screen.index("$ make test")
+
+
+def test_the_readme_links_every_page() -> None:
+    assert {f"include/docs/{file.name}" for file in DOCS.glob("*.md")} <= set(_paths_linked("README.md"))
+
+
+def test_every_decision_record_is_linked_in_order() -> None:
+    linked = [path for path in _paths_linked("include/docs/how-it-is-built.md") if path.startswith("../decisions/")]
+
+    assert linked == [f"../decisions/{file.name}" for file in sorted(RECORDS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_target_of_a_page_exists(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
 
-    mentioned = set(re.findall(r"`?make ([a-z-]+)`?", README))
+    mentioned = set(re.findall(r"(?:`|\$ )make\s+([a-z-]+)", PAGES[page]))
 
-    assert {"demo", "test", "airflow", "drill"} <= mentioned
-    for target in mentioned - {"and"}:
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    assert [target for target in sorted(mentioned) if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_module_that_a_page_runs_exists(page: str) -> None:
+    mentioned = set(re.findall(r"python -m ([\w.]+)", PAGES[page]))
+
+    assert [module for module in sorted(mentioned) if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_makefile_and_the_documents_are_really_compared() -> None:
+    mentioned = {target for text in PAGES.values() for target in re.findall(r"(?:`|\$ )make\s+([a-z-]+)", text)}
+
+    assert {"demo", "test", "airflow", "drill", "bench", "bench-reports", "page"} <= mentioned
 
 
 def test_the_table_of_the_benchmarks_is_the_one_that_they_print() -> None:
@@ -156,7 +227,7 @@ def test_the_table_of_the_benchmarks_is_the_one_that_they_print() -> None:
     written = re.findall(r'\bname=f?"(.*)",\n +unit=', tables)
     # Where a name is put together, whatever number stands there.
     names = [".+".join(map(re.escape, re.split(r"\{[^}]*\}", name))) for name in written]
-    _, _, after = README.partition("\n| figure ")
+    _, _, after = BENCHMARKS.partition("\n| figure ")
     header, _, *rows = f"| figure {after}".partition("\n\n")[0].splitlines()
     shown = [_cells(row)[0] for row in rows]
 
@@ -169,9 +240,84 @@ def _cells(row: str) -> list[str]:
     return [cell.strip() for cell in row.strip("|").split("|")]
 
 
-def test_every_file_the_readme_links_to_exists() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    folder = (ROOT / page).parent
+
+    assert [link for link in _links(page) if not _leads_somewhere(folder, ROOT / page, link)] == []
+
+
+def _links(page: str) -> list[str]:
+    """Return the targets of a page's links and pictures."""
+    return re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+
+
+def _paths_linked(page: str) -> list[str]:
+    return [link.partition("#")[0] for link in _links(page)]
+
+
+def _leads_somewhere(folder: Path, page: Path, link: str) -> bool:
+    if link.startswith("https://"):
+        return True
+    path, _, heading = link.partition("#")
+    target = folder / path if path else page
+    return target.exists() and (not heading or heading in _anchors(target.read_text()))
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the names that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_and_name_of_the_code_in_a_page_exists(page: str) -> None:
+    mentioned = re.findall(r"`([\w/-]+\.(?:py|sql|ts|tsx|toml))(?:::([\w.]+))?`", PAGES[page])
+
+    assert [(path, name) for path, name in mentioned if not _is_defined(path, name)] == []
+
+
+def _is_defined(path: str, name: str) -> bool:
+    """Tell whether a file exists, from the root or inside the package, and defines a name."""
+    [file, *_] = [*(folder / path for folder in (PACKAGE, ROOT) if (folder / path).exists()), None]
+    return file is not None and (not name or name in set(_defined(ast.parse(file.read_text()))))
+
+
+def _defined(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{name}" for name in _defined(node))
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_the_walks_through_the_code_name_where_they_pass() -> None:
+    _, _, walks = CONTRIBUTING.partition("## Three walks through the code")
+    walks, _, _ = walks.partition("\n## ")
+
+    for walk in walks.split("\n### ")[1:]:
+        assert len(re.findall(r"`[\w/]+\.py::[\w.]+`", walk)) >= 5
+
+
+def test_the_map_and_the_architecture_name_the_rooms_that_there_are() -> None:
+    rows = table_rows(between(CONTRIBUTING, "rooms", "end of rooms"))
+    lines = between(HOW_IT_IS_BUILT, "rooms", "end of rooms").splitlines()[1:-1]
+
+    assert [(int(level), room.strip("`")) for level, room, _ in rows] == [
+        (level, room) for level, rooms in enumerate(ROOMS, start=1) for room in rooms
+    ]
+    assert all(answers for *_, answers in rows)
+    assert [line.split(", ") for line in lines] == ROOMS
+
+
+def test_the_glossary_is_short() -> None:
+    _, _, glossary = CONTRIBUTING.partition("## Glossary")
+    terms = [term for term, _ in table_rows(glossary)]
+
+    assert 10 <= len(terms) <= 20
+    assert len(set(terms)) == len(terms)
 
 
 def test_the_policies_allow_exactly_what_the_hook_calls() -> None:

@@ -51,7 +51,7 @@ print(json.dumps([time.perf_counter() - began, sorted({"pandas", "pyarrow"} & se
 def airflow_share(folder: Path) -> Iterator[Figure]:
     """Yield what comes before the first request, and what every parse of the DAG file takes."""
     yield Figure(
-        name="from process start to the first request",
+        name="time from process start to the first request",
         unit="s",
         ours=_first_request_seconds(_OUR_TASK, folder),
         other=_first_request_seconds(_PEERS_SCRIPT, folder),
@@ -62,7 +62,7 @@ def airflow_share(folder: Path) -> Iterator[Figure]:
     parsed = [_parsed(ROOT / "dags" / "glacier_jobs_snapshot.py", folder) for _ in range(_TURNS)]
     least = [_parsed(provider, folder) for _ in range(_TURNS)]
     yield Figure(
-        name="parsing the snapshot DAG",
+        name="time to parse the snapshot DAG",
         unit="s",
         ours=median(seconds for seconds, _ in parsed),
         other=median(seconds for seconds, _ in least),

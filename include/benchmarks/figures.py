@@ -1,4 +1,4 @@
-"""Figures as the table and the JSON show them: ours, what it is compared with, their ratio, and what was aimed at."""
+"""Figures as the table and the JSON show them: ours, what it is compared with, their ratio, and the target."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Figure:
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a Markdown table."""
     rows = [
-        ("figure", "ours", "compared with", "ratio", "aimed at", ""),
+        ("figure", "ours", "compared with", "ratio", "target", ""),
         ("---", "---:", "---:", "---:", "---:", "---"),
         *(_row(figure) for figure in figures),
     ]

@@ -31,7 +31,7 @@ def many_vaults(folder: Path, *, vaults: int = 20, jobs: int = 5_000, latency_ms
     with large_aws(vaults=vaults, jobs=jobs, latency_ms=latency_ms) as local_aws:
         usages = measure_in_turn({"peer": 1, "ours": 3}, endpoint=local_aws.endpoint, vaults=vaults, folder=folder)
     yield Figure(
-        name=f"snapshot of {vaults} vaults x {jobs:,} jobs, {latency_ms:g} ms a request",
+        name=f"snapshot of {vaults} vaults x {jobs:,} jobs, {latency_ms:g} ms latency per request",
         unit="s",
         ours=median(usage.wall_seconds for usage in usages["ours"]),
         other=usages["peer"][0].wall_seconds,
@@ -57,7 +57,7 @@ def memory_growth(folder: Path, *, vaults: int = 20, few: int = 5_000, many: int
             usages.append(measure("ours", endpoint=local_aws.endpoint, vaults=vaults, folder=folder / f"memory-{jobs}"))
     small, large = usages
     yield Figure(
-        name=f"memory more for {vaults * many:,} jobs",
+        name=f"additional memory for {vaults * many:,} jobs",
         unit="MiB",
         ours=large.memory_mib - small.memory_mib,
         other=small.memory_mib,
@@ -78,7 +78,7 @@ def one_long_vault(folder: Path, *, jobs: int = 50_000, turns: int = 3) -> Itera
     }
     least = "urllib3, unsigned, nothing written"
     yield Figure(
-        name=f"CPU a page, one vault of {jobs:,} jobs, Parquet included",
+        name=f"CPU time per page, one vault of {jobs:,} jobs, Parquet included",
         unit="ms",
         ours=page_ms["ours"],
         other=page_ms["least"],
@@ -86,7 +86,7 @@ def one_long_vault(folder: Path, *, jobs: int = 50_000, turns: int = 3) -> Itera
         target=Target(of="ratio", at_most=2.5),
     )
     yield Figure(
-        name="the same of boto3 → pandas → to_parquet",
+        name="CPU time per page of boto3 → pandas → to_parquet",
         unit="ms",
         ours=page_ms["peer"],
         other=page_ms["least"],

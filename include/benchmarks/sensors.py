@@ -23,7 +23,7 @@ def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterat
     )
     held = json.loads(ended.stdout.splitlines()[-1])
     yield Figure(
-        name=f"List Jobs calls an interval, {triggers:,} deferred sensors on one vault of {jobs:,} jobs",
+        name=f"List Jobs calls per interval, {triggers:,} deferred sensors on one vault of {jobs:,} jobs",
         unit="calls",
         ours=held["calls"] / held["polls"],
         other=held["calls_of_one_listing"],
@@ -31,7 +31,7 @@ def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterat
         target=Target(of="ratio", at_most=1.1),
     )
     yield Figure(
-        name="longest stall of the event loop meanwhile, full garbage collections aside",
+        name="longest event loop stall with these sensors, without full garbage collections",
         unit="ms",
         ours=held["longest_stall_seconds"] * 1000,
         other=100,
@@ -39,9 +39,9 @@ def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterat
         target=Target(of="ours", at_most=100),
     )
     yield Figure(
-        name="longest full garbage collection meanwhile: of all that Airflow and botocore hold",
+        name="longest full garbage collection with these sensors",
         unit="ms",
         ours=held["longest_collection_seconds"] * 1000,
         other=held["longest_stall_seconds"] * 1000,
-        other_name="the stall above",
+        other_name="event loop stall",
     )

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 STATIC = ROOT / "plugins" / "glacier_jobs" / "page" / "static"
 SOURCES = ROOT / "include" / "page_frontend"
 
-#: What a browser loads for the page, in kB of 1,000 bytes: as the README says it.
+#: What a browser loads for the page, in kB of 1,000 bytes; include/docs/page.md gives the exact sizes.
 MAX_KB = 160
 MAX_KB_COMPRESSED = 60
 
