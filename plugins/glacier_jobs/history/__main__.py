@@ -19,7 +19,7 @@ from glacier_jobs.history.store import History, fold_closed_days, rebuild
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m glacier_jobs.history.store", description="Aggregate job history.")
+    parser = argparse.ArgumentParser(prog="python -m glacier_jobs.history", description="Aggregate job history.")
     commands = parser.add_subparsers(dest="command", required=True)
     folding = commands.add_parser("fold", help="aggregate the days that are finalized")
     folding.add_argument("dataset_uri")
