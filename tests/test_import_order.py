@@ -21,7 +21,7 @@ ORDER = [
     *("paging", "polling", "records", "verdict", "schema", "sights", "memory"),
     *("reading", "days", "dataset", "publishing", "writer", "storage"),
     *("engine", "folding", "listings", "history", "sources", "reports"),
-    *("alerts", "charts", "report_page", "report_files", "report", "news", "notifying"),
+    *("alerts", "axis_limits", "charts", "report_page", "report_files", "report", "news", "notifying"),
     *("exchanges", "next_pages", "calls", "hooks", "snapshot", "job_ids"),
     *("looking", "sweeps", "events", "links"),
     "triggers",

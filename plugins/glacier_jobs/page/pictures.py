@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from glacier_jobs.axis_limits import axis_limit
 from glacier_jobs.page.desk import Sitting
 from glacier_jobs.page.wire import rows
 
@@ -25,12 +27,34 @@ _Vault: TypeAlias = tuple[str, str, str]
 def pictures(sitting: Sitting) -> dict[str, Any]:
     """Return jobs by status over time, retrieval times by tier, and volume by vault and day."""
     since = sitting.now - timedelta(days=HISTORY_DAYS)
+    jobs_over_time = rows(sitting.ask("jobs_over_time", since=sitting.now - timedelta(days=STATUS_DAYS)))
+    volume = _volume(sitting.ask("daily_volume", since=since))
+    jobs = {row["hour"]: row["in_progress"] + row["succeeded"] + row["failed"] for row in jobs_over_time}
+    size_in_bytes: Counter[str] = Counter()
+    for row in volume["rows"]:
+        size_in_bytes[row["day"]] += row["bytes"]
     return {
         "status_days": STATUS_DAYS,
         "history_days": HISTORY_DAYS,
-        "jobs_over_time": rows(sitting.ask("jobs_over_time", since=sitting.now - timedelta(days=STATUS_DAYS))),
+        "jobs_over_time": jobs_over_time,
         "retrieval_times": rows(sitting.ask("retrieval_times", since=since)),
-        "volume": _volume(sitting.ask("daily_volume", since=since)),
+        "volume": volume,
+        # The axis of the retrieval times is logarithmic, so that no outlier flattens the other times.
+        "limits": {"jobs_over_time": _limit(jobs), "volume": _limit(size_in_bytes)},
+    }
+
+
+def _limit(heights: Mapping[str, float]) -> dict[str, Any] | None:
+    """Return where a vertical axis ends, and which moments or days are cut there; ``None`` if nothing is cut.
+
+    :param heights: by moment or day, ascending.
+    """
+    places, limit = list(heights), axis_limit(list(heights.values()))
+    if limit is None:
+        return None
+    return {
+        "top": limit.top,
+        "cuts": [{"at": [places[position] for position in cut.positions], "most": cut.most} for cut in limit.cuts],
     }
 
 
