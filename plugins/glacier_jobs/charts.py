@@ -21,7 +21,8 @@ from glacier_jobs.axis_limits import AxisLimit
 _WIDE, _HALF = (9.4, 3.0), (4.6, 2.0)
 _BLUE, _SOFT, _LINE = "#2f6fb2", "#5c6773", "#dfe3e8"
 
-#: What the report draws its pictures on.
+#: What the report draws its pictures on. Lines of this colour keep stacked values apart for those who cannot tell the
+#: colours from one another.
 _BACKGROUND = "#ffffff"
 
 #: For marks at years, months, days, hours, minutes and seconds.
@@ -83,9 +84,11 @@ def stacked_areas(
     :param limit: of the sums; what lies beyond it is cut and labelled.
     """
     with _drawing(_WIDE, number) as (axes, svg):
-        axes.stackplot(
-            date2num(moments), [each.values for each in series], colors=[each.colour for each in series], alpha=0.85
-        )
+        axes.stackplot(date2num(moments), [each.values for each in series], colors=[each.colour for each in series])
+        floor = [0.0] * len(moments)
+        for each in series:
+            floor = [low + value for low, value in zip(floor, each.values, strict=True)]
+            axes.plot(date2num(moments), floor, color=_BACKGROUND, linewidth=0.8)
         axes.margins(x=0)
         _cut(axes, limit, date2num(moments), number)
     return svg.getvalue()
@@ -110,7 +113,15 @@ def stacked_bars(
         floor = [0.0] * len(days)
         for each in series:
             values = [value / unit for value in each.values]
-            axes.bar(date2num(days), values, width=0.72, bottom=floor, color=each.colour)
+            axes.bar(
+                date2num(days),
+                values,
+                width=0.72,
+                bottom=floor,
+                color=each.colour,
+                edgecolor=_BACKGROUND,
+                linewidth=0.6,
+            )
             floor = [low + value for low, value in zip(floor, values, strict=True)]
         _span(axes, days)
         _cut(axes, limit, date2num(days), number, unit)

@@ -28,11 +28,14 @@ FEW_ROWS = 10
 #: A listing older than this means that observing has stopped or is failing. It is made every hour.
 STALE_AFTER_HOURS = 3.0
 
-_STATUS_COLOURS = {"succeeded": "#3c9d6d", "failed": "#cf4a3f", "in_progress": "#5b9bd5"}
-_VAULT_COLOURS = ("#2f6fb2", "#e08a1e", "#3c9d6d", "#b8527c", "#7d6bc4")
-_OTHERS_COLOUR = "#8b95a1"
+#: The colours of the charts are those of the page, so that neighbours in a stack differ in lightness as well, also for
+#: those who are colour-blind. From the bottom of the stack to its top.
+STATUS_COLOURS = {"failed": "#8c3500", "succeeded": "#4fa37f", "in_progress": "#1f4a99"}
+VAULT_COLOURS = ("#335998", "#bc8825", "#25277b", "#79998f", "#58170e")
+OTHERS_COLOUR = "#6a6e73"
 _PANELS = 6
 
+_STACKED = "The legend names the layers from the bottom up."
 _CUT = " A triangle marks a value beyond the end of the axis."
 _DAY = timedelta(days=1)
 
@@ -173,7 +176,7 @@ class _Panel:
 def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     series = [
         Series(name=column.replace("_", " "), colour=colour, values=table[column].to_pylist())
-        for column, colour in _STATUS_COLOURS.items()
+        for column, colour in STATUS_COLOURS.items()
     ]
     title = "Jobs over time"
     text = (
@@ -185,7 +188,7 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     svg = stacked_areas(table["hour"].to_pylist(), series, number=wording.count, limit=limit)
     newest = ", ".join(f"{wording.count(each.values[-1])} {each.name}" for each in series)
     panel = _Panel(svg=svg, label=f"Number of jobs over time by status; at the end {newest}")
-    return _picture(title, f"{text}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 
 def _retrieval_times(table: pa.Table) -> dict[str, Any]:
@@ -232,7 +235,7 @@ def _volume(table: pa.Table) -> dict[str, Any]:
         return _picture(title, text)
     days = _days(table)
     largest = sorted(moved, key=lambda vault: (-sum(moved[vault].values()), vault))
-    shown, others = largest[: len(_VAULT_COLOURS)], largest[len(_VAULT_COLOURS) :]
+    shown, others = largest[: len(VAULT_COLOURS)], largest[len(VAULT_COLOURS) :]
     names = Counter(vault_name for *_, vault_name in shown)
     series = [
         Series(
@@ -240,17 +243,17 @@ def _volume(table: pa.Table) -> dict[str, Any]:
             colour=colour,
             values=[moved[account_id, region, vault_name].get(day, 0.0) for day in days],
         )
-        for (account_id, region, vault_name), colour in zip(shown, _VAULT_COLOURS, strict=False)
+        for (account_id, region, vault_name), colour in zip(shown, VAULT_COLOURS, strict=False)
     ]
     if others:
         values = [sum(moved[vault].get(day, 0.0) for vault in others) for day in days]
-        series.append(Series(name=f"{len(others)} others", colour=_OTHERS_COLOUR, values=values))
+        series.append(Series(name=f"{len(others)} others", colour=OTHERS_COLOUR, values=values))
     sums = _sums(series)
     limit = axis_limit(sums)
     unit = _size_unit(limit.top if limit else max(sums))
     svg = stacked_bars(days, series, number=wording.size, unit=unit, limit=limit)
     panel = _Panel(svg=svg, label=f"Bytes retrieved by day and vault; {wording.size(sum(sums))} in all")
-    return _picture(title, f"{text}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 
 def _days(table: pa.Table) -> list[date]:

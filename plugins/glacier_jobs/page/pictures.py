@@ -17,8 +17,9 @@ from glacier_jobs.page.wire import rows
 STATUS_DAYS = 7
 HISTORY_DAYS = 31
 
-#: So many vaults have a colour of their own; the others, by bytes, are one.
-VAULTS_SHOWN = 7
+#: So many vaults have a colour of their own; the others, by bytes, are one. Of more, some would look the same to those
+#: who are colour-blind.
+VAULTS_SHOWN = 5
 
 #: Account id, Region and name.
 _Vault: TypeAlias = tuple[str, str, str]
