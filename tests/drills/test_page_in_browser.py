@@ -592,6 +592,38 @@ class TestEverything:
         told("windows of 320 to 1,024 pixels", "nothing runs out")
 
 
+class TestOutliers:
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_a_day_of_far_more_bytes_is_cut_and_labelled(
+        self, visit: Visit, tmp_path: Path, theme: str, told: Told
+    ) -> None:
+        dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
+        for days in range(8, 0, -1):
+            completed = now - timedelta(days=days)
+            done = job(f"{days}", "Succeeded", created=completed - timedelta(hours=4), completed=completed)
+            size = 10**12 if days == 3 else 10**9 * days
+            observe(dataset, completed + timedelta(hours=1), {"photos": [{**done, "ArchiveSizeInBytes": size}]})
+        visit.server.show(tmp_path.as_uri())
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+
+        page = visit.open()
+
+        volume = page.locator(".picture", has=page.get_by_role("heading", name="Volume by vault"))
+        label = volume.locator(".cut-label")
+        assert label.inner_text() == "931 GiB"
+        assert volume.locator(".cut-mark").count() == 1
+        assert volume.get_by_text("A triangle marks a value beyond the end of the axis.").is_visible()
+        inner, outer = label.bounding_box(), volume.bounding_box()
+        assert outer["x"] <= inner["x"]
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+        assert inner["y"] >= volume.locator("figcaption").bounding_box()["y"]
+        page.set_viewport_size({"width": 700, "height": 900})
+        assert volume.locator(".cut-label").count() == 1
+        volume.scroll_into_view_if_needed()
+        shot(page, f"outlier-{theme}")
+        told("a day of a hundred times the bytes", "cut from the axis, with its value")
+
+
 class TestManyJobs:
     def test_hundreds_of_thousands_are_sorted_found_and_paged_through(
         self, visit: Visit, tmp_path_factory: pytest.TempPathFactory, told: Told
