@@ -273,7 +273,7 @@ class TestStates:
 
     @pytest.fixture
     def well(self, server: Server, tmp_path: Path) -> datetime:
-        """Show a dataset in which nothing needs a person, and return when its one observation was made."""
+        """Show a dataset in which nothing needs attention, and return when its one observation was made."""
         now = datetime.now(timezone.utc)
         observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
         server.show(tmp_path.as_uri())
@@ -283,13 +283,13 @@ class TestStates:
     def test_where_all_is_well_the_page_says_so(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         shot(page, "well")
         told("the page where all is well", "says so")
 
     def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, well: datetime, told: Told) -> None:
         page = visit.open()
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         reads: list[str] = []
 
         def later(route: Any) -> None:
@@ -303,10 +303,10 @@ class TestStates:
         page.clock.run_for(REFRESH_MILLISECONDS)
 
         page.get_by_text("The store is away.").wait_for()
-        assert page.get_by_text("Nothing needs a person").count() == 0
+        assert page.get_by_text("Nothing needs attention").count() == 0
         page.unroute("**/api/watch")
         page.clock.run_for(REFRESH_MILLISECONDS)
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         assert all("503" in complaint for complaint in visit.complaints)
         visit.complaints.clear()
         told("what is late asked for anew under the open page, in vain", "nothing is called well any more")
@@ -393,11 +393,11 @@ class TestEverything:
     def _shown(self, server: Server, past: str) -> None:
         server.show(past)
 
-    def test_what_needs_a_person_is_on_top(self, visit: Visit, told: Told) -> None:
+    def test_what_needs_attention_is_on_top(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         cards = {
-            heading.split("\n")[0].rstrip("0123456789, "): int(re.sub(r"\D", "", heading))
+            re.sub(r"^[0-9,]+\s+", "", heading): int(re.sub(r"\D", "", heading))
             for heading in page.locator(".card h3").all_inner_texts()
         }
         assert list(cards) == [
@@ -410,7 +410,7 @@ class TestEverything:
         assert all(number > 0 for number in cards.values())
         assert page.get_by_text("AccessDeniedException").is_visible()
         assert page.locator(".age", has_text="Newest listing").is_visible()
-        told("the page with something of everything", "what needs a person is on top")
+        told("the page with something of everything", "what needs attention is on top")
 
     def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit, told: Told) -> None:
         frame, page = visit.open_in_airflow(), visit.page
@@ -493,7 +493,7 @@ class TestEverything:
         page.get_by_role("dialog").wait_for(state="detached")
         told("a job opened and closed by keyboard", "the focus stays in it, then comes back")
 
-    def test_from_what_needs_a_person_to_the_jobs(self, visit: Visit, told: Told) -> None:
+    def test_from_what_needs_attention_to_the_jobs(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         page.locator(".card", has_text="Failed").get_by_role("button", name=re.compile("^Show all")).click()
@@ -502,7 +502,7 @@ class TestEverything:
         page.locator(".matches", has_text=A_FEW).wait_for()
         assert set(page.locator(".jobs .status").all_inner_texts()) == {"Failed"}
         assert page.evaluate("document.activeElement.id") == "jobs"
-        told("from what needs a person to the jobs", "only those are shown")
+        told("from what needs attention to the jobs", "only those are shown")
 
     def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         page = visit.open_in_airflow()
@@ -590,6 +590,26 @@ class TestEverything:
         page.locator(".facts").wait_for()
         assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
         told("windows of 320 to 1,024 pixels", "nothing runs out")
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [400, 800, 1280, 1920])
+    def test_no_card_has_a_wide_gap(self, visit: Visit, width: int, theme: str, told: Told) -> None:
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        page = visit.open()
+
+        frame = page.locator(".cards").bounding_box()
+        cards = page.locator(".card").all()
+        assert len(cards) == 5
+        for card in cards:
+            box = card.bounding_box()
+            texts = [text.bounding_box() for text in card.locator("h3, p, button, summary, .item").all()]
+            shown = [text for text in texts if text is not None]
+            assert box["width"] == pytest.approx(frame["width"], abs=1)
+            assert box["y"] + box["height"] - max(text["y"] + text["height"] for text in shown) < 32
+            assert box["x"] + box["width"] - max(text["x"] + text["width"] for text in shown) < 32
+        shot(page, f"cards-{theme}-{width}")
+        told("the cards at 400 to 1,920 pixels, light and dark", "no larger than what they hold")
 
 
 class TestOutliers:

@@ -33,7 +33,7 @@ _opening = threading.Lock()
 
 
 def get_overview() -> dict[str, Any]:
-    """Return the state of the page, ``unset``, ``empty`` or ``ready``; where it is ready, what needs a person."""
+    """Return the state of the page, ``unset``, ``empty`` or ``ready``; where it is ready, what needs attention."""
     now = moment(datetime.now(timezone.utc))
     uri = _dataset_uri()
     if uri is None:
