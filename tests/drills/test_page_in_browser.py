@@ -612,6 +612,105 @@ class TestEverything:
         told("the cards at 400 to 1,920 pixels, light and dark", "no larger than what they hold")
 
 
+class TestIds:
+    """A job's ids can be copied, whatever the browser allows the page."""
+
+    @pytest.fixture(autouse=True)
+    def _shown(self, server: Server, past: str) -> None:
+        server.show(past)
+
+    @staticmethod
+    def copy(page: Any, *, says: str) -> str:
+        """Open a job, press the button that copies its id, and return the id that is shown."""
+        page.locator("tbody .open").first.click()
+        button = page.get_by_role("button", name="Copy job id")
+        button.click()
+        fact = page.locator(".copyable", has=button)
+        fact.get_by_role("status").filter(has_text=says).wait_for()
+        shown: str = fact.locator("span").first.inner_text()
+        assert len(shown) > 80
+        return shown
+
+    def test_an_id_is_copied_to_the_clipboard(self, visit: Visit, told: Told) -> None:
+        visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=visit.server.url)
+        page = visit.open()
+
+        shown = self.copy(page, says="Copied")
+
+        assert page.evaluate("navigator.clipboard.readText()") == shown
+        told("an id copied with its button", "on the clipboard")
+
+    def test_an_id_is_copied_inside_airflow_over_plain_http(self, visit: Visit, told: Told) -> None:
+        # What a browser does with a page that did not come over HTTPS: there is no clipboard for scripts.
+        visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        frame = visit.open_in_airflow()
+
+        shown = self.copy(frame, says="Copied")
+
+        visit.page.keyboard.press("Escape")
+        frame.get_by_role("dialog").wait_for(state="detached")
+        search = frame.get_by_placeholder("Id, description, message, vault")
+        search.focus()
+        visit.page.keyboard.press("Control+v")
+        assert search.input_value() == shown
+        told("an id copied in Airflow's frame, without the browser's clipboard for scripts", "on the clipboard")
+
+    def test_where_nothing_may_be_copied_the_id_is_selected(self, visit: Visit, told: Told) -> None:
+        visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        visit.page.add_init_script("document.execCommand = () => false")
+        page = visit.open()
+
+        shown = self.copy(page, says="Selected: press Ctrl+C to copy")
+
+        assert page.evaluate("getSelection().toString()") == shown
+        told("an id whose copying the browser refuses", "selected, and the page says which keys copy it")
+
+
+class TestLongDescriptions:
+    LONG = "x" * 1024
+
+    @pytest.fixture(autouse=True)
+    def _shown(self, server: Server, tmp_path: Path) -> None:
+        now = datetime.now(timezone.utc)
+        long = job("long", created=now - timedelta(hours=30), Tier="Standard", JobDescription=self.LONG)
+        observe(local_dataset(tmp_path), now, {"photos": [long, job("short", created=now, Tier="Bulk")]})
+        server.show(tmp_path.as_uri())
+
+    @pytest.mark.parametrize("width", [390, 1400])
+    def test_a_long_description_takes_a_few_lines_until_all_is_asked_for(
+        self, visit: Visit, width: int, told: Told
+    ) -> None:
+        visit.page.set_viewport_size({"width": width, "height": 800})
+        page = visit.open("?sort=creation_date")
+        description = page.locator("tbody .description").first
+
+        assert description.get_attribute("title") == self.LONG
+        assert description.bounding_box()["height"] < 60
+        assert all(card.bounding_box()["height"] < 300 for card in page.locator(".card").all())
+        description.click()
+        dialog = page.get_by_role("dialog")
+        dialog.locator(".facts").wait_for()
+        assert dialog.bounding_box()["height"] <= 800
+        assert dialog.locator("header").bounding_box()["height"] < 100
+        fact = dialog.locator(".facts div", has_text="job description")
+        assert fact.bounding_box()["height"] < 150
+        shot(page, f"long-{width}")
+
+        more = fact.get_by_role("button", name="Show all 1,024 characters")
+        assert more.get_attribute("aria-expanded") == "false"
+        more.click()
+
+        less = fact.get_by_role("button", name="Show less")
+        assert less.get_attribute("aria-expanded") == "true"
+        text = fact.locator(".long")
+        assert text.inner_text() == self.LONG
+        assert text.evaluate("text => text.scrollHeight - text.getBoundingClientRect().height") < 2
+        assert dialog.bounding_box()["height"] <= 800
+        less.click()
+        assert fact.bounding_box()["height"] < 150
+        told("a description of 1,024 characters without a space", "takes a few lines; all of it on request")
+
+
 class TestOutliers:
     @pytest.mark.parametrize("theme", ["light", "dark"])
     def test_a_day_of_far_more_bytes_is_cut_and_labelled(
