@@ -273,7 +273,7 @@ class TestStates:
 
     @pytest.fixture
     def well(self, server: Server, tmp_path: Path) -> datetime:
-        """Show a dataset in which nothing needs a person, and return when its one observation was made."""
+        """Show a dataset in which nothing needs attention, and return when its one observation was made."""
         now = datetime.now(timezone.utc)
         observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
         server.show(tmp_path.as_uri())
@@ -283,13 +283,13 @@ class TestStates:
     def test_where_all_is_well_the_page_says_so(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         shot(page, "well")
         told("the page where all is well", "says so")
 
     def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, well: datetime, told: Told) -> None:
         page = visit.open()
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         reads: list[str] = []
 
         def later(route: Any) -> None:
@@ -303,10 +303,10 @@ class TestStates:
         page.clock.run_for(REFRESH_MILLISECONDS)
 
         page.get_by_text("The store is away.").wait_for()
-        assert page.get_by_text("Nothing needs a person").count() == 0
+        assert page.get_by_text("Nothing needs attention").count() == 0
         page.unroute("**/api/watch")
         page.clock.run_for(REFRESH_MILLISECONDS)
-        page.get_by_text("Nothing needs a person").wait_for()
+        page.get_by_text("Nothing needs attention").wait_for()
         assert all("503" in complaint for complaint in visit.complaints)
         visit.complaints.clear()
         told("what is late asked for anew under the open page, in vain", "nothing is called well any more")
@@ -393,11 +393,11 @@ class TestEverything:
     def _shown(self, server: Server, past: str) -> None:
         server.show(past)
 
-    def test_what_needs_a_person_is_on_top(self, visit: Visit, told: Told) -> None:
+    def test_what_needs_attention_is_on_top(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         cards = {
-            heading.split("\n")[0].rstrip("0123456789, "): int(re.sub(r"\D", "", heading))
+            re.sub(r"^[0-9,]+\s+", "", heading): int(re.sub(r"\D", "", heading))
             for heading in page.locator(".card h3").all_inner_texts()
         }
         assert list(cards) == [
@@ -410,7 +410,7 @@ class TestEverything:
         assert all(number > 0 for number in cards.values())
         assert page.get_by_text("AccessDeniedException").is_visible()
         assert page.locator(".age", has_text="Newest listing").is_visible()
-        told("the page with something of everything", "what needs a person is on top")
+        told("the page with something of everything", "what needs attention is on top")
 
     def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit, told: Told) -> None:
         frame, page = visit.open_in_airflow(), visit.page
@@ -493,7 +493,7 @@ class TestEverything:
         page.get_by_role("dialog").wait_for(state="detached")
         told("a job opened and closed by keyboard", "the focus stays in it, then comes back")
 
-    def test_from_what_needs_a_person_to_the_jobs(self, visit: Visit, told: Told) -> None:
+    def test_from_what_needs_attention_to_the_jobs(self, visit: Visit, told: Told) -> None:
         page = visit.open()
 
         page.locator(".card", has_text="Failed").get_by_role("button", name=re.compile("^Show all")).click()
@@ -502,7 +502,7 @@ class TestEverything:
         page.locator(".matches", has_text=A_FEW).wait_for()
         assert set(page.locator(".jobs .status").all_inner_texts()) == {"Failed"}
         assert page.evaluate("document.activeElement.id") == "jobs"
-        told("from what needs a person to the jobs", "only those are shown")
+        told("from what needs attention to the jobs", "only those are shown")
 
     def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path, told: Told) -> None:
         page = visit.open_in_airflow()
@@ -590,6 +590,157 @@ class TestEverything:
         page.locator(".facts").wait_for()
         assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
         told("windows of 320 to 1,024 pixels", "nothing runs out")
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [400, 800, 1280, 1920])
+    def test_no_card_has_a_wide_gap(self, visit: Visit, width: int, theme: str, told: Told) -> None:
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        page = visit.open()
+
+        frame = page.locator(".cards").bounding_box()
+        cards = page.locator(".card").all()
+        assert len(cards) == 5
+        for card in cards:
+            box = card.bounding_box()
+            texts = [text.bounding_box() for text in card.locator("h3, p, button, summary, .item").all()]
+            shown = [text for text in texts if text is not None]
+            assert box["width"] == pytest.approx(frame["width"], abs=1)
+            assert box["y"] + box["height"] - max(text["y"] + text["height"] for text in shown) < 32
+            assert box["x"] + box["width"] - max(text["x"] + text["width"] for text in shown) < 32
+        shot(page, f"cards-{theme}-{width}")
+        told("the cards at 400 to 1,920 pixels, light and dark", "no larger than what they hold")
+
+
+class TestIds:
+    """A job's ids can be copied, whatever the browser allows the page."""
+
+    @pytest.fixture(autouse=True)
+    def _shown(self, server: Server, past: str) -> None:
+        server.show(past)
+
+    @staticmethod
+    def copy(page: Any, *, says: str) -> str:
+        """Open a job, press the button that copies its id, and return the id that is shown."""
+        page.locator("tbody .open").first.click()
+        button = page.get_by_role("button", name="Copy job id")
+        button.click()
+        fact = page.locator(".copyable", has=button)
+        fact.get_by_role("status").filter(has_text=says).wait_for()
+        shown: str = fact.locator("span").first.inner_text()
+        assert len(shown) > 80
+        return shown
+
+    def test_an_id_is_copied_to_the_clipboard(self, visit: Visit, told: Told) -> None:
+        visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=visit.server.url)
+        page = visit.open()
+
+        shown = self.copy(page, says="Copied")
+
+        assert page.evaluate("navigator.clipboard.readText()") == shown
+        told("an id copied with its button", "on the clipboard")
+
+    def test_an_id_is_copied_inside_airflow_over_plain_http(self, visit: Visit, told: Told) -> None:
+        # What a browser does with a page that did not come over HTTPS: there is no clipboard for scripts.
+        visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        frame = visit.open_in_airflow()
+
+        shown = self.copy(frame, says="Copied")
+
+        visit.page.keyboard.press("Escape")
+        frame.get_by_role("dialog").wait_for(state="detached")
+        search = frame.get_by_placeholder("Id, description, message, vault")
+        search.focus()
+        visit.page.keyboard.press("Control+v")
+        assert search.input_value() == shown
+        told("an id copied in Airflow's frame, without the browser's clipboard for scripts", "on the clipboard")
+
+    def test_where_nothing_may_be_copied_the_id_is_selected(self, visit: Visit, told: Told) -> None:
+        visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        visit.page.add_init_script("document.execCommand = () => false")
+        page = visit.open()
+
+        shown = self.copy(page, says="Selected: press Ctrl+C to copy")
+
+        assert page.evaluate("getSelection().toString()") == shown
+        told("an id whose copying the browser refuses", "selected, and the page says which keys copy it")
+
+
+class TestLongDescriptions:
+    LONG = "x" * 1024
+
+    @pytest.fixture(autouse=True)
+    def _shown(self, server: Server, tmp_path: Path) -> None:
+        now = datetime.now(timezone.utc)
+        long = job("long", created=now - timedelta(hours=30), Tier="Standard", JobDescription=self.LONG)
+        observe(local_dataset(tmp_path), now, {"photos": [long, job("short", created=now, Tier="Bulk")]})
+        server.show(tmp_path.as_uri())
+
+    @pytest.mark.parametrize("width", [390, 1400])
+    def test_a_long_description_takes_a_few_lines_until_all_is_asked_for(
+        self, visit: Visit, width: int, told: Told
+    ) -> None:
+        visit.page.set_viewport_size({"width": width, "height": 800})
+        page = visit.open("?sort=creation_date")
+        description = page.locator("tbody .description").first
+
+        assert description.get_attribute("title") == self.LONG
+        assert description.bounding_box()["height"] < 60
+        assert all(card.bounding_box()["height"] < 300 for card in page.locator(".card").all())
+        description.click()
+        dialog = page.get_by_role("dialog")
+        dialog.locator(".facts").wait_for()
+        assert dialog.bounding_box()["height"] <= 800
+        assert dialog.locator("header").bounding_box()["height"] < 100
+        fact = dialog.locator(".facts div", has_text="job description")
+        assert fact.bounding_box()["height"] < 150
+        shot(page, f"long-{width}")
+
+        more = fact.get_by_role("button", name="Show all 1,024 characters")
+        assert more.get_attribute("aria-expanded") == "false"
+        more.click()
+
+        less = fact.get_by_role("button", name="Show less")
+        assert less.get_attribute("aria-expanded") == "true"
+        text = fact.locator(".long")
+        assert text.inner_text() == self.LONG
+        assert text.evaluate("text => text.scrollHeight - text.getBoundingClientRect().height") < 2
+        assert dialog.bounding_box()["height"] <= 800
+        less.click()
+        assert fact.bounding_box()["height"] < 150
+        told("a description of 1,024 characters without a space", "takes a few lines; all of it on request")
+
+
+class TestOutliers:
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_a_day_of_far_more_bytes_is_cut_and_labelled(
+        self, visit: Visit, tmp_path: Path, theme: str, told: Told
+    ) -> None:
+        dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
+        for days in range(8, 0, -1):
+            completed = now - timedelta(days=days)
+            done = job(f"{days}", "Succeeded", created=completed - timedelta(hours=4), completed=completed)
+            size = 10**12 if days == 3 else 10**9 * days
+            observe(dataset, completed + timedelta(hours=1), {"photos": [{**done, "ArchiveSizeInBytes": size}]})
+        visit.server.show(tmp_path.as_uri())
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+
+        page = visit.open()
+
+        volume = page.locator(".picture", has=page.get_by_role("heading", name="Volume by vault"))
+        label = volume.locator(".cut-label")
+        assert label.inner_text() == "931 GiB"
+        assert volume.locator(".cut-mark").count() == 1
+        assert volume.get_by_text("A triangle marks a value beyond the end of the axis.").is_visible()
+        inner, outer = label.bounding_box(), volume.bounding_box()
+        assert outer["x"] <= inner["x"]
+        assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+        assert inner["y"] >= volume.locator("figcaption").bounding_box()["y"]
+        page.set_viewport_size({"width": 700, "height": 900})
+        assert volume.locator(".cut-label").count() == 1
+        volume.scroll_into_view_if_needed()
+        shot(page, f"outlier-{theme}")
+        told("a day of a hundred times the bytes", "cut from the axis, with its value")
 
 
 class TestManyJobs:

@@ -8,6 +8,7 @@ import pytest
 
 from glacier_jobs.alerts import formatting as wording
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
+from glacier_jobs.reports.axis_limits import axis_limit
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 DAYS = [date(2026, 11, 18) + timedelta(days=number) for number in range(3)]
@@ -65,6 +66,53 @@ def test_a_spread_reaches_from_the_median_to_the_longest() -> None:
     median = next(line for line in lines if height(line) == 0)
     assert set(median) == {max(box)}
     assert min(min(line) for line in lines) == pytest.approx(min(box) - height(box))
+
+
+class TestOutliers:
+    """What lies beyond the limit of an axis is cut, with its value above."""
+
+    VALUES = (4.0, 5.0, 3.0, 4.0, 5.0, 90.0)
+    DAYS = tuple(date(2026, 11, 18) + timedelta(days=number) for number in range(6))
+
+    def test_a_bar_is_cut_and_the_others_keep_their_height(self) -> None:
+        series = [Series(name="a", colour=RED, values=self.VALUES)]
+
+        cut = stacked_bars(self.DAYS, series, number=wording.count, limit=axis_limit(self.VALUES))
+
+        assert "90" in texts(cut)
+        assert max(int(text) for text in texts(cut) if text.isdigit() and text != "90") <= 6
+        heights = [height(points) for points in shapes(cut, f"fill: {RED}")]
+        usual = stacked_bars(self.DAYS[:5], [Series(name="a", colour=RED, values=self.VALUES[:5])], number=str)
+        tallest = max(height(points) for points in shapes(usual, f"fill: {RED}"))
+        assert max(heights[:5]) > 0.8 * tallest
+        assert heights[5] > max(heights[:5])
+
+    def test_a_spread_is_cut(self) -> None:
+        found = [
+            Spread(at=at, p50=most / 2, p90=most / 1.5, most=most)
+            for at, most in zip(self.DAYS, self.VALUES, strict=True)
+        ]
+
+        cut = spreads(self.DAYS, found, number=wording.duration, limit=axis_limit(self.VALUES))
+
+        assert "3 d 18 h" in texts(cut)
+        assert "6 h" not in texts(cut)
+
+    def test_areas_are_cut_and_neighbours_share_a_label(self) -> None:
+        values = [5.0] * 30 + [60, 70, 65] + [5.0] * 30
+        hours = [NOON + timedelta(hours=hour) for hour in range(len(values))]
+
+        cut = stacked_areas(
+            hours, [Series(name="a", colour=RED, values=values)], number=wording.count, limit=axis_limit(values)
+        )
+
+        assert [text for text in texts(cut) if "70" in text] == ["up to 70"]
+
+    def test_without_a_limit_nothing_is_cut(self) -> None:
+        svg = stacked_bars(self.DAYS, [Series(name="a", colour=RED, values=self.VALUES)], number=wording.count)
+
+        assert "up to" not in svg
+        assert "80" in texts(svg)
 
 
 @pytest.mark.parametrize("most", [-5.0, 0, 1e-9, 1, 7, 99, 101, 1e15])

@@ -121,3 +121,19 @@ def test_long_tables_say_what_they_leave_out(dataset: Dataset) -> None:
 
     assert "<summary>190 more</summary>" in page
     assert "and 30 more, in <code>failures.parquet</code>" in page
+
+
+@pytest.mark.parametrize("outlier", [True, False])
+def test_a_chart_with_an_outlier_says_that_it_is_cut(dataset: Dataset, outlier: bool) -> None:
+    for days in range(7, 0, -1):
+        size = 10**12 if outlier and days == 4 else 10**9
+        completed = NOON - timedelta(days=days)
+        done = job(f"{days}", "Succeeded", created=completed - timedelta(hours=4), completed=completed)
+        observe(dataset, completed + timedelta(hours=1), {"photos": [{**done, "ArchiveSizeInBytes": size}]})
+
+    page = page_of(dataset)
+
+    drawings = [base64.b64decode(found).decode() for found in re.findall(r"svg\+xml;base64,([^\"]+)", page)]
+    assert len(drawings) == 3
+    assert ("A triangle marks a value beyond the end of the axis." in page) == outlier
+    assert any("931 GiB" in drawing for drawing in drawings) == outlier

@@ -55,6 +55,18 @@ def test_the_largest_vaults_have_a_volume_of_their_own_and_the_others_one_togeth
     assert volume["others"] == 3
 
 
+def test_a_day_of_far_more_bytes_is_cut_from_the_axis(ask: Ask, dataset: Dataset) -> None:
+    sizes = dict.fromkeys(range(1, 8), 10**9) | {4: 10**12}
+    for days, size in sizes.items():
+        done = job(f"{days}", "Succeeded", created=ago(24 * days + 5), completed=ago(24 * days))
+        observe(dataset, ago(24 * days - 1), {"photos": [{**done, "ArchiveSizeInBytes": size}]})
+
+    limits = ask("pictures")["limits"]
+
+    assert limits["volume"] == {"top": 10**9, "cuts": [{"at": [ago(24 * 4).date().isoformat()], "most": 10**12}]}
+    assert limits["jobs_over_time"] is None
+
+
 def test_without_history_there_are_no_rows(ask: Ask, dataset: Dataset) -> None:
     observe(dataset, ago(1), {"photos": []})
 

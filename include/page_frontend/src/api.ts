@@ -105,6 +105,12 @@ export interface JobsPage {
   rows: Job[];
 }
 
+// Where an axis ends, and at which moments or days something lies beyond; neighbours share a label.
+export interface Limit {
+  top: number;
+  cuts: { at: string[]; most: number }[];
+}
+
 export interface Pictures {
   status_days: number;
   history_days: number;
@@ -124,6 +130,7 @@ export interface Pictures {
     others: number;
     rows: { day: string; vault: number | null; jobs: number; bytes: number }[];
   };
+  limits: { jobs_over_time: Limit | null; volume: Limit | null };
 }
 
 export type Sight = Record<string, unknown> & {

@@ -6,7 +6,7 @@ import type { Asked } from "./asking";
 import { Problem, Waiting } from "./states";
 import { ago, count, counted, duration, hoursBetween, moment } from "./wording";
 
-// So many of a kind are told before somebody asks for more.
+// So many of a kind are shown before somebody asks for more.
 const FEW = 3;
 
 interface Properties {
@@ -30,18 +30,24 @@ export function Attention({ ready, watch, now, change }: Properties) {
     !answer.gaps.total;
   return (
     <section aria-labelledby="attention">
-      <h2 id="attention">What needs a person</h2>
+      <h2 id="attention">Needs attention</h2>
       {answer && watch.error && <Problem error={watch.error} again={watch.again} stale />}
       {quiet ? (
         <p class="all-well">
           <span aria-hidden="true">✓ </span>
-          Nothing needs a person: no output is waiting to be downloaded, no job failed or is slow, and every vault was
+          Nothing needs attention: no output is waiting to be downloaded, no job failed or is slow, and every vault was
           listed without a gap.
         </p>
       ) : (
         <div class="cards">
           <Outputs {...{ ready, now, change }} />
-          <Card title="Failed" total={failed.total} level="bad" none="No job failed.">
+          <Card
+            title="Failed"
+            total={failed.total}
+            level="bad"
+            none="No job failed."
+            footer={<ShowAll change={change} status="Failed" sort="-completion_date" total={failed.total} />}
+          >
             <Items
               rows={failed.rows}
               item={(job) => (
@@ -54,9 +60,22 @@ export function Attention({ ready, watch, now, change }: Properties) {
                 </OpenJob>
               )}
             />
-            <ShowAll change={change} status="Failed" sort="-completion_date" total={failed.total} />
           </Card>
-          <Card title="Slower than typical" total={slow.total} level="warn" none="No job is slower than typical.">
+          <Card
+            title="Slower than typical"
+            total={slow.total}
+            level="warn"
+            none="No job is slower than typical."
+            footer={
+              <ShowAll
+                change={change}
+                status="InProgress"
+                sort="creation_date"
+                total={slow.total}
+                label="Show the oldest jobs"
+              />
+            }
+          >
             <Items
               rows={slow.rows}
               item={(job) => (
@@ -70,7 +89,6 @@ export function Attention({ ready, watch, now, change }: Properties) {
                 </OpenJob>
               )}
             />
-            <ShowAll change={change} status="InProgress" sort="creation_date" total={slow.total} label="Show the oldest jobs" />
           </Card>
           <Vaults asked={watch} now={now} />
           <Gaps asked={watch} />
@@ -88,12 +106,9 @@ function Outputs({ ready: { expiring }, now, change }: Omit<Properties, "watch">
       total={expiring.total}
       level={urgent ? "bad" : "info"}
       none="No output is waiting to be downloaded."
+      headline={urgent && `${count(expiring.urgent)} of them within ${duration(expiring.urgent_hours)}`}
+      footer={<ShowAll change={change} status="Succeeded" sort="expires_at" total={expiring.total} />}
     >
-      {urgent && (
-        <p class="headline">
-          {count(expiring.urgent)} of them within {duration(expiring.urgent_hours)}
-        </p>
-      )}
       <Items
         rows={expiring.rows}
         item={(output) => (
@@ -105,7 +120,6 @@ function Outputs({ ready: { expiring }, now, change }: Omit<Properties, "watch">
           </OpenJob>
         )}
       />
-      <ShowAll change={change} status="Succeeded" sort="expires_at" total={expiring.total} />
     </Card>
   );
 }
@@ -127,7 +141,7 @@ function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
     })),
     ...answer.stale.rows.map((vault) => ({
       ...vault,
-      says: "Not looked at any more",
+      says: "Not listed any more",
       since: `last listed ${ago(vault.as_of, now)}`,
     })),
   ];
@@ -165,8 +179,8 @@ function Gaps({ asked }: { asked: Asked<Watch> }) {
       total={gaps.total}
       level="warn"
       none={`In ${gaps.days} days, no vault went unlisted for longer than Glacier keeps a finished job.`}
+      headline="Jobs may be missing."
     >
-      <p class="headline">There, jobs may have come and gone unseen.</p>
       <Items
         rows={gaps.rows}
         item={(gap) => (
@@ -191,16 +205,22 @@ interface CardProperties {
   total: number;
   level: "bad" | "warn" | "info";
   none: string;
+  headline?: ComponentChildren;
+  footer?: ComponentChildren;
   children: ComponentChildren;
 }
 
-function Card({ title, total, level, none, children }: CardProperties) {
+function Card({ title, total, level, none, headline, footer, children }: CardProperties) {
   return (
     <article class={`card ${total ? level : "none"}`}>
-      <h3>
-        {title} <span class="number">{count(total)}</span>
-      </h3>
-      {total ? children : <p class="nothing">{none}</p>}
+      <div class="card-title">
+        <h3>
+          <span class="number">{count(total)}</span> {title}
+        </h3>
+        {total > 0 && headline && <p class="headline">{headline}</p>}
+        {total > 0 && footer}
+      </div>
+      <div>{total ? children : <p class="nothing">{none}</p>}</div>
     </article>
   );
 }
@@ -208,7 +228,7 @@ function Card({ title, total, level, none, children }: CardProperties) {
 function Unknown({ title, error, again }: { title: string; error: Asked<Watch>["error"]; again: () => void }) {
   return (
     <article class="card none">
-      <h3>{title}</h3>
+      <h3 class="card-title">{title}</h3>
       {error ? <Problem error={error} again={again} stale={false} /> : <Waiting what="Looking" />}
     </article>
   );
@@ -274,8 +294,13 @@ function ShowAll({ change, status, sort, total, label }: ShowAllProperties) {
   );
 }
 
+// A card shows the beginning of a description; all of it is in the job's dialog.
+const CARD_CHARACTERS = 80;
+
 function what(job: { job_description: string | null; job_id: string }): string {
-  return job.job_description || `job ${job.job_id.slice(0, 12)}…`;
+  const description = job.job_description;
+  if (!description) return `job ${job.job_id.slice(0, 12)}…`;
+  return description.length > CARD_CHARACTERS ? `${description.slice(0, CARD_CHARACTERS)}…` : description;
 }
 
 function place(vault: Place): string {

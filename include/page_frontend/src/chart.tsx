@@ -3,6 +3,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
+import type { Limit } from "./api";
+
 const HEIGHT = 240;
 
 export type Options = Omit<uPlot.Options, "width" | "height">;
@@ -78,6 +80,59 @@ export function stacked(values: (number | null)[][]): number[][] {
     tops.push(layer.map((value, index) => (value ?? 0) + (below?.[index] ?? 0)));
   }
   return tops;
+}
+
+export const seconds = (text: string): number => new Date(text).getTime() / 1000;
+
+// The end of a vertical axis from zero: the limit if there is one, else all is shown.
+export function end(limit: Limit | null, most: number): number {
+  return limit ? limit.top * 1.1 : most * 1.05;
+}
+
+// Mark what is cut with a triangle at the upper edge, and write its value above.
+export function cutMarks(limit: Limit | null, value: (number: number) => string): Partial<uPlot.Options> {
+  if (!limit) return {};
+  const draw = (plot: uPlot) => {
+    for (const old of plot.over.querySelectorAll(".cut-mark, .cut-label")) old.remove();
+    for (const { at, most } of limit.cuts) {
+      const places = at.map((text) => plot.valToPos(seconds(text), "x"));
+      for (const place of places) note(plot, "cut-mark", place, -9);
+      const label = note(plot, "cut-label", (places[0]! + places[places.length - 1]!) / 2, -25);
+      label.textContent = at.length === 1 ? value(most) : `up to ${value(most)}`;
+    }
+  };
+  return { padding: [26, null, null, null], hooks: { draw: [draw] } };
+}
+
+// Write beside the last point of each series what it is.
+export function endLabels(labels: { text: string; series: number }[]): Partial<uPlot.Options> {
+  const draw = (plot: uPlot) => {
+    for (const old of plot.over.querySelectorAll(".end-label")) old.remove();
+    const ends = labels.flatMap(({ text, series }) => {
+      const values = plot.data[series]!;
+      const last = values.findLastIndex((each) => each != null);
+      if (last < 0) return [];
+      return [{ text, x: plot.valToPos(plot.data[0][last]!, "x"), y: plot.valToPos(values[last]!, "y") }];
+    });
+    let free = -Infinity;
+    for (const { text, x, y } of ends.sort((one, other) => one.y - other.y)) {
+      const top = Math.max(y - LABEL_HEIGHT / 2, free);
+      free = top + LABEL_HEIGHT;
+      note(plot, "end-label", x + 8, top).textContent = text;
+    }
+  };
+  return { padding: [null, 66, null, null], hooks: { draw: [draw] } };
+}
+
+const LABEL_HEIGHT = 14;
+
+function note(plot: uPlot, name: string, left: number, top: number): HTMLElement {
+  const element = document.createElement("span");
+  element.className = name;
+  element.style.left = `${left}px`;
+  element.style.top = `${top}px`;
+  plot.over.append(element);
+  return element;
 }
 
 export const utc = (seconds: number): Date => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");

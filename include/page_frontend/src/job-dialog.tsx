@@ -3,7 +3,9 @@ import { useEffect, useRef } from "preact/hooks";
 import type { JobKey } from "./address";
 import type { Sight } from "./api";
 import { useAsked } from "./asking";
+import { Copyable } from "./copying";
 import { Status } from "./jobs";
+import { LongText } from "./long-text";
 import { Problem, Waiting } from "./states";
 import { action, ago, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./wording";
 
@@ -29,6 +31,7 @@ export function JobDialog({ job, version, now, close }: Properties) {
   // Of another job, if the page's address was changed meanwhile.
   const sights = of === `api/job?${params}` ? (answer?.sights ?? []) : [];
   const newest = sights[sights.length - 1];
+  const title = text(newest?.job_description) ?? (newest ? "Job without a description" : "Job");
   return (
     <dialog
       ref={dialog}
@@ -38,7 +41,9 @@ export function JobDialog({ job, version, now, close }: Properties) {
     >
       <div class="dialog">
         <header>
-          <h2 id="job-title">{text(newest?.job_description) ?? (newest ? "Job without a description" : "Job")}</h2>
+          <h2 id="job-title" title={title}>
+            {title}
+          </h2>
           <button type="button" class="quiet" aria-label="Close" onClick={close}>
             ×
           </button>
@@ -50,9 +55,9 @@ export function JobDialog({ job, version, now, close }: Properties) {
             <p class="verdict">
               <Status code={newest.status_code} /> {verdict(newest, now)}
             </p>
-            <h3>Its life</h3>
+            <h3>Timeline</h3>
             <Life sights={sights} now={now} />
-            <h3>All that is known of it</h3>
+            <h3>Details</h3>
             <Facts sight={newest} />
           </>
         )}
@@ -170,6 +175,17 @@ function Life({ sights, now }: { sights: Sight[]; now: number }) {
 const BYTES = new Set(["archive_size_in_bytes", "inventory_size_in_bytes"]);
 // What says how we know, and not what Glacier said.
 const OURS = new Set(["observation_id", "snapshot_at", "observed_at"]);
+// What somebody needs elsewhere, in a command or a search.
+const COPIED: Record<string, string> = {
+  account_id: "account id",
+  archive_id: "archive id",
+  archive_sha256_tree_hash: "archive tree hash",
+  job_id: "job id",
+  observation_id: "observation id",
+  sha256_tree_hash: "tree hash",
+  sns_topic: "SNS topic",
+  vault_arn: "vault ARN",
+};
 const MOMENTS = new Set(["creation_date", "completion_date", "snapshot_at", "observed_at"]);
 
 function Facts({ sight }: { sight: Sight }) {
@@ -182,12 +198,14 @@ function Facts({ sight }: { sight: Sight }) {
         {known.map(([name, value]) => (
           <div key={name}>
             <dt>{name.replaceAll("_", " ")}</dt>
-            <dd>{fact(name, value)}</dd>
+            <dd>
+              {COPIED[name] ? <Copyable name={COPIED[name]} text={String(value)} /> : <LongText text={fact(name, value)} />}
+            </dd>
           </div>
         ))}
       </dl>
       {missing.length > 0 && (
-        <p class="hint">Glacier says nothing of {missing.map(([name]) => name.replaceAll("_", " ")).join(", ")}.</p>
+        <p class="hint">Not reported by Glacier: {missing.map(([name]) => name.replaceAll("_", " ")).join(", ")}.</p>
       )}
     </>
   );

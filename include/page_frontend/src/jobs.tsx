@@ -33,7 +33,9 @@ const CELLS: Record<string, Cell> = {
   job_description: (job, { open }) => (
     <button type="button" class="open" onClick={() => open(job)}>
       {job.job_description ? (
-        <span class="description">{job.job_description}</span>
+        <span class="description" title={job.job_description}>
+          {job.job_description}
+        </span>
       ) : (
         <span class="description without">No description</span>
       )}

@@ -3,13 +3,14 @@ import uPlot from "uplot";
 
 import type { Pictures as PicturesAnswer } from "./api";
 import type { Asked } from "./asking";
-import { Chart, type Options, axes, colour, stacked, utc } from "./chart";
+import { Chart, type Options, axes, colour, cutMarks, end, endLabels, seconds, stacked, utc } from "./chart";
 import { Problem, Waiting } from "./states";
 import { action as actionWords, count, duration, moment, size } from "./wording";
 
 const SECONDS_AN_HOUR = 3600;
 
-const seconds = (text: string) => new Date(text).getTime() / 1000;
+const STACKED = "The legend names the layers from the bottom up.";
+const CUT = " A triangle marks a value beyond the end of the axis.";
 
 export function Pictures({ asked: { answer, error, loading, again } }: { asked: Asked<PicturesAnswer> }) {
   return (
@@ -89,6 +90,7 @@ function Picture({ title, says, empty, head, rows, children, beside }: PicturePr
 
 function OverTime({ answer }: { answer: PicturesAnswer }) {
   const rows = answer.jobs_over_time;
+  const limit = answer.limits.jobs_over_time;
   const layers = [
     { name: "Failed", colour: "failed", values: rows.map((row) => row.failed) },
     { name: "Succeeded", colour: "succeeded", values: rows.map((row) => row.succeeded) },
@@ -102,29 +104,31 @@ function OverTime({ answer }: { answer: PicturesAnswer }) {
     tzDate: utc,
     legend: { live: true },
     cursor: { y: false, drag: { setScale: false } },
-    scales: { y: { range: (_plot, _min, max) => [0, Math.max(4, max * 1.05)] } },
+    scales: { y: { range: (_plot, _min, max) => [0, Math.max(4, end(limit, max))] } },
+    ...cutMarks(limit, count),
     axes: axes(count),
     series: [
       { label: "Hour", value: (_plot, value) => (value === null ? "–" : moment(utcText(value))) },
       ...layers.map((layer) => ({
         label: layer.name,
-        stroke: colour(layer.colour),
-        fill: `${colour(layer.colour)}66`,
-        width: 1.5,
+        // A line of the background's colour keeps the layers apart.
+        stroke: colour("raised"),
+        fill: colour(layer.colour),
+        width: 1,
         points: { show: false },
         value: (_plot: uPlot, _value: number, _series: number, index: number | null) =>
           index === null ? "–" : count(layer.values[index] ?? 0),
       })),
     ],
     bands: [
-      { series: [3, 2], fill: `${colour("in-progress")}66` },
-      { series: [2, 1], fill: `${colour("succeeded")}66` },
+      { series: [3, 2] },
+      { series: [2, 1] },
     ],
   });
   return (
     <Picture
       title="Jobs by status"
-      says={`At the end of each hour of ${answer.status_days} days; a finished job counts for 24 hours, as Glacier keeps it.`}
+      says={`At the end of each hour of ${answer.status_days} days; a finished job counts for 24 hours, as Glacier keeps it. ${STACKED}${limit ? CUT : ""}`}
       empty={rows.length === 0}
       head={["Hour", "In progress", "Succeeded", "Failed"]}
       rows={() =>
@@ -162,6 +166,7 @@ function Times({ answer }: { answer: PicturesAnswer }) {
     tzDate: utc,
     cursor: { y: false, drag: { setScale: false } },
     scales: { x: { range: wholeDays }, y: { distr: 3, range: (_plot, min, max) => [min / 2, max * 2] } },
+    ...endLabels(tiers.map((tier, index) => ({ text: tier, series: 2 * index + 1 }))),
     axes: axes((value) => duration(value / SECONDS_AN_HOUR), { splits: times, filter: (_plot, splits) => splits }),
     series: [
       { label: "Day", value: (_plot, value) => (value === null ? "–" : utcText(value).slice(0, 10)) },
@@ -239,6 +244,7 @@ function utcText(value: number): string {
 
 function Volume({ answer }: { answer: PicturesAnswer }) {
   const { vaults, others, rows } = answer.volume;
+  const limit = answer.limits.volume;
   const days = [...new Set(rows.map((row) => row.day))].sort();
   const places = new Set(vaults.map((vault) => `${vault.account_id} ${vault.region}`));
   const names = vaults.map((vault) => (places.size > 1 ? `${vault.vault_name} (${vault.region})` : vault.vault_name));
@@ -249,22 +255,22 @@ function Volume({ answer }: { answer: PicturesAnswer }) {
     ...layer,
     values: days.map((day) => rows.find((row) => row.day === day && row.vault === layer.vault)?.bytes ?? 0),
   }));
-  const data = useMemo(() => {
-    // The tallest is drawn first, and the others in front of it.
-    const tops = stacked(layers.map((layer) => layer.values)).reverse();
-    return [days.map(seconds), ...tops] as uPlot.AlignedData;
-  }, [answer]);
+  const data = useMemo(
+    () => [days.map(seconds), ...stacked(layers.map((layer) => layer.values))] as uPlot.AlignedData,
+    [answer],
+  );
   const bars = uPlot.paths.bars!({ size: [0.7, 60] });
   const options = (): Options => ({
     tzDate: utc,
     cursor: { y: false, drag: { setScale: false }, points: { show: false } },
-    scales: { x: { range: wholeDays }, y: { range: (_plot, _min, max) => [0, max ? max * 1.05 : 1] } },
+    scales: { x: { range: wholeDays }, y: { range: (_plot, _min, max) => [0, end(limit, max) || 1] } },
+    ...cutMarks(limit, size),
     axes: axes(size, { incrs: BYTE_STEPS }),
     series: [
       { label: "Day", value: (_plot, value) => (value === null ? "–" : utcText(value).slice(0, 10)) },
-      ...[...layers].reverse().map((layer) => ({
+      ...layers.map((layer) => ({
         label: layer.name,
-        stroke: colour("page"),
+        stroke: colour("raised"),
         fill: colour(layer.colour),
         width: 1,
         paths: bars,
@@ -273,11 +279,12 @@ function Volume({ answer }: { answer: PicturesAnswer }) {
           index === null ? "–" : size(layer.values[index] ?? 0),
       })),
     ],
+    bands: layers.slice(1).map((_layer, index) => ({ series: [index + 2, index + 1] as [number, number] })),
   });
   return (
     <Picture
       title="Volume by vault"
-      says={`Bytes of the jobs that succeeded on each of ${answer.history_days} days.`}
+      says={`Bytes of the jobs that succeeded on each of ${answer.history_days} days. ${STACKED}${limit ? CUT : ""}`}
       empty={rows.length === 0}
       head={["Day", "Vault", "Jobs", "Bytes"]}
       rows={() =>

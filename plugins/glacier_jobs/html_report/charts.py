@@ -15,9 +15,15 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from glacier_jobs.reports.axis_limits import AxisLimit
+
 #: Inches, as a report shows them: alone in a row, or two side by side.
 _WIDE, _HALF = (9.4, 3.0), (4.6, 2.0)
 _BLUE, _SOFT, _LINE = "#2f6fb2", "#5c6773", "#dfe3e8"
+
+#: What the report draws its pictures on. Lines of this colour keep stacked values apart for those who cannot tell the
+#: colours from one another.
+_BACKGROUND = "#ffffff"
 
 #: For marks at years, months, days, hours, minutes and seconds.
 _DATES = ["%Y", "%b %Y", "%b %d", "%H:%M", "%H:%M", "%H:%M:%S"]
@@ -64,45 +70,78 @@ class Spread:
     most: float
 
 
-def stacked_areas(moments: Sequence[datetime], series: Sequence[Series], *, number: Callable[[float], str]) -> str:
+def stacked_areas(
+    moments: Sequence[datetime],
+    series: Sequence[Series],
+    *,
+    number: Callable[[float], str],
+    limit: AxisLimit | None = None,
+) -> str:
     """Draw values over time, one on top of the other, in the order given from the bottom up.
 
     :param moments: ascending, at least two.
     :param number: how a value is written.
+    :param limit: of the sums; what lies beyond it is cut and labelled.
     """
     with _drawing(_WIDE, number) as (axes, svg):
-        axes.stackplot(
-            date2num(moments), [each.values for each in series], colors=[each.colour for each in series], alpha=0.85
-        )
+        axes.stackplot(date2num(moments), [each.values for each in series], colors=[each.colour for each in series])
+        floor = [0.0] * len(moments)
+        for each in series:
+            floor = [low + value for low, value in zip(floor, each.values, strict=True)]
+            axes.plot(date2num(moments), floor, color=_BACKGROUND, linewidth=0.8)
         axes.margins(x=0)
+        _cut(axes, limit, date2num(moments), number)
     return svg.getvalue()
 
 
 def stacked_bars(
-    days: Sequence[date], series: Sequence[Series], *, number: Callable[[float], str], unit: float = 1.0
+    days: Sequence[date],
+    series: Sequence[Series],
+    *,
+    number: Callable[[float], str],
+    unit: float = 1.0,
+    limit: AxisLimit | None = None,
 ) -> str:
     """Draw a bar for each day, in parts one on top of the other.
 
     :param days: at least one.
     :param number: how a value is written.
     :param unit: the values at whose round multiples the axis is marked.
+    :param limit: of the sums; what lies beyond it is cut and labelled.
     """
     with _drawing(_WIDE, number, unit) as (axes, svg):
         floor = [0.0] * len(days)
         for each in series:
             values = [value / unit for value in each.values]
-            axes.bar(date2num(days), values, width=0.72, bottom=floor, color=each.colour)
+            axes.bar(
+                date2num(days),
+                values,
+                width=0.72,
+                bottom=floor,
+                color=each.colour,
+                edgecolor=_BACKGROUND,
+                linewidth=0.6,
+            )
             floor = [low + value for low, value in zip(floor, values, strict=True)]
         _span(axes, days)
+        _cut(axes, limit, date2num(days), number, unit)
     return svg.getvalue()
 
 
-def spreads(days: Sequence[date], found: Sequence[Spread], *, number: Callable[[float], str], unit: float = 1.0) -> str:
+def spreads(
+    days: Sequence[date],
+    found: Sequence[Spread],
+    *,
+    number: Callable[[float], str],
+    unit: float = 1.0,
+    limit: AxisLimit | None = None,
+) -> str:
     """Draw for each day a box from the median to the 90th percentile, and a line up to the longest.
 
     :param days: the first and the last are the ends of the horizontal axis.
     :param number: how a value is written.
     :param unit: the values at whose round multiples the axis is marked.
+    :param limit: of the longest; what lies beyond it is cut and labelled.
     """
     with _drawing(_HALF, number, unit) as (axes, svg):
         boxes = [
@@ -128,11 +167,44 @@ def spreads(days: Sequence[date], found: Sequence[Spread], *, number: Callable[[
             whiskerprops={"color": _BLUE},
         )
         _span(axes, days)
+        _cut(axes, limit, date2num([each.at for each in found]), number, unit)
     return svg.getvalue()
 
 
 def _span(axes: Axes, days: Sequence[date]) -> None:
     axes.set_xlim(date2num(days[0]) - 0.5, date2num(days[-1]) + 0.5)
+
+
+def _cut(
+    axes: Axes, limit: AxisLimit | None, places: Sequence[float], number: Callable[[float], str], unit: float = 1.0
+) -> None:
+    """End the vertical axis at a limit, with a triangle above what is cut, and its largest value above that."""
+    if limit is None:
+        return
+    axes.set_ylim(top=limit.top / unit * 1.1)
+    edge = axes.get_xaxis_transform()
+    for cut in limit.cuts:
+        at = [places[position] for position in cut.positions]
+        axes.plot(
+            at,
+            [1.03] * len(at),
+            transform=edge,
+            linestyle="none",
+            marker="^",
+            markersize=6,
+            color=_SOFT,
+            markeredgecolor=_BACKGROUND,
+            clip_on=False,
+        )
+        axes.annotate(
+            number(cut.most) if len(at) == 1 else f"up to {number(cut.most)}",
+            ((at[0] + at[-1]) / 2, 1.0),
+            xycoords=edge,
+            xytext=(0, 9),
+            textcoords="offset points",
+            ha="center",
+            color=_SOFT,
+        )
 
 
 @contextmanager

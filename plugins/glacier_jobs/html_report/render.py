@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from glacier_jobs.alerts import formatting as wording
 from glacier_jobs.alerts.rules import URGENT_HOURS
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
+from glacier_jobs.reports.axis_limits import axis_limit
 
 #: Rows of a table that the page shows, and how many of them at once; all are in the Parquet beside it.
 MAX_ROWS = 200
@@ -27,10 +28,15 @@ FEW_ROWS = 10
 #: A listing older than this means that observing has stopped or is failing. It is made every hour.
 STALE_AFTER_HOURS = 3.0
 
-_STATUS_COLOURS = {"succeeded": "#3c9d6d", "failed": "#cf4a3f", "in_progress": "#5b9bd5"}
-_VAULT_COLOURS = ("#2f6fb2", "#e08a1e", "#3c9d6d", "#b8527c", "#7d6bc4")
-_OTHERS_COLOUR = "#8b95a1"
+#: The colours of the charts are those of the page, so that neighbours in a stack differ in lightness as well, also for
+#: those who are colour-blind. From the bottom of the stack to its top.
+STATUS_COLOURS = {"failed": "#8c3500", "succeeded": "#4fa37f", "in_progress": "#1f4a99"}
+VAULT_COLOURS = ("#335998", "#bc8825", "#25277b", "#79998f", "#58170e")
+OTHERS_COLOUR = "#6a6e73"
 _PANELS = 6
+
+_STACKED = "The legend names the layers from the bottom up."
+_CUT = " A triangle marks a value beyond the end of the axis."
 _DAY = timedelta(days=1)
 
 _Row = Mapping[str, Any]
@@ -170,7 +176,7 @@ class _Panel:
 def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     series = [
         Series(name=column.replace("_", " "), colour=colour, values=table[column].to_pylist())
-        for column, colour in _STATUS_COLOURS.items()
+        for column, colour in STATUS_COLOURS.items()
     ]
     title = "Jobs over time"
     text = (
@@ -178,10 +184,11 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     )
     if table.num_rows < 2:
         return _picture(title, text)
-    svg = stacked_areas(table["hour"].to_pylist(), series, number=wording.count)
+    limit = axis_limit(_sums(series))
+    svg = stacked_areas(table["hour"].to_pylist(), series, number=wording.count, limit=limit)
     newest = ", ".join(f"{wording.count(each.values[-1])} {each.name}" for each in series)
     panel = _Panel(svg=svg, label=f"Number of jobs over time by status; at the end {newest}")
-    return _picture(title, text, series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 
 def _retrieval_times(table: pa.Table) -> dict[str, Any]:
@@ -190,7 +197,7 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
         kinds[row["tier"], row["action"] or "unknown"].append(row)
     most = sorted(kinds, key=lambda kind: sum(row["jobs"] for row in kinds[kind]), reverse=True)[:_PANELS]
     order = {"Expedited": 0, "Standard": 1, "Bulk": 2}
-    panels = []
+    panels, cut = [], False
     for tier, action in sorted(most, key=lambda kind: (order.get(kind[0], 3), *kind)):
         rows = kinds[tier, action]
         found = [
@@ -203,15 +210,19 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
             for row in rows
         ]
         jobs = wording.counted(sum(row["jobs"] for row in rows), "job")
-        svg = spreads(_days(table), found, number=wording.duration, unit=_time_unit(found))
-        longest = wording.duration(max(spread.most for spread in found))
+        longest_by_day = [spread.most for spread in found]
+        limit = axis_limit(longest_by_day)
+        unit = _time_unit(limit.top if limit else max(longest_by_day))
+        cut = cut or limit is not None
+        svg = spreads(_days(table), found, number=wording.duration, unit=unit, limit=limit)
+        longest = wording.duration(max(longest_by_day))
         label = f"Retrieval times of {tier} {action} by day; the longest took {longest}"
         panels.append(_Panel(svg=svg, label=label, title=f"{tier}, {_spaced(action)}: {jobs}"))
     text = (
         "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
         "the thin line to the longest."
     )
-    return _picture("Retrieval times by tier", text, [], panels, side_by_side=True)
+    return _picture("Retrieval times by tier", text + (_CUT if cut else ""), [], panels, side_by_side=True)
 
 
 def _volume(table: pa.Table) -> dict[str, Any]:
@@ -224,7 +235,7 @@ def _volume(table: pa.Table) -> dict[str, Any]:
         return _picture(title, text)
     days = _days(table)
     largest = sorted(moved, key=lambda vault: (-sum(moved[vault].values()), vault))
-    shown, others = largest[: len(_VAULT_COLOURS)], largest[len(_VAULT_COLOURS) :]
+    shown, others = largest[: len(VAULT_COLOURS)], largest[len(VAULT_COLOURS) :]
     names = Counter(vault_name for *_, vault_name in shown)
     series = [
         Series(
@@ -232,14 +243,17 @@ def _volume(table: pa.Table) -> dict[str, Any]:
             colour=colour,
             values=[moved[account_id, region, vault_name].get(day, 0.0) for day in days],
         )
-        for (account_id, region, vault_name), colour in zip(shown, _VAULT_COLOURS, strict=False)
+        for (account_id, region, vault_name), colour in zip(shown, VAULT_COLOURS, strict=False)
     ]
     if others:
         values = [sum(moved[vault].get(day, 0.0) for vault in others) for day in days]
-        series.append(Series(name=f"{len(others)} others", colour=_OTHERS_COLOUR, values=values))
-    svg = stacked_bars(days, series, number=wording.size, unit=_size_unit(series))
-    total = wording.size(sum(sum(each.values) for each in series))
-    return _picture(title, text, series, [_Panel(svg=svg, label=f"Bytes retrieved by day and vault; {total} in all")])
+        series.append(Series(name=f"{len(others)} others", colour=OTHERS_COLOUR, values=values))
+    sums = _sums(series)
+    limit = axis_limit(sums)
+    unit = _size_unit(limit.top if limit else max(sums))
+    svg = stacked_bars(days, series, number=wording.size, unit=unit, limit=limit)
+    panel = _Panel(svg=svg, label=f"Bytes retrieved by day and vault; {wording.size(sum(sums))} in all")
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 
 def _days(table: pa.Table) -> list[date]:
@@ -248,15 +262,19 @@ def _days(table: pa.Table) -> list[date]:
     return [ends["min"] + number * _DAY for number in range((ends["max"] - ends["min"]).days + 1)]
 
 
-def _size_unit(series: Sequence[Series]) -> float:
-    """Return the power of 1024 in which the axis of stacked sizes has round numbers."""
-    most = max(sum(values) for values in zip(*(each.values for each in series), strict=True))
+def _sums(series: Sequence[Series]) -> list[float]:
+    """Return how high the values lie on top of one another, at each place of the horizontal axis."""
+    return [sum(values) for values in zip(*(each.values for each in series), strict=True)]
+
+
+def _size_unit(most: float) -> float:
+    """Return the power of 1024 in which the axis of sizes up to this one has round numbers."""
     return 1024.0 ** max(0, math.floor(math.log(max(most, 1.0), 1024)))
 
 
-def _time_unit(found: Sequence[Spread]) -> float:
-    """Return the hours, or the minute of an hour, in which the axis of times has round numbers."""
-    return 1.0 if max(spread.most for spread in found) > 2 else 1 / 60
+def _time_unit(most: float) -> float:
+    """Return the hours, or the minute of an hour, in which the axis of times up to this one has round numbers."""
+    return 1.0 if most > 2 else 1 / 60
 
 
 def _spaced(action: str) -> str:

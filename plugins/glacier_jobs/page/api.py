@@ -19,7 +19,7 @@ _ArnOrId = Annotated[str, Query(max_length=1024)]
 
 @router.get("/overview")
 async def overview() -> JSONResponse:
-    """Answer what needs a person."""
+    """Answer what needs attention."""
     return JSONResponse(await answered(lambda service: service.overview()))
 
 

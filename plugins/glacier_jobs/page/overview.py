@@ -1,4 +1,4 @@
-"""What needs a person, and what there is to choose from: the top of the page."""
+"""What needs attention, and what there is to choose from: the top of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glacier_jobs.alerts.rules import URGENT_HOURS
 from glacier_jobs.page.cache import CachedAnswers
 from glacier_jobs.page.serialization import moment, rows
 
-#: How many of a kind are told one by one; of the others, only how many there are.
+#: How many of a kind are listed one by one; of the others, only how many there are.
 SHOWN = 25
 
 #: How many vaults of an outage are named.
@@ -44,7 +44,7 @@ def overview(answers: CachedAnswers) -> dict[str, Any]:
 def watch(answers: CachedAnswers) -> dict[str, Any]:
     """Return what was not listed: vaults whose listing failed, others listed long ago, and gaps in the past."""
     vaults, unlisted = answers.ask("latest_vaults"), answers.ask("unlisted_vaults")
-    # A vault whose listing fails is old as well, and told once.
+    # A vault whose listing fails is old as well, and listed once.
     forgotten = pc.and_(
         pc.greater(vaults["age_hours"], STALE_HOURS), pc.invert(pc.is_in(vaults["vault_arn"], unlisted["vault_arn"]))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -10,13 +11,15 @@ import pyarrow as pa
 
 from glacier_jobs.page.cache import CachedAnswers
 from glacier_jobs.page.serialization import rows
+from glacier_jobs.reports.axis_limits import axis_limit
 
 #: How far back the pictures look.
 STATUS_DAYS = 7
 HISTORY_DAYS = 31
 
-#: So many vaults have a colour of their own; the others, by bytes, are one.
-VAULTS_SHOWN = 7
+#: So many vaults have a colour of their own; the others, by bytes, are one. Of more, some would look the same to those
+#: who are colour-blind.
+VAULTS_SHOWN = 5
 
 #: Account id, Region and name.
 _Vault: TypeAlias = tuple[str, str, str]
@@ -25,12 +28,34 @@ _Vault: TypeAlias = tuple[str, str, str]
 def pictures(answers: CachedAnswers) -> dict[str, Any]:
     """Return jobs by status over time, retrieval times by tier, and volume by vault and day."""
     since = answers.now - timedelta(days=HISTORY_DAYS)
+    jobs_over_time = rows(answers.ask("jobs_over_time", since=answers.now - timedelta(days=STATUS_DAYS)))
+    volume = _volume(answers.ask("daily_volume", since=since))
+    jobs = {row["hour"]: row["in_progress"] + row["succeeded"] + row["failed"] for row in jobs_over_time}
+    size_in_bytes: Counter[str] = Counter()
+    for row in volume["rows"]:
+        size_in_bytes[row["day"]] += row["bytes"]
     return {
         "status_days": STATUS_DAYS,
         "history_days": HISTORY_DAYS,
-        "jobs_over_time": rows(answers.ask("jobs_over_time", since=answers.now - timedelta(days=STATUS_DAYS))),
+        "jobs_over_time": jobs_over_time,
         "retrieval_times": rows(answers.ask("retrieval_times", since=since)),
-        "volume": _volume(answers.ask("daily_volume", since=since)),
+        "volume": volume,
+        # The axis of the retrieval times is logarithmic, so that no outlier flattens the other times.
+        "limits": {"jobs_over_time": _limit(jobs), "volume": _limit(size_in_bytes)},
+    }
+
+
+def _limit(heights: Mapping[str, float]) -> dict[str, Any] | None:
+    """Return where a vertical axis ends, and which moments or days are cut there; ``None`` if nothing is cut.
+
+    :param heights: by moment or day, ascending.
+    """
+    places, limit = list(heights), axis_limit(list(heights.values()))
+    if limit is None:
+        return None
+    return {
+        "top": limit.top,
+        "cuts": [{"at": [places[position] for position in cut.positions], "most": cut.most} for cut in limit.cuts],
     }
 
 
