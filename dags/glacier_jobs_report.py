@@ -128,24 +128,23 @@ def notify(dataset_uri: str, name: str) -> list[str]:
     configured = Variable.get(NOTIFIER_VARIABLE, default=None)
     if not configured:
         return []
-    from glacier_jobs.alerts.notifier import parse_notifier, tell
-    from glacier_jobs.alerts.rules import alerts_of, message, remembered, untold
+    from glacier_jobs.alerts.notifier import notify_with, parse_notifier
+    from glacier_jobs.alerts.rules import message, not_notified, remembered
 
     try:
         notifier = parse_notifier(configured)
     except InvalidArgument as error:
         raise AirflowFailException(f"the Variable {NOTIFIER_VARIABLE}: {error}") from error
     files = _files(dataset_uri)
-    told = files.told()
-    alerts = alerts_of(files.answer(name, "expiring_outputs"), files.answer(name, "failures"))
-    if new := untold(alerts, told):
-        tell(
+    notified = files.notified()
+    if new := not_notified(files.alerts(name), notified):
+        notify_with(
             notifier,
             message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
             get_current_context(),
         )
         # Only now: two messages are better than none.
-        files.remember_told(remembered(told, new, datetime.now(timezone.utc)))
+        files.store_notified(remembered(notified, new, datetime.now(timezone.utc)))
     return [alert.job_id for alert in new]
 
 

@@ -51,7 +51,7 @@ def _serve() -> None:
             "2. Airflow starts with a made-up past of an account that is not there; that takes some seconds.",
             flush=True,
         )
-        # Each time anew: an old past would have nothing left that needs a person.
+        # Created again each time: in an old past, nothing would need attention any more.
         for folder in (HOME, DATASET):
             shutil.rmtree(folder, ignore_errors=True)
         add_past(DATASET, now=datetime.now(timezone.utc))

@@ -12,10 +12,10 @@ from glacier_jobs.errors import InvalidArgument
     ("given", "complaint"),
     [
         ("slack", "not JSON"),
-        ('{"notifier": "os.path.join", "arguments": {"a": "{{ glacier_jobs_alert.text }}"}}', "is no notifier"),
+        ('{"notifier": "os.path.join", "arguments": {"a": "{{ glacier_jobs_alert.text }}"}}', "is not a notifier"),
         ('{"notifier": "no.such.Thing", "arguments": {"a": "glacier_jobs_alert"}}', "install its provider"),
-        ('{"notifier": "a.B", "arguments": {"text": "hello"}}', "no argument of the notifier would tell"),
-        ({"notifier": "a.B", "arguments": {}, "to": "me"}, "something else than two keys"),
+        ('{"notifier": "a.B", "arguments": {"text": "hello"}}', "no argument of the notifier contains"),
+        ({"notifier": "a.B", "arguments": {}, "to": "me"}, "not an object with these two keys"),
     ],
 )
 def test_something_else_than_a_notifier_is_refused(given: Any, complaint: str) -> None:

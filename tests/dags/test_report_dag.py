@@ -95,7 +95,7 @@ def test_a_run_folds_what_has_closed_and_writes_all_answers(
         table = pq.read_table(dataset_root / "reports" / answer["path"], partitioning=None)
         assert table.num_rows == answer["rows"]
         assert table.schema.names == reports.run(question, files.dataset).schema.names
-    assert files.answer(latest["report"], "expiring_outputs")["job_id"].to_pylist() == ["urgent"]
+    assert [alert.job_id for alert in files.alerts(latest["report"])] == ["urgent", "failed"]
     page = (dataset_root / "reports" / latest["html"]).read_text()
     assert "the audit" in page
     assert (dataset_root / "reports" / "latest.html").read_text() == page
@@ -175,7 +175,7 @@ class TestAnEvent:
     ) -> None:
         from airflow.dag_processing.dagbag import DagBag
 
-        files.publish(datetime.now(timezone.utc), {}, "<p>just made</p>")
+        files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
         sensor: Any = dag.get_task("due")
         by_an_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
@@ -331,7 +331,7 @@ class TestNotifying:
     ) -> None:
         messages.mkdir()
         assert of_task(report_dag(dataset_uri=dataset_root.as_uri()), "notify") == {"failed"}
-        assert files.told() == {}
+        assert files.notified() == {}
         messages.rmdir()
 
         report_dag(dataset_uri=dataset_root.as_uri())

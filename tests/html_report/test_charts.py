@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from glacier_jobs.alerts import formatting as wording
+from glacier_jobs.alerts import formatting
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
 from glacier_jobs.reports.axis_limits import axis_limit
 
@@ -39,7 +39,7 @@ def test_areas_lie_on_top_of_one_another_up_to_the_sum() -> None:
     values = {RED: [0, 10, 20], BLUE: [0, 40, 80]}
 
     svg = stacked_areas(
-        hours, [Series(name=colour, colour=colour, values=values[colour]) for colour in values], number=wording.count
+        hours, [Series(name=colour, colour=colour, values=values[colour]) for colour in values], number=formatting.count
     )
 
     (lower,), (upper,) = shapes(svg, f"fill: {RED}"), shapes(svg, f"fill: {BLUE}")
@@ -50,7 +50,7 @@ def test_areas_lie_on_top_of_one_another_up_to_the_sum() -> None:
 
 
 def test_bars_are_as_high_as_their_values() -> None:
-    svg = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[4096, 0, 2048])], number=wording.size, unit=1024)
+    svg = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[4096, 0, 2048])], number=formatting.size, unit=1024)
 
     first, none, third = shapes(svg, f"fill: {RED}")
     assert height(first) == pytest.approx(2 * height(third))
@@ -59,7 +59,7 @@ def test_bars_are_as_high_as_their_values() -> None:
 
 
 def test_a_spread_reaches_from_the_median_to_the_longest() -> None:
-    svg = spreads(DAYS, [Spread(at=DAYS[1], p50=2, p90=3, most=4)], number=wording.duration)
+    svg = spreads(DAYS, [Spread(at=DAYS[1], p50=2, p90=3, most=4)], number=formatting.duration)
 
     (box,) = shapes(svg, "opacity: 0.4")
     lines = shapes(svg, "fill: none; stroke: #2f6fb2")
@@ -77,7 +77,7 @@ class TestOutliers:
     def test_a_bar_is_cut_and_the_others_keep_their_height(self) -> None:
         series = [Series(name="a", colour=RED, values=self.VALUES)]
 
-        cut = stacked_bars(self.DAYS, series, number=wording.count, limit=axis_limit(self.VALUES))
+        cut = stacked_bars(self.DAYS, series, number=formatting.count, limit=axis_limit(self.VALUES))
 
         assert "90" in texts(cut)
         assert max(int(text) for text in texts(cut) if text.isdigit() and text != "90") <= 6
@@ -93,7 +93,7 @@ class TestOutliers:
             for at, most in zip(self.DAYS, self.VALUES, strict=True)
         ]
 
-        cut = spreads(self.DAYS, found, number=wording.duration, limit=axis_limit(self.VALUES))
+        cut = spreads(self.DAYS, found, number=formatting.duration, limit=axis_limit(self.VALUES))
 
         assert "3 d 18 h" in texts(cut)
         assert "6 h" not in texts(cut)
@@ -103,13 +103,13 @@ class TestOutliers:
         hours = [NOON + timedelta(hours=hour) for hour in range(len(values))]
 
         cut = stacked_areas(
-            hours, [Series(name="a", colour=RED, values=values)], number=wording.count, limit=axis_limit(values)
+            hours, [Series(name="a", colour=RED, values=values)], number=formatting.count, limit=axis_limit(values)
         )
 
         assert [text for text in texts(cut) if "70" in text] == ["up to 70"]
 
     def test_without_a_limit_nothing_is_cut(self) -> None:
-        svg = stacked_bars(self.DAYS, [Series(name="a", colour=RED, values=self.VALUES)], number=wording.count)
+        svg = stacked_bars(self.DAYS, [Series(name="a", colour=RED, values=self.VALUES)], number=formatting.count)
 
         assert "up to" not in svg
         assert "80" in texts(svg)
@@ -128,14 +128,14 @@ def test_any_value_has_a_place_on_the_picture(most: float) -> None:
 
 
 def test_numbers_are_written_as_people_read_them() -> None:
-    assert [wording.size(size) for size in (None, 0, 1023, 1536, 5 * 2**30)] == [
+    assert [formatting.size(size) for size in (None, 0, 1023, 1536, 5 * 2**30)] == [
         "",
         "0 B",
         "1023 B",
         "1.5 KiB",
         "5 GiB",
     ]
-    assert [wording.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
+    assert [formatting.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
         "", "0 min", "30 min", "1 h", "1 h 45 min", "47 h 30 min", "2 d 2 h", "-15 min",
     ]  # fmt: skip
-    assert [wording.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]
+    assert [formatting.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]

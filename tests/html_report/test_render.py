@@ -95,12 +95,12 @@ def test_a_size_or_a_duration_below_nothing_does_not_cost_the_report(dataset: Da
     assert "Volume by vault" in page_of(dataset)
 
 
-def test_an_old_listing_is_an_alarm(dataset: Dataset) -> None:
+def test_that_snapshots_have_stopped_is_the_first_thing_said(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
 
     page = page_of(dataset, NOON + timedelta(hours=10))
 
-    assert "Nobody is watching" in page
+    assert "Snapshots have stopped" in page
     assert "Nothing needs attention." not in page
 
 
@@ -120,7 +120,7 @@ def test_long_tables_say_what_they_leave_out(dataset: Dataset) -> None:
     page = page_of(dataset)
 
     assert "<summary>190 more</summary>" in page
-    assert "and 30 more, in <code>failures.parquet</code>" in page
+    assert "and 30 more, in <code>latest_jobs.parquet</code>" in page
 
 
 @pytest.mark.parametrize("outlier", [True, False])

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime, timedelta, timezone
+from io import BytesIO
 from pathlib import Path
 
 import boto3
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.publisher import _LocalPublisher
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.storage import open_dataset
@@ -18,6 +21,10 @@ from tests.observations import local_dataset
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 ANSWERS = {"failures": pa.table({"job_id": ["a", "b"]})}
+ALERTS = [
+    Alert(kind="expiring", vault_arn="arn", job_id="a", line="5 h left: a"),
+    Alert(kind="failed", vault_arn="arn", job_id="b", line="b: no reason given"),
+]
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -39,52 +46,53 @@ def content(files: ReportFiles, path: str) -> bytes:
 def test_before_the_first_report_there_is_no_latest(files: ReportFiles) -> None:
     assert files.latest() is None
     assert files.latest_made_at() is None
-    assert files.told() == {}
+    assert files.notified() == {}
 
 
 def test_a_report_lies_in_a_folder_of_its_own_and_becomes_the_latest(files: ReportFiles) -> None:
-    made = files.publish(NOON, ANSWERS, "<p>hello</p>")
+    made = files.publish(NOON, ANSWERS, ALERTS, "<p>hello</p>")
 
     assert files.latest() == made
     assert files.latest_made_at() == NOON
     assert made["report"].startswith("report=20261118T120000Z_")
     assert made["answers"] == {"failures": {"path": f"{made['report']}/failures.parquet", "rows": 2}}
     assert content(files, made["html"]) == content(files, "latest.html") == b"<p>hello</p>"
-    assert files.answer(made["report"], "failures").equals(ANSWERS["failures"])
+    assert pq.read_table(BytesIO(content(files, made["answers"]["failures"]["path"]))).equals(ANSWERS["failures"])
+    assert files.alerts(made["report"]) == ALERTS
 
 
 def test_an_older_report_stays_and_does_not_become_the_latest_again(files: ReportFiles) -> None:
-    new = files.publish(NOON, ANSWERS, "new")
-    old = files.publish(NOON - timedelta(hours=1), ANSWERS, "old")
+    new = files.publish(NOON, ANSWERS, ALERTS, "new")
+    old = files.publish(NOON - timedelta(hours=1), ANSWERS, ALERTS, "old")
 
     assert files.latest() == new
     assert content(files, "latest.html") == content(files, new["html"]) == b"new"
     assert content(files, old["html"]) == b"old"
 
 
-def test_what_was_told_is_remembered(files: ReportFiles) -> None:
-    files.remember_told({"failed arn a": NOON})
-    files.remember_told({"failed arn b": NOON})
+def test_which_alerts_were_sent_is_stored(files: ReportFiles) -> None:
+    files.store_notified({"failed arn a": NOON})
+    files.store_notified({"failed arn b": NOON})
 
-    assert files.told() == {"failed arn b": NOON}
+    assert files.notified() == {"failed arn b": NOON}
 
 
 def test_whoever_follows_the_latest_finds_a_whole_report_at_any_moment(tmp_path: Path) -> None:
     files = ReportFiles(local_dataset(tmp_path))
-    files.publish(NOON, ANSWERS, "first")
+    files.publish(NOON, ANSWERS, ALERTS, "first")
     over = threading.Event()
     faults: list[str] = []
 
     def follow() -> None:
         while not over.is_set():
             latest = files.latest()
-            if latest is None or files.answer(latest["report"], "failures").num_rows != 2:
+            if latest is None or files.alerts(latest["report"]) != ALERTS:
                 faults.append(f"{latest}")
 
     reader = threading.Thread(target=follow)
     reader.start()
     for minute in range(40):
-        files.publish(NOON + timedelta(minutes=minute), ANSWERS, f"page {minute}")
+        files.publish(NOON + timedelta(minutes=minute), ANSWERS, ALERTS, f"page {minute}")
     over.set()
     reader.join()
 
@@ -93,7 +101,7 @@ def test_whoever_follows_the_latest_finds_a_whole_report_at_any_moment(tmp_path:
 
 def test_a_report_that_was_not_finished_is_not_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ReportFiles(local_dataset(tmp_path))
-    first = files.publish(NOON, ANSWERS, "first")
+    first = files.publish(NOON, ANSWERS, ALERTS, "first")
     real = _LocalPublisher.publish
 
     def fail_at_the_page(self: _LocalPublisher, staged: Path, path: str) -> None:
@@ -103,7 +111,7 @@ def test_a_report_that_was_not_finished_is_not_the_latest(tmp_path: Path, monkey
 
     monkeypatch.setattr(_LocalPublisher, "publish", fail_at_the_page)
     with pytest.raises(OSError, match="disk full"):
-        files.publish(NOON + timedelta(hours=1), ANSWERS, "second")
+        files.publish(NOON + timedelta(hours=1), ANSWERS, ALERTS, "second")
 
     assert files.latest() == first
     assert json.loads(Path(files.root, "latest.json").read_text()) == first

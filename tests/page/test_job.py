@@ -15,29 +15,29 @@ def test_a_jobs_life_is_what_each_listing_said_of_it_oldest_first(ask: Ask, data
     done = job("a", "Succeeded", created=ago(6), completed=ago(2.5), Tier="Bulk", SNSTopic="arn:aws:sns:x")
     observe(dataset, ago(2), {"photos": [done]})
 
-    sights = ask("job", vault_arn=arn("photos"), job_id="a", created_at=ago(6).isoformat())["sights"]
+    observations = ask("job", vault_arn=arn("photos"), job_id="a", created_at=ago(6).isoformat())["observations"]
 
-    assert [sight["status_code"] for sight in sights] == ["InProgress", "InProgress", "Succeeded"]
-    assert sights[0]["observed_at"] < sights[1]["observed_at"] < sights[2]["observed_at"]
-    assert (sights[2]["tier"], sights[2]["sns_topic"]) == ("Bulk", "arn:aws:sns:x")
+    assert [observation["status_code"] for observation in observations] == ["InProgress", "InProgress", "Succeeded"]
+    assert observations[0]["observed_at"] < observations[1]["observed_at"] < observations[2]["observed_at"]
+    assert (observations[2]["tier"], observations[2]["sns_topic"]) == ("Bulk", "arn:aws:sns:x")
 
 
 def test_all_fields_are_told_also_those_that_aws_adds_later(ask: Ask, dataset: Dataset) -> None:
     given = job("a", InventoryRetrievalParameters={"Format": "CSV", "Limit": "7"}, NewField={"x": [1]})
     observe(dataset, ago(1), {"photos": [given]})
 
-    [sight] = ask("job", vault_arn=arn("photos"), job_id="a")["sights"]
+    [observation] = ask("job", vault_arn=arn("photos"), job_id="a")["observations"]
 
-    assert sight["inventory_retrieval_parameters"]["limit"] == 7
-    assert sight["extra"] == '{"NewField":{"x":[1]}}'
+    assert observation["inventory_retrieval_parameters"]["limit"] == 7
+    assert observation["extra"] == '{"NewField":{"x":[1]}}'
 
 
 def test_a_job_of_the_same_id_in_another_vault_is_another_job(ask: Ask, dataset: Dataset) -> None:
     observe(dataset, ago(1), {"photos": [job("a")], "films": [job("a", "Failed")]})
 
-    [sight] = ask("job", vault_arn=arn("films"), job_id="a")["sights"]
+    [observation] = ask("job", vault_arn=arn("films"), job_id="a")["observations"]
 
-    assert sight["status_code"] == "Failed"
+    assert observation["status_code"] == "Failed"
 
 
 def test_a_job_that_nobody_saw_is_not_found(viewer: TestClient, dataset: Dataset) -> None:

@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_told_in_words(viewer: TestClient, dataset
     assert "Traceback" not in detail
 
 
-class TestWhatNeedsAPerson:
+class TestAttention:
     def test_nothing_does_where_all_is_well(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(0.5), {"photos": [job("a", created=ago(1), Tier="Bulk")], "empty": []})
 
@@ -70,7 +70,7 @@ class TestWhatNeedsAPerson:
         }
         assert watch["vaults"] == 2
 
-    def test_outputs_are_told_soonest_first_with_those_that_are_urgent(self, ask: Ask, dataset: Dataset) -> None:
+    def test_outputs_come_soonest_first_with_the_number_of_urgent_ones(self, ask: Ask, dataset: Dataset) -> None:
         finished = {"later": 2, "soon": 20, "overdue": 24.2}
         jobs = [job(name, "Succeeded", created=ago(30), completed=ago(hours)) for name, hours in finished.items()]
         observe(dataset, ago(0.1), {"photos": jobs})
@@ -95,14 +95,14 @@ class TestWhatNeedsAPerson:
             ("old", "gone"),
         ]
 
-    def test_slow_jobs_are_told_with_what_is_typical(self, ask: Ask, dataset: Dataset) -> None:
+    def test_slow_jobs_come_with_the_typical_time(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(1), {"photos": [job("slow", created=ago(9), Tier="Standard")]})
 
         [slow] = ask("overview")["slow"]["rows"]
 
         assert (slow["job_id"], slow["running_hours"], slow["typical_hours"]) == ("slow", 8.0, 5.0)
 
-    def test_a_vault_that_could_not_be_listed_is_told_with_its_error(self, ask: Ask, dataset: Dataset) -> None:
+    def test_a_vault_that_could_not_be_listed_comes_with_its_error(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(3), {"photos": [job("a")], "films": []})
         observe(dataset, ago(0.5), {"photos": "failed", "films": []})
 
@@ -116,19 +116,20 @@ class TestWhatNeedsAPerson:
         )
         assert watch["stale"]["total"] == 0
 
-    def test_a_vault_that_nobody_looks_at_any_more_is_told_apart_from_those_that_fail(
+    def test_vaults_that_fail_that_are_stale_and_regions_that_are_not_observed_are_told_apart(
         self, ask: Ask, dataset: Dataset
     ) -> None:
         failing = [f"failing-{number:02}" for number in range(SHOWN + 15)]
-        observe(dataset, ago(3), {name: [] for name in failing})
-        observe(dataset, ago(3), {"forgotten": []}, region="eu-west-1")
-        observe(dataset, ago(0.5), dict.fromkeys(failing, "failed"))
+        observe(dataset, ago(5), {name: [] for name in [*failing, "forgotten"]})
+        observe(dataset, ago(4), {"abroad": []}, region="eu-west-1")
+        observe(dataset, ago(0.5), dict.fromkeys(failing, "failed"), scope="named")
 
         watch = ask("watch")
 
         assert (watch["unlisted"]["total"], len(watch["unlisted"]["rows"])) == (len(failing), SHOWN)
         assert [row["vault_name"] for row in watch["stale"]["rows"]] == ["forgotten"]
-        assert watch["stale"]["total"] == 1
+        assert [row["region"] for row in watch["not_observed"]["rows"]] == ["eu-west-1"]
+        assert (watch["nothing"], watch["nobody_observes"]) == (False, False)
 
     def test_an_outage_of_many_vaults_is_one_gap(self, ask: Ask, dataset: Dataset) -> None:
         for hours in (61, 30, 1):

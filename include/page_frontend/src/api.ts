@@ -1,4 +1,4 @@
-// What the server is asked, and what it answers. Airflow's own cookie says who asks.
+// What the server is requested, and what it answers. Airflow's own cookie says who asks.
 
 export interface Place {
   account_id: string;
@@ -79,6 +79,8 @@ export interface Ready {
   newest_at: string;
   // The moment that the answers take for the present.
   read_at: string;
+  // A listing that is older needs attention.
+  stale_hours: number;
   choices: Record<FilterName, Choice[]>;
   expiring: Some<Expiring> & { urgent: number; urgent_hours: number };
   failed: Some<Job>;
@@ -90,9 +92,18 @@ export type Overview =
   | { state: "empty"; now: string; dataset_uri: string }
   | Ready;
 
+export interface NotObserved {
+  account_id: string;
+  region: string;
+  newest_at: string;
+}
+
 export interface Watch {
+  // Whether nothing needs attention, of the overview too.
+  nothing: boolean;
+  nobody_observes: boolean;
   vaults: number;
-  oldest_as_of: string | null;
+  not_observed: Some<NotObserved>;
   unlisted: Some<Unlisted>;
   stale: Some<Stale> & { stale_hours: number };
   gaps: Some<Gap> & { days: number };
@@ -133,7 +144,7 @@ export interface Pictures {
   limits: { jobs_over_time: Limit | null; volume: Limit | null };
 }
 
-export type Sight = Record<string, unknown> & {
+export type JobObservation = Record<string, unknown> & {
   observed_at: string;
   observation_id: string;
   status_code: string | null;

@@ -2,21 +2,21 @@ import { useEffect, useState } from "preact/hooks";
 
 import { selection, useView } from "./address";
 import type { JobsPage, Overview, Pictures as PicturesAnswer, Ready, Watch } from "./api";
-import { type Asked, useAsked, useNowAndThen } from "./asking";
+import { type Requested, useRequest, useInterval } from "./requests";
 import { Attention } from "./attention";
 import { JobDialog } from "./job-dialog";
 import { Jobs } from "./jobs";
 import { Pictures } from "./pictures";
 import { Problem, Waiting } from "./states";
-import { ago, duration, exactMoment, hoursBetween, moment } from "./wording";
+import { ago, exactMoment, hoursBetween, moment } from "./formatting";
 
 const REFRESH_MILLISECONDS = 30_000;
 const TICK_MILLISECONDS = 10_000;
 
 export function App() {
   const [view, change] = useView();
-  const overview = useAsked<Overview>("api/overview", null);
-  useNowAndThen(() => {
+  const overview = useRequest<Overview>("api/overview", null);
+  useInterval(() => {
     // Asking again would break off what is under way, so that a slow answer never came.
     if (!overview.loading) overview.again();
   }, REFRESH_MILLISECONDS);
@@ -27,16 +27,16 @@ export function App() {
   const params = selection(view);
   params.set("page", String(view.page));
   params.set("size", String(view.size));
-  const jobs = useAsked<JobsPage>(ready && `api/jobs?${params}`, version);
+  const jobs = useRequest<JobsPage>(ready && `api/jobs?${params}`, version);
   // What is late grows later though nothing new comes.
-  const watch = useAsked<Watch>(ready && "api/watch", ready && `${version} ${ready.read_at}`);
-  const pictures = useAsked<PicturesAnswer>(ready && "api/pictures", version);
+  const watch = useRequest<Watch>(ready && "api/watch", ready && `${version} ${ready.read_at}`);
+  const pictures = useRequest<PicturesAnswer>(ready && "api/pictures", version);
 
   return (
     <>
       <header class="head">
         <h1>Glacier jobs</h1>
-        {ready && <Age ready={ready} watch={watch.answer} now={now} />}
+        {ready && <Age ready={ready} now={now} />}
         <button
           type="button"
           class="quiet"
@@ -57,8 +57,8 @@ export function App() {
         {ready && (
           <>
             <Attention ready={ready} watch={watch} now={now} change={change} />
-            <Jobs view={view} change={change} asked={jobs} choices={ready.choices} now={now} />
-            <Pictures asked={pictures} />
+            <Jobs view={view} change={change} requested={jobs} choices={ready.choices} now={now} />
+            <Pictures requested={pictures} />
             <footer>
               <p>
                 All times are UTC. Dataset: <code>{ready.dataset_uri}</code>
@@ -82,15 +82,12 @@ function useServersNow(overview: Overview | null): number {
   useEffect(() => {
     if (overview) setAhead(new Date(overview.now).getTime() - Date.now());
   }, [overview]);
-  useNowAndThen(() => setNow(Date.now()), TICK_MILLISECONDS);
+  useInterval(() => setNow(Date.now()), TICK_MILLISECONDS);
   return now + ahead;
 }
 
-const OLD_HOURS = 2;
-
-function Age({ ready, watch, now }: { ready: Ready; watch: Watch | null; now: number }) {
-  const old = hoursBetween(ready.newest_at, now) > OLD_HOURS;
-  const oldest = watch?.oldest_as_of ?? null;
+function Age({ ready, now }: { ready: Ready; now: number }) {
+  const old = hoursBetween(ready.newest_at, now) > ready.stale_hours;
   return (
     <p class={old ? "age old" : "age"}>
       {old && <span aria-hidden="true">⚠ </span>}
@@ -101,9 +98,6 @@ function Age({ ready, watch, now }: { ready: Ready; watch: Watch | null; now: nu
       <span class="detail">
         {" "}
         ({moment(ready.newest_at)})
-        {oldest && hoursBetween(oldest, ready.newest_at) > OLD_HOURS && (
-          <>, the oldest of a vault {duration(hoursBetween(oldest, now))}</>
-        )}
       </span>
       {old && ": does the DAG glacier_jobs_snapshot run?"}
     </p>
@@ -115,18 +109,18 @@ function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
     <section class="nothing-yet" aria-labelledby="nothing-yet">
       {overview.state === "unset" ? (
         <>
-          <h2 id="nothing-yet">No dataset is named yet</h2>
+          <h2 id="nothing-yet">No dataset is configured</h2>
           <ol>
             <li>
-              Under Admin → Variables, set <code>{overview.variable}</code> to where the jobs shall be kept, such as{" "}
+              Under Admin → Variables, set <code>{overview.variable}</code> to the URI of the dataset, such as{" "}
               <code>s3://conn_id@bucket/glacier</code> or <code>file:///data/glacier</code>.
             </li>
             <li>
               Set <code>glacier_jobs_targets</code> to the accounts and Regions to observe.
             </li>
             <li>
-              Unpause the DAGs <code>glacier_jobs_snapshot</code> and <code>glacier_jobs_report</code>; the second folds the
-              past, so that this page stays quick.
+              Unpause the DAGs <code>glacier_jobs_snapshot</code> and <code>glacier_jobs_report</code>. The second
+              aggregates finalized days, so that this page stays quick.
             </li>
           </ol>
         </>
@@ -134,9 +128,9 @@ function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
         <>
           <h2 id="nothing-yet">No observation yet</h2>
           <p>
-            Nothing was published in <code>{overview.dataset_uri}</code> so far. Unpause or trigger the DAG{" "}
-            <code>glacier_jobs_snapshot</code>; once its first run has listed the vaults, their jobs show up here by
-            themselves. If it ran and failed, the log of its task says why.
+            The dataset <code>{overview.dataset_uri}</code> holds no observation. Unpause or trigger the DAG{" "}
+            <code>glacier_jobs_snapshot</code>. This page shows the jobs once its first run has listed the vaults. If a run
+            failed, the log of its task names the error.
           </p>
         </>
       )}
@@ -145,7 +139,7 @@ function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
 }
 
 // Says once, to those who listen, that there is something newer.
-function Announcement({ overview }: { overview: Asked<Overview> }) {
+function Announcement({ overview }: { overview: Requested<Overview> }) {
   const [said, setSaid] = useState("");
   const [known, setKnown] = useState<string | null>(null);
   const ready = overview.answer?.state === "ready" ? overview.answer : null;

@@ -2,99 +2,118 @@ import type { ComponentChildren } from "preact";
 
 import { type Change, DEFAULT_SORT, type View } from "./address";
 import { type Expiring, FILTERS, type Place, type Ready, type Watch } from "./api";
-import type { Asked } from "./asking";
+import type { Requested } from "./requests";
 import { Problem, Waiting } from "./states";
-import { ago, count, counted, duration, hoursBetween, moment } from "./wording";
+import { ago, count, counted, duration, hoursBetween, moment } from "./formatting";
 
 // So many of a kind are shown before somebody asks for more.
 const FEW = 3;
 
 interface Properties {
   ready: Ready;
-  watch: Asked<Watch>;
+  watch: Requested<Watch>;
   now: number;
   change: Change;
 }
 
 export function Attention({ ready, watch, now, change }: Properties) {
-  const { expiring, failed, slow } = ready;
+  const { expiring } = ready;
   const { answer } = watch;
-  const quiet =
-    answer &&
-    !watch.error &&
-    !expiring.total &&
-    !failed.total &&
-    !slow.total &&
-    !answer.unlisted.total &&
-    !answer.stale.total &&
-    !answer.gaps.total;
+  const nothing = answer !== null && !watch.error && answer.nothing;
   return (
     <section aria-labelledby="attention">
       <h2 id="attention">Needs attention</h2>
       {answer && watch.error && <Problem error={watch.error} again={watch.again} stale />}
-      {quiet ? (
+      {answer?.nobody_observes && (
+        <p class="problem" role="status">
+          Snapshots have stopped. Glacier drops a finished job about 24 hours after it ended: check the runs of the DAG{" "}
+          <code>glacier_jobs_snapshot</code>.
+        </p>
+      )}
+      {nothing && (
         <p class="all-well">
           <span aria-hidden="true">✓ </span>
-          Nothing needs attention: no output is waiting to be downloaded, no job failed or is slow, and every vault was
-          listed without a gap.
+          Nothing needs attention: no output expires within {duration(expiring.urgent_hours)}, no job failed in the last 24
+          hours, none is slower than typical, and every vault was listed without a gap.
         </p>
-      ) : (
+      )}
+      {(!nothing || expiring.total > 0) && (
         <div class="cards">
           <Outputs {...{ ready, now, change }} />
-          <Card
-            title="Failed"
-            total={failed.total}
-            level="bad"
-            none="No job failed."
-            footer={<ShowAll change={change} status="Failed" sort="-completion_date" total={failed.total} />}
-          >
-            <Items
-              rows={failed.rows}
-              item={(job) => (
-                <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
-                  <strong>{job.status_message ?? "Glacier gave no reason."}</strong>
-                  <small>
-                    {what(job)} · {place(job)}
-                    {job.completion_date && ` · ${ago(job.completion_date, now)}`}
-                  </small>
-                </OpenJob>
-              )}
-            />
-          </Card>
-          <Card
-            title="Slower than typical"
-            total={slow.total}
-            level="warn"
-            none="No job is slower than typical."
-            footer={
-              <ShowAll
-                change={change}
-                status="InProgress"
-                sort="creation_date"
-                total={slow.total}
-                label="Show the oldest jobs"
-              />
-            }
-          >
-            <Items
-              rows={slow.rows}
-              item={(job) => (
-                <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
-                  <strong>
-                    {job.tier} for {duration(job.running_hours)}
-                  </strong>
-                  <small>
-                    typical: up to {duration(job.typical_hours)} · {what(job)} · {place(job)}
-                  </small>
-                </OpenJob>
-              )}
-            />
-          </Card>
-          <Vaults asked={watch} now={now} />
-          <Gaps asked={watch} />
+          {!nothing && <Failed {...{ ready, now, change }} />}
+          {!nothing && <Slow {...{ ready, change }} />}
+          {!nothing && <Vaults requested={watch} now={now} />}
+          {!nothing && <Gaps requested={watch} />}
         </div>
       )}
     </section>
+  );
+}
+
+function Failed({ ready: { failed }, now, change }: Omit<Properties, "watch">) {
+  return (
+    <Card
+      title="Failed"
+      total={failed.total}
+      level="bad"
+      none="No job failed in the last 24 hours."
+      footer={
+        <ShowAll
+          change={change}
+          status="Failed"
+          sort="-completion_date"
+          total={failed.total}
+          label="Show all failed jobs"
+        />
+      }
+    >
+      <Items
+        rows={failed.rows}
+        item={(job) => (
+          <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
+            <strong>{job.status_message ?? "Glacier gave no reason."}</strong>
+            <small>
+              {what(job)} · {place(job)}
+              {job.completion_date && ` · ${ago(job.completion_date, now)}`}
+            </small>
+          </OpenJob>
+        )}
+      />
+    </Card>
+  );
+}
+
+function Slow({ ready: { slow }, change }: Omit<Properties, "watch" | "now">) {
+  return (
+    <Card
+      title="Slower than typical"
+      total={slow.total}
+      level="warn"
+      none="No job is slower than typical."
+      footer={
+        <ShowAll
+          change={change}
+          status="InProgress"
+          sort="creation_date"
+          total={slow.total}
+          label="Show the oldest jobs"
+        />
+      }
+    >
+      <Items
+        rows={slow.rows}
+        item={(job) => (
+          <OpenJob key={job.vault_arn + job.job_id} job={job} change={change}>
+            <strong>
+              {job.tier} for {duration(job.running_hours)}
+            </strong>
+            <small>
+              typical: up to {duration(job.typical_hours)} · {what(job)} · {place(job)}
+            </small>
+          </OpenJob>
+        )}
+      />
+    </Card>
   );
 }
 
@@ -130,22 +149,30 @@ function left(output: Expiring, now: number): string {
   return hours > 0 ? `${duration(hours)} left` : `May be gone: due ${duration(-hours)} ago`;
 }
 
-function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
-  const { answer, error, again } = asked;
+function Vaults({ requested, now }: { requested: Requested<Watch>; now: number }) {
+  const { answer, error, again } = requested;
   if (!answer) return <Unknown title="Vaults not listed" error={error} again={again} />;
   const shown = [
+    ...answer.not_observed.rows.map((target) => ({
+      key: `${target.account_id} ${target.region}`,
+      name: `All vaults in ${target.region}, account ${target.account_id}`,
+      says: "Not observed",
+      since: `last observed ${ago(target.newest_at, now)}`,
+    })),
     ...answer.unlisted.rows.map((vault) => ({
-      ...vault,
+      key: vault.vault_arn,
+      name: place(vault),
       says: vault.error ?? "The listing failed.",
       since: vault.listed_at ? `last listed ${ago(vault.listed_at, now)}` : "never listed",
     })),
     ...answer.stale.rows.map((vault) => ({
-      ...vault,
+      key: vault.vault_arn,
+      name: place(vault),
       says: "Not listed any more",
       since: `last listed ${ago(vault.as_of, now)}`,
     })),
   ];
-  const total = answer.unlisted.total + answer.stale.total;
+  const total = answer.not_observed.total + answer.unlisted.total + answer.stale.total;
   return (
     <Card
       title="Vaults not listed"
@@ -156,8 +183,8 @@ function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
       <Items
         rows={shown}
         item={(vault) => (
-          <span class="item" key={vault.vault_arn}>
-            <strong>{place(vault)}</strong>
+          <span class="item" key={vault.key}>
+            <strong>{vault.name}</strong>
             <small>
               {vault.says} · {vault.since}
             </small>
@@ -169,8 +196,8 @@ function Vaults({ asked, now }: { asked: Asked<Watch>; now: number }) {
   );
 }
 
-function Gaps({ asked }: { asked: Asked<Watch> }) {
-  const { answer, error, again } = asked;
+function Gaps({ requested }: { requested: Requested<Watch> }) {
+  const { answer, error, again } = requested;
   if (!answer) return <Unknown title="Gaps in coverage" error={error} again={again} />;
   const { gaps } = answer;
   return (
@@ -225,7 +252,7 @@ function Card({ title, total, level, none, headline, footer, children }: CardPro
   );
 }
 
-function Unknown({ title, error, again }: { title: string; error: Asked<Watch>["error"]; again: () => void }) {
+function Unknown({ title, error, again }: { title: string; error: Requested<Watch>["error"]; again: () => void }) {
   return (
     <article class="card none">
       <h3 class="card-title">{title}</h3>

@@ -2,7 +2,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 import { type Change, DEFAULT_SORT, type View } from "./address";
 import { type Choice, FILTERS, type FilterName, type Ready } from "./api";
-import { action, count, status } from "./wording";
+import { action, count, status } from "./formatting";
 
 const LABELS: Record<FilterName, string> = {
   status: "Status",

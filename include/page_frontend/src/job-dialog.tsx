@@ -1,13 +1,13 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import type { JobKey } from "./address";
-import type { Sight } from "./api";
-import { useAsked } from "./asking";
+import type { JobObservation } from "./api";
+import { useRequest } from "./requests";
 import { Copyable } from "./copying";
 import { Status } from "./jobs";
 import { LongText } from "./long-text";
 import { Problem, Waiting } from "./states";
-import { action, ago, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./wording";
+import { action, ago, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./formatting";
 
 const RETENTION_HOURS = 24;
 
@@ -27,10 +27,10 @@ export function JobDialog({ job, version, now, close }: Properties) {
   }, []);
   const params = new URLSearchParams({ vault_arn: job.vault_arn, job_id: job.job_id });
   if (job.created_at) params.set("created_at", job.created_at);
-  const { answer, of, error, loading, again } = useAsked<{ sights: Sight[] }>(`api/job?${params}`, version);
+  const { answer, of, error, loading, again } = useRequest<{ observations: JobObservation[] }>(`api/job?${params}`, version);
   // Of another job, if the page's address was changed meanwhile.
-  const sights = of === `api/job?${params}` ? (answer?.sights ?? []) : [];
-  const newest = sights[sights.length - 1];
+  const observations = of === `api/job?${params}` ? (answer?.observations ?? []) : [];
+  const newest = observations[observations.length - 1];
   const title = text(newest?.job_description) ?? (newest ? "Job without a description" : "Job");
   return (
     <dialog
@@ -48,7 +48,7 @@ export function JobDialog({ job, version, now, close }: Properties) {
             ×
           </button>
         </header>
-        {error && <Problem error={error} again={again} stale={sights.length > 0} />}
+        {error && <Problem error={error} again={again} stale={observations.length > 0} />}
         {loading && !newest && <Waiting what="Reading the observations" />}
         {newest && (
           <>
@@ -56,9 +56,9 @@ export function JobDialog({ job, version, now, close }: Properties) {
               <Status code={newest.status_code} /> {verdict(newest, now)}
             </p>
             <h3>Timeline</h3>
-            <Life sights={sights} now={now} />
+            <Timeline observations={observations} now={now} />
             <h3>Details</h3>
-            <Facts sight={newest} />
+            <Facts observation={newest} />
           </>
         )}
       </div>
@@ -66,17 +66,17 @@ export function JobDialog({ job, version, now, close }: Properties) {
   );
 }
 
-function verdict(sight: Sight, now: number): string {
-  const completed = text(sight.completion_date);
-  const created = text(sight.creation_date);
-  if (sight.status_code === "Succeeded" && completed) {
+function verdict(observation: JobObservation, now: number): string {
+  const completed = text(observation.completion_date);
+  const created = text(observation.creation_date);
+  if (observation.status_code === "Succeeded" && completed) {
     const left = RETENTION_HOURS - hoursBetween(completed, now);
     return left > 0
       ? `Its output can be downloaded for another ${duration(left)}, until ${exactMoment(after(completed))}.`
       : `Glacier may have dropped its output since ${exactMoment(after(completed))}.`;
   }
-  if (sight.status_code === "Failed") return sight.status_message ?? "Glacier gave no reason.";
-  if (created) return `It was running for ${duration(hoursBetween(created, sight.observed_at))} when it was last seen.`;
+  if (observation.status_code === "Failed") return observation.status_message ?? "Glacier gave no reason.";
+  if (created) return `It was running for ${duration(hoursBetween(created, observation.observed_at))} when it was last listed.`;
   return "";
 }
 
@@ -87,27 +87,27 @@ function after(completed: string): string {
 // Listings one after the other that say the same.
 interface Stretch {
   status: string | null;
-  first: Sight;
-  last: Sight;
+  first: JobObservation;
+  last: JobObservation;
   listings: number;
 }
 
-function stretches(sights: Sight[]): Stretch[] {
+function stretches(observations: JobObservation[]): Stretch[] {
   const found: Stretch[] = [];
-  for (const sight of sights) {
+  for (const observation of observations) {
     const current = found[found.length - 1];
-    if (current && current.status === sight.status_code) {
-      current.last = sight;
+    if (current && current.status === observation.status_code) {
+      current.last = observation;
       current.listings += 1;
     } else {
-      found.push({ status: sight.status_code, first: sight, last: sight, listings: 1 });
+      found.push({ status: observation.status_code, first: observation, last: observation, listings: 1 });
     }
   }
   return found;
 }
 
-function Life({ sights, now }: { sights: Sight[]; now: number }) {
-  const newest = sights[sights.length - 1]!;
+function Timeline({ observations, now }: { observations: JobObservation[]; now: number }) {
+  const newest = observations[observations.length - 1]!;
   const created = text(newest.creation_date);
   const completed = text(newest.completion_date);
   const events: { at: string; says: preact.ComponentChildren }[] = [];
@@ -116,7 +116,7 @@ function Life({ sights, now }: { sights: Sight[]; now: number }) {
     const took = created ? ` after ${duration(hoursBetween(created, completed))}` : "";
     events.push({ at: completed, says: <>Completed{took}</> });
   }
-  for (const { status: code, first, last, listings } of stretches(sights)) {
+  for (const { status: code, first, last, listings } of stretches(observations)) {
     events.push({
       at: first.observed_at,
       says: (
@@ -142,7 +142,7 @@ function Life({ sights, now }: { sights: Sight[]; now: number }) {
       </ol>
       <p class="hint">Last seen {ago(newest.observed_at, now)}.</p>
       <details>
-        <summary>Each of the {counted(sights.length, "listing")} that showed it</summary>
+        <summary>Each of the {counted(observations.length, "listing")} that showed it</summary>
         <div class="table-frame" tabIndex={0} role="region" aria-label="Listings that showed the job">
           <table>
             <thead>
@@ -154,13 +154,13 @@ function Life({ sights, now }: { sights: Sight[]; now: number }) {
               </tr>
             </thead>
             <tbody>
-              {sights.map((sight) => (
-                <tr key={sight.observation_id}>
-                  <td>{moment(sight.observed_at)}</td>
-                  <td>{status(sight.status_code)}</td>
-                  <td>{sight.status_message}</td>
+              {observations.map((observation) => (
+                <tr key={observation.observation_id}>
+                  <td>{moment(observation.observed_at)}</td>
+                  <td>{status(observation.status_code)}</td>
+                  <td>{observation.status_message}</td>
                   <td>
-                    <code>{sight.observation_id}</code>
+                    <code>{observation.observation_id}</code>
                   </td>
                 </tr>
               ))}
@@ -188,10 +188,10 @@ const COPIED: Record<string, string> = {
 };
 const MOMENTS = new Set(["creation_date", "completion_date", "snapshot_at", "observed_at"]);
 
-function Facts({ sight }: { sight: Sight }) {
-  const ours = Object.entries(sight).filter(([name]) => OURS.has(name));
-  const known = [...Object.entries(sight).filter(([name, value]) => value !== null && !OURS.has(name)), ...ours];
-  const missing = Object.entries(sight).filter(([, value]) => value === null);
+function Facts({ observation }: { observation: JobObservation }) {
+  const ours = Object.entries(observation).filter(([name]) => OURS.has(name));
+  const known = [...Object.entries(observation).filter(([name, value]) => value !== null && !OURS.has(name)), ...ours];
+  const missing = Object.entries(observation).filter(([, value]) => value === null);
   return (
     <>
       <dl class="facts">

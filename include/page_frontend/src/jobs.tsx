@@ -10,10 +10,10 @@ import {
 
 import { type Change, SIZES, type View, selection } from "./address";
 import type { Job, JobsPage, Ready } from "./api";
-import type { Asked } from "./asking";
+import type { Requested } from "./requests";
 import { Filters } from "./filters";
 import { Problem, Waiting } from "./states";
-import { NOTHING, action, ago, count, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./wording";
+import { NOTHING, action, ago, count, counted, duration, exactMoment, hoursBetween, moment, size, status } from "./formatting";
 
 const SECONDS_AN_HOUR = 3600;
 
@@ -87,13 +87,13 @@ const NO_JOBS: Job[] = [];
 interface Properties {
   view: View;
   change: Change;
-  asked: Asked<JobsPage>;
+  requested: Requested<JobsPage>;
   choices: Ready["choices"];
   now: number;
 }
 
-export function Jobs({ view, change, asked, choices, now }: Properties) {
-  const { answer, error, loading, again } = asked;
+export function Jobs({ view, change, requested, choices, now }: Properties) {
+  const { answer, error, loading, again } = requested;
   const sorting: SortingState = [{ id: view.sort.replace(/^-/, ""), desc: view.sort.startsWith("-") }];
   const table = useTable({
     features,

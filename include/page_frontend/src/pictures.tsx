@@ -2,17 +2,17 @@ import { useMemo, useState } from "preact/hooks";
 import uPlot from "uplot";
 
 import type { Pictures as PicturesAnswer } from "./api";
-import type { Asked } from "./asking";
+import type { Requested } from "./requests";
 import { Chart, type Options, axes, colour, cutMarks, end, endLabels, seconds, stacked, utc } from "./chart";
 import { Problem, Waiting } from "./states";
-import { action as actionWords, count, duration, moment, size } from "./wording";
+import { action as actionWords, count, duration, moment, size } from "./formatting";
 
 const SECONDS_AN_HOUR = 3600;
 
 const STACKED = "The legend names the layers from the bottom up.";
 const CUT = " A triangle marks a value beyond the end of the axis.";
 
-export function Pictures({ asked: { answer, error, loading, again } }: { asked: Asked<PicturesAnswer> }) {
+export function Pictures({ requested: { answer, error, loading, again } }: { requested: Requested<PicturesAnswer> }) {
   return (
     <section aria-labelledby="pictures" aria-busy={loading}>
       <h2 id="pictures">Over time</h2>

@@ -1,4 +1,4 @@
-"""Who is told: a notifier of Airflow's, as somebody wrote it into a Variable."""
+"""The notifier that an Airflow Variable configures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_notifier(given: object) -> BaseNotifier:
 
     :param given: ``{"notifier": "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier",
         "arguments": {"text": "{{ glacier_jobs_alert.text }}"}}``. The arguments are those of the class.
-    :raises InvalidArgument: says what was found and what was expected.
+    :raises InvalidArgument: names what was found and what was expected.
     """
     if isinstance(given, str):
         try:
@@ -35,10 +35,10 @@ def parse_notifier(given: object) -> BaseNotifier:
         except ValueError as error:
             raise InvalidArgument(f"the notifier is not JSON ({error}); {_EXPECTED}") from error
     if not isinstance(given, Mapping) or not given.keys() <= {"notifier", "arguments"}:
-        raise InvalidArgument(f"the notifier is described by something else than two keys; {_EXPECTED}")
+        raise InvalidArgument(f"the notifier is not an object with these two keys; {_EXPECTED}")
     arguments = given.get("arguments", {})
     if not isinstance(arguments, Mapping) or TEMPLATE_NAME not in json.dumps(arguments):
-        raise InvalidArgument(f"no argument of the notifier would tell the message; {_EXPECTED}")
+        raise InvalidArgument(f"no argument of the notifier contains the message; {_EXPECTED}")
     notifier_class = _loaded(given.get("notifier"))
     try:
         return notifier_class(**arguments)
@@ -46,10 +46,10 @@ def parse_notifier(given: object) -> BaseNotifier:
         raise InvalidArgument(f"{given['notifier']} does not take these arguments: {error}") from error
 
 
-def tell(notifier: BaseNotifier, message: Message, context: Context) -> None:
-    """Let a notifier tell a message.
+def notify_with(notifier: BaseNotifier, message: Message, context: Context) -> None:
+    """Send a message with a notifier.
 
-    :param context: of the task that tells.
+    :param context: the context of the task that sends it.
     """
     values: Any = {**context, TEMPLATE_NAME: asdict(message)}
     notifier(values)
@@ -62,5 +62,5 @@ def _loaded(path: object) -> type[BaseNotifier]:
     except (ImportError, AttributeError) as error:
         raise InvalidArgument(f"the notifier {path!r} cannot be imported ({error}); install its provider") from error
     if not isinstance(found, type) or not issubclass(found, BaseNotifier):
-        raise InvalidArgument(f"{path!r} is no notifier, a subclass of airflow.sdk.BaseNotifier; {_EXPECTED}")
+        raise InvalidArgument(f"{path!r} is not a notifier (a subclass of airflow.sdk.BaseNotifier); {_EXPECTED}")
     return found

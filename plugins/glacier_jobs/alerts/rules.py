@@ -1,4 +1,4 @@
-"""What somebody must be told, once: outputs that are about to expire, and jobs that failed."""
+"""Alerts: outputs that are about to expire and jobs that failed, each to be sent to a notifier once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from glacier_jobs.alerts import formatting as wording
+from glacier_jobs.alerts import formatting
+from glacier_jobs.alerts.attention import Attention
 
 Kind: TypeAlias = Literal["expiring", "failed"]
 
-#: An output with less time left than this is urgent: on the page, in the report, and for whoever is told.
-URGENT_HOURS = 6.0
-
-#: Jobs that one message names; of the others it says how many they are.
+#: Jobs that one message names; the others are counted.
 MAX_NAMED = 20
 
-#: How long it is remembered that something was told: longer than a job can be news.
-REMEMBERED = timedelta(days=7)
+#: How long a sent alert is remembered: longer than a job needs attention.
+REMEMBERED_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """One job that somebody must be told of.
+    """One job to notify of.
 
-    :param line: what there is to tell, in one line.
+    :param line: the text of the alert, in one line.
     """
 
     kind: Kind
@@ -38,74 +33,79 @@ class Alert:
 
     @property
     def key(self) -> str:
-        """Stands for this alert, so that it is told once."""
+        """Identifies this alert, so that it is sent once."""
         return f"{self.kind} {self.vault_arn} {self.job_id}"
 
 
-def alerts_of(expiring: pa.Table, failed: pa.Table) -> list[Alert]:
-    """Return what there is to tell, what is most urgent first.
+def alerts_of(attention: Attention) -> list[Alert]:
+    """Return the alerts for what needs attention, the most urgent first."""
+    expiring = [
+        _alert("expiring", row, f"{_time_left(row['hours_left'])}: {_name(row)}")
+        for row in attention.expiring.to_pylist()
+    ]
+    failed = [
+        _alert("failed", row, f"{_name(row)}: {row['status_message'] or 'no reason given'}")
+        for row in attention.failed.to_pylist()
+    ]
+    return expiring + failed
 
-    :param expiring: the answer to ``expiring_outputs``; what has :data:`URGENT_HOURS` left or more is no news yet.
-    :param failed: the answer to ``failures``.
+
+def not_notified(alerts: Iterable[Alert], notified: Collection[str]) -> list[Alert]:
+    """Return the alerts that were not sent yet.
+
+    :param notified: the keys of those that were.
     """
-    urgent = expiring.filter(pc.field("hours_left") < URGENT_HOURS).to_pylist()
-    told = [_alert("expiring", row, f"{_time_left(row['hours_left'])}: {_name(row)}") for row in urgent]
-    for row in failed.to_pylist():
-        told.append(_alert("failed", row, f"{_name(row)}: {row['status_message'] or 'no reason given'}"))
-    return told
+    return [alert for alert in alerts if alert.key not in notified]
 
 
-def untold(alerts: Iterable[Alert], told: Collection[str]) -> list[Alert]:
-    """Return the alerts that were not told yet; ``told`` are their keys."""
-    return [alert for alert in alerts if alert.key not in told]
-
-
-def remembered(told: dict[str, datetime], new: Iterable[Alert], now: datetime) -> dict[str, datetime]:
-    """Return key -> when it was told, with the new ones and without the old ones."""
-    kept = {key: at for key, at in told.items() if now - at < REMEMBERED}
+def remembered(notified: dict[str, datetime], new: Iterable[Alert], now: datetime) -> dict[str, datetime]:
+    """Return key -> when it was sent, with the new alerts and without those older than :data:`REMEMBERED_FOR`."""
+    kept = {key: at for key, at in notified.items() if now - at < REMEMBERED_FOR}
     return {**kept, **{alert.key: now for alert in new}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What a notifier is given: a line, and the whole."""
+    """What a notifier is given: one line, and the whole text."""
 
     subject: str
     text: str
 
 
 def message(alerts: Collection[Alert], *, dataset_uri: str, report: str) -> Message:
-    """Return what to tell.
+    """Return the message for some alerts.
 
     :param alerts: at least one.
-    :param report: where the report is.
+    :param report: the address of the report.
     """
     expiring = [alert.line for alert in alerts if alert.kind == "expiring"]
     failed = [alert.line for alert in alerts if alert.kind == "failed"]
     parts = [
-        f"{wording.counted(len(expiring), 'output')} about to expire" if expiring else "",
-        f"{wording.counted(len(failed), 'job')} failed" if failed else "",
+        f"{formatting.counted(len(expiring), 'output')} about to expire" if expiring else "",
+        f"{formatting.counted(len(failed), 'job')} failed" if failed else "",
     ]
     subject = f"Glacier: {', '.join(filter(None, parts))}"
     lines = [subject]
     if expiring:
         lines += ["", "Download before Glacier drops them:", *_listed(expiring)]
     if failed:
-        lines += ["", "Failed; to be started again:", *_listed(failed)]
+        lines += ["", "Failed; initiate these jobs again:", *_listed(failed)]
     return Message(subject=subject, text="\n".join([*lines, "", f"Dataset: {dataset_uri}", f"Report: {report}"]))
 
 
 def _listed(lines: list[str]) -> list[str]:
     named = [f"- {line}" for line in lines[:MAX_NAMED]]
-    return [*named, f"- and {wording.count(len(lines) - MAX_NAMED)} more"] if len(lines) > MAX_NAMED else named
+    return [*named, f"- and {formatting.count(len(lines) - MAX_NAMED)} more"] if len(lines) > MAX_NAMED else named
 
 
 def _alert(kind: Kind, row: dict[str, Any], line: str) -> Alert:
     return Alert(kind=kind, vault_arn=row["vault_arn"], job_id=row["job_id"], line=line)
 
 
-def _time_left(hours_left: float) -> str:
-    return "overdue" if hours_left < 0 else f"{wording.duration(hours_left)} left"
+def _time_left(hours_left: float | None) -> str:
+    if hours_left is None:
+        return "expires at an unknown time"
+    return "overdue" if hours_left < 0 else f"{formatting.duration(hours_left)} left"
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -16,17 +16,14 @@ import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from glacier_jobs.alerts import formatting as wording
-from glacier_jobs.alerts.rules import URGENT_HOURS
+from glacier_jobs.alerts import formatting
+from glacier_jobs.alerts.attention import GAP_DAYS, STALE_HOURS, URGENT_HOURS, Attention, Gap
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
 from glacier_jobs.reports.axis_limits import axis_limit
 
 #: Rows of a table that the page shows, and how many of them at once; all are in the Parquet beside it.
 MAX_ROWS = 200
 FEW_ROWS = 10
-
-#: A listing older than this means that observing has stopped or is failing. It is made every hour.
-STALE_AFTER_HOURS = 3.0
 
 #: The colours of the charts are those of the page, so that neighbours in a stack differ in lightness as well, also for
 #: those who are colour-blind. From the bottom of the stack to its top.
@@ -44,37 +41,33 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a report says.
+    """The content of a report.
 
-    :param dataset_uri: which dataset it is about.
-    :param made_at: the moment at which all was asked, an aware UTC datetime.
+    :param dataset_uri: the name of the dataset.
+    :param made_at: the moment that all answers take as the present, an aware UTC datetime.
     :param newest_at: when the newest observation began; ``None`` where there is none.
     :param answers: question -> its answer.
-    :param coverage_days: how many days the answer to ``coverage`` spans.
     """
 
     dataset_uri: str
     made_at: datetime
     newest_at: datetime | None
     answers: Mapping[str, pa.Table]
-    coverage_days: int
+    attention: Attention
 
 
 def render(contents: Contents) -> str:
     """Return the page."""
-    answers = contents.answers
-    expiring, failed = answers["expiring_outputs"], answers["failures"]
-    slow, unlisted = answers["slower_than_typical"], answers["unlisted_vaults"]
-    gaps = _gaps(answers["coverage"])
-    urgent = expiring.filter(pc.field("hours_left") < URGENT_HOURS).num_rows
+    answers, attention = contents.answers, contents.attention
+    counts = attention.counts
+    not_listed = counts["unlisted"] + counts["stale"]
     tiles = [
-        _tile(urgent, f"to download in {wording.duration(URGENT_HOURS)}", "expiring", "bad"),
-        _tile(failed.num_rows, "failed within 24 h", "failed", "bad"),
-        _tile(slow.num_rows, "slower than typical", "slow", "warn"),
-        _tile(
-            unlisted.num_rows, "vault not listed" if unlisted.num_rows == 1 else "vaults not listed", "unlisted", "warn"
-        ),
-        _tile(len(gaps), "gap in the record" if len(gaps) == 1 else "gaps in the record", "gaps", "bad"),
+        _tile(counts["expiring"], f"to download in {formatting.duration(URGENT_HOURS)}", "expiring", "bad"),
+        _tile(counts["failed"], "failed within 24 h", "failed", "bad"),
+        _tile(counts["slow"], "slower than typical", "slow", "warn"),
+        _tile(not_listed, _plural(not_listed, "vault", "not listed"), "unlisted", "warn"),
+        _tile(counts["not_observed"], _plural(counts["not_observed"], "Region", "not observed"), "not-observed", "bad"),
+        _tile(counts["gaps"], _plural(counts["gaps"], "gap", "in the record"), "gaps", "bad"),
     ]
     newest_at = contents.newest_at
     return _environment().get_template("report.html").render(
@@ -82,17 +75,20 @@ def render(contents: Contents) -> str:
         made_at=contents.made_at,
         newest_at=newest_at,
         newest_age_hours=(contents.made_at - newest_at).total_seconds() / 3600 if newest_at else None,
-        stale_after_hours=STALE_AFTER_HOURS,
+        stale_hours=STALE_HOURS,
         urgent_hours=URGENT_HOURS,
-        coverage_days=contents.coverage_days,
+        gap_days=GAP_DAYS,
         few=FEW_ROWS,
         tiles=tiles,
-        quiet=not any(tile["number"] for tile in tiles),
-        expiring=_first(expiring),
-        failed=_first(failed),
-        slow=_first(slow),
-        unlisted=_first(unlisted),
-        gaps={"rows": gaps[:MAX_ROWS], "more": max(0, len(gaps) - MAX_ROWS)},
+        nothing=attention.nothing,
+        nobody_observes=attention.nobody_observes,
+        outputs=_first(attention.outputs),
+        failed=_first(attention.failed),
+        slow=_first(attention.slow),
+        unlisted=_first(attention.unlisted),
+        stale=_first(attention.stale),
+        not_observed=_first_of(attention.not_observed),
+        gaps=_first_of([_gap(gap) for gap in attention.gaps]),
         vaults=_first(answers["latest_vaults"]),
         pictures=[
             _jobs_over_time(answers["jobs_over_time"]),
@@ -113,10 +109,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
     )
     environment.filters |= {
-        "size": wording.size,
-        "duration": wording.duration,
-        "count": wording.count,
-        "moment": wording.moment,
+        "size": formatting.size,
+        "duration": formatting.duration,
+        "count": formatting.count,
+        "moment": formatting.moment,
     }
     return environment
 
@@ -125,24 +121,32 @@ def _tile(number: int, text: str, anchor: str, style: str) -> dict[str, Any]:
     return {"number": number, "text": text, "anchor": anchor, "style": style if number else ""}
 
 
+def _plural(number: int, thing: str, rest: str) -> str:
+    return f"{thing}{'' if number == 1 else 's'} {rest}"
+
+
 def _first(table: pa.Table) -> dict[str, Any]:
     return {"rows": table.slice(0, MAX_ROWS).to_pylist(), "more": max(0, table.num_rows - MAX_ROWS)}
 
 
-def _gaps(coverage: pa.Table) -> list[dict[str, Any]]:
-    """Return the gaps beyond retention, newest first; what many vaults missed together is one gap."""
-    together: dict[tuple[Any, ...], list[_Row]] = defaultdict(list)
-    for row in coverage.filter(pc.field("beyond_retention")).to_pylist():
-        together[row["account_id"], row["region"], row["from_hour"], row["to_hour"]].append(row)
-    gaps = [
-        {
-            **rows[0],
-            "gap_hours": max(row["gap_hours"] for row in rows),
-            "vaults": _few_names([row["vault_name"] for row in rows]),
-        }
-        for rows in together.values()
-    ]
-    return sorted(gaps, key=lambda gap: (gap["from_hour"], gap["account_id"], gap["region"]), reverse=True)
+def _first_of(items: Sequence[Any]) -> dict[str, Any]:
+    return {"rows": items[:MAX_ROWS], "more": max(0, len(items) - MAX_ROWS)}
+
+
+def _gap(gap: Gap) -> dict[str, Any]:
+    """Return a gap with the names of its vaults, Region by Region."""
+    names: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for vault in gap.vaults:
+        names[vault["account_id"], vault["region"]].append(vault["vault_name"])
+    return {
+        "from_hour": gap.from_hour,
+        "to_hour": gap.to_hour,
+        "gap_hours": gap.gap_hours,
+        "targets": [
+            {"account_id": account_id, "region": region, "vaults": _few_names(vaults)}
+            for (account_id, region), vaults in sorted(names.items())
+        ],
+    }
 
 
 def _few_names(names: Sequence[str]) -> list[str]:
@@ -185,8 +189,8 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     if table.num_rows < 2:
         return _picture(title, text)
     limit = axis_limit(_sums(series))
-    svg = stacked_areas(table["hour"].to_pylist(), series, number=wording.count, limit=limit)
-    newest = ", ".join(f"{wording.count(each.values[-1])} {each.name}" for each in series)
+    svg = stacked_areas(table["hour"].to_pylist(), series, number=formatting.count, limit=limit)
+    newest = ", ".join(f"{formatting.count(each.values[-1])} {each.name}" for each in series)
     panel = _Panel(svg=svg, label=f"Number of jobs over time by status; at the end {newest}")
     return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
@@ -209,13 +213,13 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
             )
             for row in rows
         ]
-        jobs = wording.counted(sum(row["jobs"] for row in rows), "job")
+        jobs = formatting.counted(sum(row["jobs"] for row in rows), "job")
         longest_by_day = [spread.most for spread in found]
         limit = axis_limit(longest_by_day)
         unit = _time_unit(limit.top if limit else max(longest_by_day))
         cut = cut or limit is not None
-        svg = spreads(_days(table), found, number=wording.duration, unit=unit, limit=limit)
-        longest = wording.duration(max(longest_by_day))
+        svg = spreads(_days(table), found, number=formatting.duration, unit=unit, limit=limit)
+        longest = formatting.duration(max(longest_by_day))
         label = f"Retrieval times of {tier} {action} by day; the longest took {longest}"
         panels.append(_Panel(svg=svg, label=label, title=f"{tier}, {_spaced(action)}: {jobs}"))
     text = (
@@ -251,8 +255,8 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     sums = _sums(series)
     limit = axis_limit(sums)
     unit = _size_unit(limit.top if limit else max(sums))
-    svg = stacked_bars(days, series, number=wording.size, unit=unit, limit=limit)
-    panel = _Panel(svg=svg, label=f"Bytes retrieved by day and vault; {wording.size(sum(sums))} in all")
+    svg = stacked_bars(days, series, number=formatting.size, unit=unit, limit=limit)
+    panel = _Panel(svg=svg, label=f"Bytes retrieved by day and vault; {formatting.size(sum(sums))} in all")
     return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 

@@ -1,15 +1,16 @@
-"""Where reports lie, and which of them is the latest.
+"""The files of reports, and which report is the latest.
 
 ::
 
     <dataset>/reports/report=20261122T060000Z_1a2b3c/<question>.parquet     one answer each
+    <dataset>/reports/report=20261122T060000Z_1a2b3c/alerts.parquet         the alerts, for the notifier
     <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html            the whole in one page
     <dataset>/reports/latest.html                                           a copy of the newest page
     <dataset>/reports/latest.json                                           names the newest report and its answers
-    <dataset>/reports/told.json                                             which alerts were told, and when
+    <dataset>/reports/told.json                                             which alerts were sent, and when
 
-A report is never changed and never removed. ``latest.json`` is replaced in one step once all of its report is there,
-on every store alike: so whoever follows it always finds one whole report.
+A report is never changed and never removed. ``latest.json`` is replaced in one step, on every store, once all files of
+the report are published. So it always names a complete report.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.publisher import publisher_for
+from glacier_jobs.dataset.schema import required
+
+_ALERTS = "alerts"
+_ALERT_ROWS = pa.schema([required(name, pa.string()) for name in ("kind", "vault_arn", "job_id", "line")])
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class ReportFiles:
         return f"{self.dataset.root}/reports"
 
     def latest(self) -> dict[str, Any] | None:
-        """Return what ``latest.json`` says, or ``None`` before the first report.
+        """Return the content of ``latest.json``, or ``None`` before the first report.
 
         :return: ``{"report", "made_at", "html", "answers": {question: {"path", "rows"}}}``; paths are relative to the
             folder of all reports, ``made_at`` is in ISO 8601.
@@ -54,19 +60,22 @@ class ReportFiles:
         latest = self.latest()
         return None if latest is None else datetime.fromisoformat(latest["made_at"])
 
-    def publish(self, made_at: datetime, answers: Mapping[str, pa.Table], page: str) -> dict[str, Any]:
-        """Publish a report, and make it the latest unless a newer one is there.
+    def publish(
+        self, made_at: datetime, answers: Mapping[str, pa.Table], alerts: Sequence[Alert], page: str
+    ) -> dict[str, Any]:
+        """Publish a report, and make it the latest unless there is a newer one.
 
-        :return: what :meth:`latest` says of this report.
+        :return: the content of ``latest.json`` for this report.
         """
         name = f"report={made_at.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}_{secrets.token_hex(3)}"
         publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
         folder = publisher.stage(name)
         try:
-            for question, answer in answers.items():
-                staged = folder / f"{question}.part"
-                pq.write_table(answer, staged, compression="zstd")
-                publisher.publish(staged, f"{self.root}/{name}/{question}.parquet")
+            tables = {**answers, _ALERTS: pa.Table.from_pylist([asdict(alert) for alert in alerts], schema=_ALERT_ROWS)}
+            for table, rows in tables.items():
+                staged = folder / f"{table}.part"
+                pq.write_table(rows, staged, compression="zstd")
+                publisher.publish(staged, f"{self.root}/{name}/{table}.parquet")
             self._stage_text(folder / "report.html.part", page)
             publisher.publish(folder / "report.html.part", f"{self.root}/{name}/report.html")
             report = {
@@ -88,25 +97,25 @@ class ReportFiles:
             shutil.rmtree(folder, ignore_errors=True)
         return report
 
-    def answer(self, report: str, question: str) -> pa.Table:
-        """Return an answer of a report.
+    def alerts(self, report: str) -> list[Alert]:
+        """Return the alerts of a report, the most urgent first.
 
         :param report: its folder, as :meth:`latest` names it.
         """
-        with self.dataset.filesystem.open(f"{self.root}/{report}/{question}.parquet", "rb") as file:
-            return pq.read_table(file)
+        with self.dataset.filesystem.open(f"{self.root}/{report}/{_ALERTS}.parquet", "rb") as file:
+            return [Alert(**row) for row in pq.read_table(file).to_pylist()]
 
-    def told(self) -> dict[str, datetime]:
-        """Return which alerts were told, and when."""
+    def notified(self) -> dict[str, datetime]:
+        """Return the keys of the alerts that were sent, and when."""
         return {key: datetime.fromisoformat(at) for key, at in (self._json("told.json") or {}).items()}
 
-    def remember_told(self, told: Mapping[str, datetime]) -> None:
-        """Remember which alerts were told, instead of what was remembered before."""
+    def store_notified(self, notified: Mapping[str, datetime]) -> None:
+        """Store the keys of the alerts that were sent, and when, in place of what was stored before."""
         publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
-        folder = publisher.stage(f"told-{secrets.token_hex(6)}")
+        folder = publisher.stage(f"notified-{secrets.token_hex(6)}")
         try:
             staged = folder / "told.json.part"
-            self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in told.items()}, indent=1))
+            self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in notified.items()}, indent=1))
             publisher.replace(staged, f"{self.root}/told.json")
         finally:
             shutil.rmtree(folder, ignore_errors=True)

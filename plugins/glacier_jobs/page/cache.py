@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from glacier_jobs.alerts.attention import Attention
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.reports.questions import Inquiry
 
@@ -35,6 +36,8 @@ class CachedAnswers:
         self.version = version
         self._found: dict[str, Any] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        #: What needs attention.
+        self.attention = Attention(inquiry.ask, inquiry.tables.now, inquiry.tables.newest_by_target)
         # Reads the jobs once, before other threads can begin to.
         self.counts: pa.Table = inquiry.ask("job_counts")
 

@@ -1,90 +1,71 @@
-"""What needs attention, and what there is to choose from: the top of the page."""
+"""What needs attention, and the values of the filters: the top of the page."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from glacier_jobs.alerts.rules import URGENT_HOURS
+from glacier_jobs.alerts.attention import GAP_DAYS, STALE_HOURS, URGENT_HOURS, Gap
 from glacier_jobs.page.cache import CachedAnswers
-from glacier_jobs.page.serialization import moment, rows
+from glacier_jobs.page.serialization import moment, row, rows
 
-#: How many of a kind are listed one by one; of the others, only how many there are.
+#: How many items of a kind are returned; the others are counted.
 SHOWN = 25
 
-#: How many vaults of an outage are named.
+#: How many vaults of a gap are named.
 NAMED = 3
-
-#: An hourly listing that is older than this was missed.
-STALE_HOURS = 2.0
-
-#: How far back gaps are looked for.
-COVERAGE_DAYS = 7
 
 
 def overview(answers: CachedAnswers) -> dict[str, Any]:
-    """Return what the newest listings tell."""
-    expiring = answers.ask("expiring_outputs")
-    urgent = pc.sum(pc.less(expiring["hours_left"], URGENT_HOURS)).as_py() or 0
-    failed = answers.ask("found_jobs", status_codes=["Failed"], sort="completion_date", row_limit=SHOWN)
+    """Return what the newest listings show."""
+    attention = answers.attention
     return {
         "newest_at": moment(answers.newest_at),
         "read_at": moment(answers.now),
+        "stale_hours": STALE_HOURS,
         "choices": _choices(answers.counts),
-        "expiring": {**_first(expiring), "urgent": urgent, "urgent_hours": URGENT_HOURS},
-        "failed": {"total": _matches(failed), "rows": rows(failed)},
-        "slow": _first(answers.ask("slower_than_typical")),
+        "expiring": {**_first(attention.outputs), "urgent": attention.expiring.num_rows, "urgent_hours": URGENT_HOURS},
+        "failed": _first(attention.failed),
+        "slow": _first(attention.slow),
     }
 
 
 def watch(answers: CachedAnswers) -> dict[str, Any]:
-    """Return what was not listed: vaults whose listing failed, others listed long ago, and gaps in the past."""
-    vaults, unlisted = answers.ask("latest_vaults"), answers.ask("unlisted_vaults")
-    # A vault whose listing fails is old as well, and listed once.
-    forgotten = pc.and_(
-        pc.greater(vaults["age_hours"], STALE_HOURS), pc.invert(pc.is_in(vaults["vault_arn"], unlisted["vault_arn"]))
-    )
-    coverage = answers.ask("coverage", since=answers.now - timedelta(days=COVERAGE_DAYS))
+    """Return what was not listed, and whether anything at all needs attention."""
+    attention = answers.attention
     return {
-        "vaults": vaults.num_rows,
-        "oldest_as_of": moment(pc.min(vaults["as_of"]).as_py()),
-        "unlisted": _first(unlisted),
-        "stale": {**_first(vaults.filter(forgotten).sort_by("as_of")), "stale_hours": STALE_HOURS},
-        "gaps": {**_gaps(coverage.filter(coverage["beyond_retention"])), "days": COVERAGE_DAYS},
+        "nothing": attention.nothing,
+        "nobody_observes": attention.nobody_observes,
+        "vaults": attention.vaults.num_rows,
+        "not_observed": {
+            "total": len(attention.not_observed),
+            "rows": [row(asdict(target)) for target in attention.not_observed[:SHOWN]],
+        },
+        "unlisted": _first(attention.unlisted),
+        "stale": {**_first(attention.stale), "stale_hours": STALE_HOURS},
+        "gaps": {
+            "total": len(attention.gaps),
+            "rows": [_gap(gap) for gap in attention.gaps[:SHOWN]],
+            "days": GAP_DAYS,
+        },
     }
 
 
-def _gaps(missed: pa.Table) -> dict[str, Any]:
-    """Return the gaps, newest first; an outage of many vaults at once is one."""
-    outages: defaultdict[tuple[datetime, datetime], list[dict[str, Any]]] = defaultdict(list)
-    for gap in missed.to_pylist():
-        outages[gap["from_hour"], gap["to_hour"]].append(gap)
-    newest_first = sorted(outages.items(), reverse=True)
+def _gap(gap: Gap) -> dict[str, Any]:
     return {
-        "total": len(outages),
-        "rows": [
-            {
-                "from_hour": moment(from_hour),
-                "to_hour": moment(to_hour),
-                "gap_hours": max(gap["gap_hours"] for gap in gaps),
-                "vaults": len(gaps),
-                "names": [f"{gap['vault_name']}, {gap['region']}" for gap in gaps[:NAMED]],
-            }
-            for (from_hour, to_hour), gaps in newest_first[:SHOWN]
-        ],
+        "from_hour": moment(gap.from_hour),
+        "to_hour": moment(gap.to_hour),
+        "gap_hours": gap.gap_hours,
+        "vaults": len(gap.vaults),
+        "names": [f"{vault['vault_name']}, {vault['region']}" for vault in gap.vaults[:NAMED]],
     }
 
 
 def _first(table: pa.Table) -> dict[str, Any]:
     return {"total": table.num_rows, "rows": rows(table.slice(0, SHOWN))}
-
-
-def _matches(found: pa.Table) -> int:
-    return found["matches"][0].as_py() if found.num_rows else 0
 
 
 _FILTERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timezone
 from typing import Any
 
@@ -10,7 +11,12 @@ import pyarrow as pa
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return a table's rows; moments and days are texts in ISO 8601, moments in UTC with a Z."""
-    return [{name: _value(value) for name, value in row.items()} for row in table.to_pylist()]
+    return [row(values) for values in table.to_pylist()]
+
+
+def row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one row, likewise."""
+    return {name: _value(value) for name, value in values.items()}
 
 
 def moment(at: datetime | None) -> str | None:

@@ -85,7 +85,7 @@ class PageService:
         observations = rows(self._answers().ask("job_observations", vault_arn=vault_arn, job_id=job_id, **since))
         if not observations:
             raise JobNotFound("no listing of that time shows this job")
-        return {"sights": observations}
+        return {"observations": observations}
 
     def write_jobs(self, selection: Selection, file_format: FileFormat) -> tuple[Path, str]:
         """Write all jobs that match to a temporary file, which the caller must remove.

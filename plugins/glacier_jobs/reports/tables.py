@@ -162,6 +162,12 @@ class ReportTables:
         return newest or self.dataset.newest_observation_at()
 
     @cached_property
+    def newest_by_target(self) -> dict[tuple[str, str], datetime]:
+        """(account id, Region) -> when its newest observation began, of the observations after the aggregated days."""
+        # The ids are sorted by account, Region and moment: the last of a target is its newest.
+        return {target_of(each): moment_of(each) for each in self._open_observation_ids}
+
+    @cached_property
     def _newest_listings(self) -> pa.Table:
         return newest_listings(self.dataset, self._open_observation_ids, self._carried_listings)
 

@@ -1,10 +1,10 @@
-// Answers that are asked for anew while the last one is still shown.
+// Requests whose last answer is shown until the next one arrives.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import { Refused, ask } from "./api";
 
-export interface Asked<Answer> {
+export interface Requested<Answer> {
   answer: Answer | null;
   // The address that the answer belongs to.
   of: string | null;
@@ -13,9 +13,9 @@ export interface Asked<Answer> {
   again: () => void;
 }
 
-// Ask a path, and again whenever it or the version changes; null asks nothing.
-export function useAsked<Answer>(path: string | null, version: unknown): Asked<Answer> {
-  const [state, setState] = useState<Omit<Asked<Answer>, "again">>({
+// Request a path, and again whenever it or the version changes; null requests nothing.
+export function useRequest<Answer>(path: string | null, version: unknown): Requested<Answer> {
+  const [state, setState] = useState<Omit<Requested<Answer>, "again">>({
     answer: null,
     of: null,
     error: null,
@@ -40,8 +40,8 @@ export function useAsked<Answer>(path: string | null, version: unknown): Asked<A
   return { ...state, again };
 }
 
-// Call something now and then while somebody looks, and at once when they look again.
-export function useNowAndThen(call: () => void, milliseconds: number): void {
+// Call something at an interval while the page is visible, and at once when it becomes visible again.
+export function useInterval(call: () => void, milliseconds: number): void {
   const latest = useRef(call);
   latest.current = call;
   useEffect(() => {

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glacier_jobs.alerts.rules import alerts_of
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.html_report.build import make_report
+from glacier_jobs.html_report.store import ReportFiles
+from glacier_jobs.page import overview
+from glacier_jobs.page.cache import CachedAnswers
+from glacier_jobs.reports import Inquiry
+from tests.attention import attention_of
+from tests.hand_written import job, observe
+from tests.observations import local_dataset
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+
+
+def before(hours: float) -> datetime:
+    return NOON - timedelta(hours=hours)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return local_dataset(tmp_path)
+
+
+def test_nothing_needs_attention_where_all_is_well(dataset: Dataset) -> None:
+    jobs = [job("running", created=before(1), Tier="Standard"), job("done", "Succeeded", completed=before(2))]
+    observe(dataset, before(0.5), {"photos": jobs, "empty": []})
+
+    attention = attention_of(dataset, NOON)
+
+    assert attention.nothing
+    assert set(attention.counts.values()) == {0}
+    assert attention.outputs["job_id"].to_pylist() == ["done"]
+
+
+def test_an_output_needs_attention_six_hours_before_it_expires_or_where_nobody_knows_when(dataset: Dataset) -> None:
+    jobs = [
+        job("just in time", "Succeeded", completed=before(17.9)),
+        job("urgent", "Succeeded", completed=before(18.1)),
+        job("unknown", "Succeeded"),
+    ]
+    observe(dataset, NOON, {"photos": jobs})
+
+    assert attention_of(dataset, NOON).expiring["job_id"].to_pylist() == ["urgent", "unknown"]
+
+
+def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:
+    jobs = [
+        job("new", "Failed", completed=before(23.9)),
+        job("old", "Failed", completed=before(24.1)),
+        job("undated", "Failed"),
+    ]
+    observe(dataset, NOON, {"photos": jobs})
+
+    assert attention_of(dataset, NOON).failed["job_id"].to_pylist() == ["new", "undated"]
+
+
+def test_a_region_that_is_not_observed_needs_attention_though_another_is(dataset: Dataset) -> None:
+    observe(dataset, before(23), {"scans": [], "maps": []}, region="eu-west-1")
+    observe(dataset, before(0.5), {"photos": []})
+
+    attention = attention_of(dataset, NOON)
+
+    [target] = attention.not_observed
+    assert (target.region, target.age_hours) == ("eu-west-1", 23)
+    assert not attention.nobody_observes
+    assert attention.counts["stale"] == 0
+
+
+def test_a_region_without_vaults_that_is_not_observed_needs_attention_too(dataset: Dataset) -> None:
+    observe(dataset, before(5), {}, region="eu-west-1")
+    observe(dataset, before(0.5), {"photos": []})
+
+    assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
+
+
+def test_where_no_region_is_observed_nobody_observes(dataset: Dataset) -> None:
+    observe(dataset, before(10), {"scans": []}, region="eu-west-1")
+    observe(dataset, before(9), {"photos": []})
+
+    attention = attention_of(dataset, NOON)
+
+    assert attention.nobody_observes
+    assert [target.region for target in attention.not_observed] == ["eu-west-1", "us-east-1"]
+
+
+@pytest.mark.parametrize(("age", "stale"), [(2.5, []), (3.5, ["films"])])
+def test_a_vault_that_was_listed_too_long_ago_is_stale(dataset: Dataset, age: float, stale: list[str]) -> None:
+    observe(dataset, before(age), {"films": [], "photos": []})
+    observe(dataset, before(0.5), {"photos": []}, scope="named")
+
+    assert attention_of(dataset, NOON).stale["vault_name"].to_pylist() == stale
+
+
+def test_a_vault_whose_listing_fails_is_not_stale_as_well(dataset: Dataset) -> None:
+    observe(dataset, before(9), {"films": [], "photos": []})
+    observe(dataset, before(0.5), {"films": "failed", "photos": []})
+
+    attention = attention_of(dataset, NOON)
+
+    assert attention.unlisted["vault_name"].to_pylist() == ["films"]
+    assert attention.counts["stale"] == 0
+
+
+def test_an_outage_in_two_regions_is_one_gap_and_an_old_one_is_none(dataset: Dataset) -> None:
+    for hours in (10 * 24, 9 * 24 - 6, 40, 0.5):
+        observe(dataset, before(hours), {"photos": []})
+        observe(dataset, before(hours), {"scans": []}, region="eu-west-1")
+    hourly = range(9 * 24 - 6, 40, -1)
+    for hours in hourly:
+        observe(dataset, before(hours), {"photos": []}, scope="named")
+        observe(dataset, before(hours), {"scans": []}, region="eu-west-1", scope="named")
+
+    [gap] = attention_of(dataset, NOON).gaps
+
+    assert (round(gap.gap_hours), [vault["vault_name"] for vault in gap.vaults]) == (40, ["scans", "photos"])
+
+
+def something_of_every_kind(dataset: Dataset) -> None:
+    for region in ("us-east-1", "eu-west-1"):
+        observe(dataset, before(60), {"scans": [], "maps": []}, region=region)
+    jobs = [
+        job("urgent", "Succeeded", completed=before(20)),
+        job("later", "Succeeded", completed=before(5)),
+        job("failed", "Failed", completed=before(3)),
+        job("failed long ago", "Failed", completed=before(30)),
+        job("slow", created=before(9), Tier="Standard"),
+    ]
+    observe(dataset, before(23), {"scans": [], "maps": []}, region="eu-west-1")
+    observe(dataset, before(23), {"scans": [], "maps": [], "films": []})
+    observe(dataset, before(4), {"maps": []}, scope="named")
+    observe(dataset, before(0.5), {"scans": jobs, "films": "failed"}, scope="named")
+
+
+def all_is_well(dataset: Dataset) -> None:
+    observe(dataset, before(0.5), {"scans": [job("later", "Succeeded", completed=before(5))]})
+
+
+def nobody_observes(dataset: Dataset) -> None:
+    observe(dataset, before(10), {"scans": [job("failed", "Failed", completed=before(11))]})
+
+
+@pytest.mark.parametrize("situation", [something_of_every_kind, all_is_well, nobody_observes])
+def test_page_report_and_alerts_say_the_same(dataset: Dataset, situation: Callable[[Dataset], None]) -> None:
+    situation(dataset)
+    counts = attention_of(dataset, NOON).counts
+    if situation is something_of_every_kind:
+        assert counts == dict.fromkeys(counts, 1)
+
+    page = counts_of_page(dataset)
+    report = counts_of_report(dataset)
+
+    assert {kind: page[kind] for kind in counts} == counts
+    assert report["unlisted"] == counts["unlisted"] + counts["stale"]
+    assert {kind: report[kind] for kind in counts.keys() - {"unlisted", "stale"}} == {
+        kind: counts[kind] for kind in counts.keys() - {"unlisted", "stale"}
+    }
+    assert page["nothing"] is report["nothing"] is (not any(counts.values()))
+    assert page["nobody_observes"] is report["nobody_observes"] is (situation is nobody_observes)
+    alerts = alerts_of(attention_of(dataset, NOON))
+    assert {kind: sum(alert.kind == kind for alert in alerts) for kind in ("expiring", "failed")} == {
+        kind: counts[kind] for kind in ("expiring", "failed")
+    }
+    assert ReportFiles(dataset).alerts(latest_report(dataset)) == alerts
+
+
+def counts_of_page(dataset: Dataset) -> dict[str, Any]:
+    answers = CachedAnswers(Inquiry.into(dataset, now=NOON), version="1")
+    found = {**overview.overview(answers), **overview.watch(answers)}
+    kinds = ("failed", "slow", "unlisted", "stale", "not_observed", "gaps")
+    return {**found, "expiring": found["expiring"]["urgent"], **{kind: found[kind]["total"] for kind in kinds}}
+
+
+def counts_of_report(dataset: Dataset) -> dict[str, Any]:
+    make_report(dataset, "s3://records", now=NOON)
+    page = Path(dataset.root, "reports", "latest.html").read_text()
+    tiles = re.findall(r'<a href="#([a-z-]+)"><strong>(\d+)</strong>', page)
+    return {
+        **{anchor.replace("-", "_"): int(number) for anchor, number in tiles},
+        "nothing": "Nothing needs attention." in page,
+        "nobody_observes": "Snapshots have stopped" in page,
+    }
+
+
+def latest_report(dataset: Dataset) -> str:
+    latest = ReportFiles(dataset).latest()
+    assert latest is not None
+    name: str = latest["report"]
+    return name
