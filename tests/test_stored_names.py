@@ -1,0 +1,178 @@
+"""What other programs import and what Airflow or a dataset has stored: written out as version 0.1.0 wrote it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from glacier_jobs.events import GlacierJobCompletedTrigger
+from glacier_jobs.html_report.store import ReportFiles
+from glacier_jobs.sensors import GlacierJobSensor
+from glacier_jobs.waiting.state import Wait, from_json
+from local_aws.client import Control
+from tests.conftest import Connect
+from tests.observations import local_dataset
+from tests.waits import new_context, run
+
+CONNECTION: dict[str, Any] = {"aws_conn_id": "local_aws", "region_name": None, "verify": None, "botocore_config": None}
+
+#: A wait for the jobs a and b that began at noon, after a poll that showed a.
+WAIT = {
+    "digest": "7e18f737311b2dc3",
+    "started_at": "2026-11-22T12:00:00+00:00",
+    "pending": "7",
+    "seen": "6",
+    "succeeded": 1,
+    "failed": 0,
+    "missing": 0,
+    "problems": [],
+    "bad_polls": 2,
+    "pages": 3,
+}
+
+JOB_TRIGGER = {
+    "vault_name": "photos",
+    "account_id": "-",
+    "job_ids": ["a"],
+    "wait": {**WAIT, "digest": "ca978112ca1bbdca", "pending": "3", "seen": "3"},
+    "deadline": "2126-11-22T12:00:00+00:00",
+    "missing_grace_seconds": 900.0,
+    "poll_seconds": 0.1,
+    "max_bad_polls": 10,
+    "wait_for_all": False,
+    **CONNECTION,
+    "quiet_seconds": 0.0,
+}
+
+COMPLETED_TRIGGER: dict[str, Any] = {
+    "vault_name": "photos",
+    "account_id": "-",
+    "begin_with": "new",
+    "statuscode": None,
+    "poll_seconds": 0.1,
+    **CONNECTION,
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("hooks", ["GlacierJobsHook", "JobPage"]),
+        ("sensors", ["GlacierJobSensor"]),
+        ("operators", ["GlacierJobsToParquetOperator"]),
+        ("triggers", ["GlacierJobTrigger"]),
+        ("events", ["GlacierJobCompletedTrigger"]),
+        ("reports", ["run", "Inquiry", "QUESTIONS", "LOOKUPS"]),
+        ("storage", ["open_dataset"]),
+        ("history.__main__", ["main"]),
+    ],
+)
+def test_what_other_programs_import_is_there(module: str, names: list[str]) -> None:
+    imported = importlib.import_module(f"glacier_jobs.{module}")
+
+    assert [name for name in names if not hasattr(imported, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("class_path", "arguments"),
+    [
+        ("glacier_jobs.triggers.GlacierJobTrigger", JOB_TRIGGER),
+        ("glacier_jobs.events.GlacierJobCompletedTrigger", COMPLETED_TRIGGER),
+    ],
+)
+def test_a_stored_trigger_is_created_again(class_path: str, arguments: dict[str, Any]) -> None:
+    assert created(class_path, arguments).serialize() == (class_path, arguments)
+
+
+def created(class_path: str, arguments: dict[str, Any]) -> Any:
+    """Create a trigger as the triggerer does."""
+    module, _, name = class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**arguments)
+
+
+def test_the_event_of_a_stored_trigger_has_the_fields_that_a_stored_deferral_reads(
+    local_aws: Control, connect: Connect
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Failed", "StatusMessage": "gone"}])
+    connect()
+
+    event = run(created("glacier_jobs.triggers.GlacierJobTrigger", JOB_TRIGGER))
+
+    assert event.payload.keys() == {"outcome", "job_ids", "wait", "message"}
+    assert (event.payload["outcome"], event.payload["wait"].keys()) == ("judged", WAIT.keys())
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id="local_aws")
+    with pytest.raises(AirflowFailException, match="a failed: gone"):
+        sensor.execute_complete({}, event.payload)
+
+
+def test_the_state_that_a_rescheduled_sensor_stored_is_read(local_aws: Control, connect: Connect) -> None:
+    local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
+    context = new_context()
+    context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": WAIT})
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id=connect())
+
+    found: Any = sensor.poke(context).xcom_value
+
+    assert found["succeeded"] == 3
+
+
+def test_a_stored_wait_is_read() -> None:
+    assert from_json(WAIT, ["a", "b"]) == Wait(
+        started_at=datetime(2026, 11, 22, 12, tzinfo=timezone.utc),
+        pending=("a", "b"),
+        seen=frozenset("a"),
+        succeeded=1,
+        bad_polls=2,
+        pages=3,
+    )
+
+
+class AssetStateStore:
+    """Airflow's state store of an asset, in memory: the real one needs a running triggerer, which a drill has."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    async def aget(self, key: str) -> Any:
+        return self.values.get(key)
+
+    async def aset(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+def test_which_jobs_were_delivered_is_read_from_the_asset_and_stored_there(
+    local_aws: Control, connect: Connect
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
+    trigger = GlacierJobCompletedTrigger(**{**COMPLETED_TRIGGER, "aws_conn_id": connect()})
+    store: Any = AssetStateStore({"glacier_jobs:told:-:-:photos": {"told": ["a", "dropped"]}})
+    trigger.asset_state_store = store
+
+    event = run(trigger)
+
+    assert event.payload["JobId"] == "b"
+    assert store.values == {"glacier_jobs:told:-:-:photos": {"told": ["a"]}}
+
+
+def test_the_files_that_stand_beside_the_reports_are_read(tmp_path: Path) -> None:
+    latest = {
+        "report": "report=20261122T060000Z_1a2b3c",
+        "made_at": "2026-11-22T06:00:00+00:00",
+        "html": "report=20261122T060000Z_1a2b3c/report.html",
+        "answers": {"failures": {"path": "report=20261122T060000Z_1a2b3c/failures.parquet", "rows": 2}},
+    }
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "latest.json").write_text(json.dumps(latest))
+    (tmp_path / "reports" / "told.json").write_text('{"failed arn a": "2026-11-22T06:00:00+00:00"}')
+
+    files = ReportFiles(local_dataset(tmp_path))
+
+    assert files.latest() == latest
+    assert files.latest_made_at() == datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
+    assert files.notified() == {"failed arn a": datetime(2026, 11, 22, 6, tzinfo=timezone.utc)}
