@@ -184,7 +184,9 @@ def counts_of_report(dataset: Dataset) -> dict[str, Any]:
     make_report(dataset, "s3://records", now=NOON)
     page = Path(dataset.root, "reports", "latest.html").read_text()
     tiles = re.findall(r'<a href="#([a-z-]+)"><strong>(\d+)</strong>', page)
+    kinds = ("expiring", "failed", "slow", "unlisted", "not_observed", "gaps")
     return {
+        **dict.fromkeys(kinds, 0),
         **{anchor.replace("-", "_"): int(number) for anchor, number in tiles},
         "nothing": "Nothing needs attention." in page,
         "nobody_observes": "Snapshots have stopped" in page,

@@ -77,7 +77,7 @@ def test_what_needs_attention_comes_first_and_then_the_pictures(
         "Outputs to download",
         "Failed within 24 hours",
         "Slower than typical",
-        "Vaults that could not be listed",
+        "Vaults that are not listed",
         "Gaps in the record",
         "Vaults",
         "Jobs over time",

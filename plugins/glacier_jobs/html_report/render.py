@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glacier_jobs.alerts import formatting
-from glacier_jobs.alerts.attention import GAP_DAYS, STALE_HOURS, URGENT_HOURS, Attention, Gap
+from glacier_jobs.alerts.attention import FAILED_WITHIN, GAP_DAYS, STALE_HOURS, URGENT_HOURS, Attention, Gap
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
 from glacier_jobs.reports.axis_limits import axis_limit
 
@@ -62,8 +62,8 @@ def render(contents: Contents) -> str:
     counts = attention.counts
     not_listed = counts["unlisted"] + counts["stale"]
     tiles = [
-        _tile(counts["expiring"], f"to download in {formatting.duration(URGENT_HOURS)}", "expiring", "bad"),
-        _tile(counts["failed"], "failed within 24 h", "failed", "bad"),
+        _tile(counts["expiring"], f"to download in {_unbroken(URGENT_HOURS)}", "expiring", "bad"),
+        _tile(counts["failed"], f"failed within {_unbroken(FAILED_WITHIN / timedelta(hours=1))}", "failed", "bad"),
         _tile(counts["slow"], "slower than typical", "slow", "warn"),
         _tile(not_listed, _plural(not_listed, "vault", "not listed"), "unlisted", "warn"),
         _tile(counts["not_observed"], _plural(counts["not_observed"], "Region", "not observed"), "not-observed", "bad"),
@@ -119,6 +119,11 @@ def _environment() -> jinja2.Environment:
 
 def _tile(number: int, text: str, anchor: str, style: str) -> dict[str, Any]:
     return {"number": number, "text": text, "anchor": anchor, "style": style if number else ""}
+
+
+def _unbroken(hours: float) -> str:
+    """Write a time span so that no line ends between number and unit."""
+    return formatting.duration(hours).replace(" ", "\u00a0")
 
 
 def _plural(number: int, thing: str, rest: str) -> str:
