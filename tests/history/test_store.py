@@ -137,7 +137,7 @@ class TestAnObservationOfAClosedDay:
     def test_is_not_published(self, dataset: Dataset) -> None:
         before = dataset.observation_ids()
 
-        with pytest.raises(DayClosed, match=r"belongs to 2026-11-18, which closed at 2026-11-19T07:00Z"):
+        with pytest.raises(DayClosed, match=r"belongs to 2026-11-18, which was finalized at 2026-11-19T07:00Z"):
             observe(dataset, NOON, {"photos": []}, clock=closes_at(FIRST))
 
         assert dataset.observation_ids() == before
