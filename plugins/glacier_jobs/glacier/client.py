@@ -82,7 +82,7 @@ class GlacierCalls(GlacierHook):
         **kwargs: Any,
     ) -> None:
         if isinstance(max_requests, bool) or not isinstance(max_requests, int) or max_requests < 1:
-            raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number from 1 on")
+            raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number of at least 1")
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
