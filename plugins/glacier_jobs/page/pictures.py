@@ -1,4 +1,4 @@
-"""The numbers behind the pictures."""
+"""The data of the charts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 from glacier_jobs.page.cache import CachedAnswers
 from glacier_jobs.page.serialization import rows
 
-#: How far back the pictures look.
+#: The periods of the charts.
 STATUS_DAYS = 7
 HISTORY_DAYS = 31
 
-#: So many vaults have a colour of their own; the others, by bytes, are one.
+#: How many vaults, the largest by bytes, have a colour of their own; the others are combined.
 VAULTS_SHOWN = 7
 
 #: Account id, Region and name.
@@ -35,7 +35,7 @@ def pictures(answers: CachedAnswers) -> dict[str, Any]:
 
 
 def _volume(daily: pa.Table) -> dict[str, Any]:
-    """Sum up by day and vault; all but the largest vaults become one, without a name."""
+    """Sum up by day and vault; all vaults but the largest are combined into one without a name."""
     summed: defaultdict[tuple[str, _Vault], Counter[str]] = defaultdict(Counter)
     total: Counter[_Vault] = Counter()
     for row in daily.to_pylist():
