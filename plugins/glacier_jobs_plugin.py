@@ -14,7 +14,7 @@ class GlacierJobsPlugin(AirflowPlugin):
     """The page "Glacier jobs" in Airflow's navigation."""
 
     name = "glacier_jobs"
-    # Without a leading slash, the links hold below a base path, too.
+    # Without a leading slash, so that the links also work below a base path.
     external_views = [  # noqa: RUF012 - as Airflow declares it
         {
             "name": "Glacier jobs",
@@ -27,7 +27,7 @@ class GlacierJobsPlugin(AirflowPlugin):
         }
     ]
 
-    # Every task loads this class, and only the API server asks for the application.
+    # A property, so that only the API server imports the application; every task loads this class.
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads it only
         """The application behind the page."""

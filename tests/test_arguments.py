@@ -21,7 +21,7 @@ from glacier_jobs.errors import InvalidArgument
         {"a": 1, "b": 2}.keys(),
     ],
 )
-def test_several_texts_may_come_in_any_shape_that_airflow_hands_on(value: object) -> None:
+def test_several_texts_are_accepted_in_every_form_that_airflow_passes(value: object) -> None:
     assert several(value, "job_id") == ["a", "b"]
 
 
@@ -30,7 +30,7 @@ def test_one_text_is_a_list_of_one() -> None:
 
 
 @pytest.mark.parametrize("value", [[], "[]", ()])
-def test_nothing_at_all_is_refused(value: object) -> None:
+def test_an_empty_argument_is_refused(value: object) -> None:
     with pytest.raises(InvalidArgument, match="job_id is empty"):
         several(value, "job_id")
 
@@ -46,13 +46,13 @@ def test_a_time_is_given_in_seconds_or_as_a_timedelta(value: object) -> None:
     assert checked_seconds(value, "poll_seconds") == 90.0
 
 
-def test_no_time_at_all_is_one_only_where_it_may_be() -> None:
+def test_zero_seconds_are_accepted_only_where_they_are_allowed() -> None:
     assert checked_seconds(0, "missing_grace", zero=True) == 0.0
     with pytest.raises(InvalidArgument, match="poll_seconds is 0; expected a number of seconds above 0"):
         checked_seconds(0, "poll_seconds")
 
 
 @pytest.mark.parametrize("value", [-1, True, "90", None, float("nan"), float("inf"), timedelta(seconds=-1)])
-def test_what_is_no_time_is_refused_with_what_was_found(value: object) -> None:
-    with pytest.raises(InvalidArgument, match=r"missing_grace is .* expected a number of seconds from 0 on"):
+def test_a_value_that_is_no_time_is_refused_with_the_value(value: object) -> None:
+    with pytest.raises(InvalidArgument, match=r"missing_grace is .* expected a number of seconds of at least 0"):
         checked_seconds(value, "missing_grace", zero=True)

@@ -53,7 +53,7 @@ def test_it_returns_what_it_published_as_a_small_xcom(connect: Connect, local_aw
     assert json.loads(json.dumps(xcom)) == xcom
 
 
-def test_the_record_says_which_task_made_it(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+def test_the_observation_names_the_task_that_made_it(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
     operator(connect, tmp_path).execute(CONTEXT)
 
     [row] = open_dataset(f"file://{tmp_path}/records").scan("observations").to_table().to_pylist()
@@ -69,7 +69,7 @@ def test_a_retry_makes_an_observation_of_its_own(connect: Connect, local_aws: Co
     assert len(open_dataset(f"file://{tmp_path}/records").observation_ids()) == 2
 
 
-def test_it_writes_to_s3_through_a_connection_of_its_own(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+def test_it_writes_to_s3_through_another_connection(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
     boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")
     fill(local_aws, a=3)
     uri = f"s3://{connect('bucket_owner')}@records/root"
@@ -95,7 +95,7 @@ def test_it_writes_to_s3_through_a_connection_of_its_own(connect: Connect, local
         ({"max_requests": 0}, "max_requests"),
     ],
 )
-def test_what_a_retry_cannot_mend_fails_at_once(
+def test_an_error_that_a_retry_cannot_fix_fails_at_once(
     connect: Connect, local_aws: Control, tmp_path: Path, arguments: dict[str, Any], message: str
 ) -> None:
     fill(local_aws, a=1)
@@ -107,7 +107,7 @@ def test_what_a_retry_cannot_mend_fails_at_once(
 
 
 @pytest.mark.parametrize("fault", ["access_denied", "no_longer_supported", "unrecognized_client", "invalid_signature"])
-def test_what_aws_refuses_for_good_fails_at_once(
+def test_a_permanent_refusal_by_aws_fails_at_once(
     connect: Connect, local_aws: Control, tmp_path: Path, fault: str
 ) -> None:
     fill(local_aws, a=1)
@@ -118,7 +118,7 @@ def test_what_aws_refuses_for_good_fails_at_once(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_what_a_retry_may_mend_is_left_to_airflow(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+def test_an_error_that_a_retry_may_fix_is_left_to_airflow(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
     fill(local_aws, a=1, b=1)
     local_aws.fault("service_unavailable", vault_name="b")
 
@@ -126,7 +126,7 @@ def test_what_a_retry_may_mend_is_left_to_airflow(connect: Connect, local_aws: C
         operator(connect, tmp_path).execute(CONTEXT)
 
 
-def test_vault_names_may_come_rendered_to_text(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+def test_vault_names_may_be_rendered_to_text(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
     fill(local_aws, a=1, b=2, c=4)
 
     assert operator(connect, tmp_path, vault_names="['a', 'c']").execute(CONTEXT)["jobs"] == 5

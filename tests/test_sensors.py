@@ -362,7 +362,7 @@ def test_too_many_bad_polls_in_a_row_end_the_try(mode: Mode, glacier: Any, local
 
     assert ended.how == "to be retried"
     assert ended.said.startswith(
-        "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last: List Jobs of vault "
+        "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last error: List Jobs of vault "
         "photos in us-east-1: AWS answered ServiceUnavailableException (HTTP 500)"
     )
     assert local_aws.calls().total == 3
@@ -488,7 +488,7 @@ def test_ids_that_cannot_be_read_are_waited_for_as_often_as_polls_may_go_wrong(
     assert ended.how == "to be retried"
     assert ended.said.startswith(
         "2 polls in a row of the jobs of vault photos failed (no jobs known). "
-        f"The last: job_id is '{ids_on_s3.uri}', which cannot be read now"
+        f"The last error: job_id is '{ids_on_s3.uri}', which cannot be read now"
     )
 
 

@@ -1,3 +1,3 @@
-"""List Amazon Glacier's jobs completely, wait for them cheaply, and keep them as Parquet."""
+"""List all jobs of Amazon Glacier, wait for them with few requests, and store them as Parquet."""
 
 __version__ = "0.1.0"

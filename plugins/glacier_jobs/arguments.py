@@ -1,4 +1,4 @@
-"""What the operators and sensors do alike with their arguments."""
+"""The checks of arguments that operators, sensors and triggers share."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from glacier_jobs.errors import InvalidArgument
 
 
 def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
-    """Refuse a keyword that the provider's base class would take and silently discard.
+    """Refuse a keyword that the provider's base class would accept and silently discard.
 
-    :raises TypeError: names the keyword that was meant.
+    :raises TypeError: names the correct keyword.
     """
     if "region" in keywords:
-        raise TypeError(f"{owner} takes no argument 'region'; it is called 'region_name'")
+        raise TypeError(f"{owner} has no argument 'region'; use 'region_name'")
 
 
 def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
-    """Return, in seconds, how long an argument says.
+    """Return a time span in seconds.
 
     :param value: a number of seconds, or a ``timedelta``.
-    :param name: the argument, as a message shall name it.
-    :param zero: whether that may be no time at all.
+    :param name: the name of the argument in error messages.
+    :param zero: whether 0 is allowed.
     :raises InvalidArgument: names what was found and what was expected.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
@@ -36,25 +36,25 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
         and (seconds > 0 or (zero and seconds == 0))
     ):
         return float(seconds)
-    expected = f"a number of seconds {'from 0 on' if zero else 'above 0'}, or a timedelta"
+    expected = f"a number of seconds {'of at least 0' if zero else 'above 0'}, or a timedelta"
     raise InvalidArgument(f"{name} is {_shortened(value)}; expected {expected}")
 
 
 def several(value: object, name: str) -> list[str]:
-    """Return the texts that an argument holds, which may come as a list, lazily from XCom, or rendered to text.
+    """Return the texts of an argument: one text, a list, a lazy sequence from XCom, or a list rendered to text.
 
-    :param name: the argument, as a message shall name it.
-    :return: the texts in their order, repeats dropped.
+    :param name: the name of the argument in error messages.
+    :return: the texts in their order, without duplicates.
     :raises InvalidArgument: names what was found and what was expected.
     """
     expected = f"{name} is {_shortened(value)}; expected one text or a list of texts"
     if isinstance(value, str) and value.lstrip().startswith(("[", "(")):
-        # What Jinja makes of a list; a name or an id never begins like this.
+        # A list that Jinja rendered to text; a name or an id never begins like this.
         try:
             value = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError) as error:
             raise InvalidArgument(expected) from error
-    items: list[object] | None = [value] if isinstance(value, str) else list(value) if _is_listing(value) else None
+    items: list[object] | None = [value] if isinstance(value, str) else list(value) if _is_collection(value) else None
     texts = [item.strip() for item in items or [] if isinstance(item, str) and item.strip()]
     if items is None or len(texts) != len(items):
         raise InvalidArgument(expected)
@@ -63,7 +63,7 @@ def several(value: object, name: str) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _is_listing(value: object) -> TypeGuard[Iterable[object]]:
+def _is_collection(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 

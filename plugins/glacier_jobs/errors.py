@@ -1,57 +1,57 @@
-"""What can go wrong, grouped by what the caller does next.
+"""The errors of this package, grouped by what the caller does next.
 
 ::
 
     GlacierJobsError
-    ├── FinalError              the same call fails again: something must be changed first
-    │   ├── InvalidArgument     an argument is not what was expected (also a ValueError)
-    │   ├── ConnectionNotFound  a connection was named that Airflow does not have
-    │   ├── AccessDenied        AWS refused the credentials or what they may do, or a file may not be read
+    ├── FinalError              the same call fails again, unless something is changed
+    │   ├── InvalidArgument     an argument is not valid (also a ValueError)
+    │   ├── ConnectionNotFound  the Airflow connection does not exist
+    │   ├── AccessDenied        AWS refused the credentials or their permissions, or a file may not be read
     │   ├── NotSupported        this account cannot use Amazon Glacier's vaults
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
     │   ├── JobNotFound
-    │   ├── MalformedAnswer     AWS's answer is not what its contract promises
-    │   ├── WrongAccount        a vault belongs to another account than the one observed
-    │   ├── VaultsRefused       some vaults cannot be listed; the message names every one
-    │   ├── HistoryDiffers      a day's history is there already, and says something else
-    │   ├── MalformedFile       a file of the dataset is not what it should be (also an OSError)
-    │   └── StoreNotSuitable    a store that cannot create an object whole or not at all
+    │   ├── MalformedAnswer     AWS's answer differs from its documentation
+    │   ├── WrongAccount        a vault belongs to an account other than the observed one
+    │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
+    │   ├── HistoryDiffers      the history of a day exists already, with different content
+    │   ├── MalformedFile       a file of the dataset is not as expected (also an OSError)
+    │   └── StoreNotSuitable    the store cannot create an object atomically
     └── TransientError          the same call may succeed later
         ├── Throttled
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
-        ├── VaultsUnavailable   some vaults could not be listed just now; the message names every one
-        ├── MarkerRepeated      a listing that would never end
-        ├── ObservationExists   the place of a new observation is taken; the next has another
-        ├── DayClosed           an observation comes too late for the day it belongs to; the next belongs to a later one
-        └── TookTooLong         a question was broken off, because its time was over
+        ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
+        ├── MarkerRepeated      a listing would never end
+        ├── ObservationExists   the path of a new observation exists already; the next observation has another path
+        ├── DayClosed           the day of an observation is finalized; the next observation belongs to a later day
+        └── TookTooLong         a question exceeded its time limit
 
-None derives from ``AirflowException``: Airflow's sensors treat every subclass of that as a reason to skip
-under ``soft_fail``. The operators and sensors turn a :class:`FinalError` into ``AirflowFailException``, so
-that no retry is spent on it, and let a :class:`TransientError` pass, so that Airflow retries.
+None derives from ``AirflowException``: with ``soft_fail``, Airflow's sensors skip on every subclass of that. The
+operators and sensors convert a :class:`FinalError` to ``AirflowFailException``, so that Airflow does not retry. They do
+not catch a :class:`TransientError`, so that Airflow retries.
 """
 
 from __future__ import annotations
 
 
 class GlacierJobsError(Exception):
-    """Any error that this package raises on purpose."""
+    """The base class of this package's errors."""
 
 
 class FinalError(GlacierJobsError):
-    """The same call fails again: something must be changed first."""
+    """The same call fails again, unless something is changed."""
 
 
 class InvalidArgument(FinalError, ValueError):
-    """An argument is not what was expected; the message names both."""
+    """An argument is not valid; the message names what was found and what was expected."""
 
 
 class ConnectionNotFound(FinalError):
-    """A connection was named that Airflow does not have."""
+    """The Airflow connection does not exist."""
 
 
 class AccessDenied(FinalError):
-    """AWS refused the credentials, or what they may do; or a file may not be read."""
+    """AWS refused the credentials or their permissions, or a file may not be read."""
 
 
 class NotSupported(FinalError):
@@ -67,31 +67,31 @@ class VaultNotFound(FinalError):
 
 
 class JobNotFound(FinalError):
-    """The vault has no such job, or no longer."""
+    """The vault has no such job, or the job has expired."""
 
 
 class MalformedAnswer(FinalError):
-    """AWS's answer is not what its contract promises; the message names vault, job and field."""
+    """AWS's answer differs from its documentation; the message names vault, job and field."""
 
 
 class WrongAccount(FinalError):
-    """A vault belongs to another account than the one observed."""
+    """A vault belongs to an account other than the observed one."""
 
 
 class VaultsRefused(FinalError):
-    """Some vaults cannot be listed; the message names every one and why."""
+    """Some vaults cannot be listed; the message names each of them and the reason."""
 
 
 class HistoryDiffers(FinalError):
-    """A day's history is there already, and says something else; nothing was changed."""
+    """The history of a day exists already, with different content; nothing was changed."""
 
 
 class MalformedFile(FinalError, OSError):
-    """A file of the dataset is not what it should be; the message names it and what was found."""
+    """A file of the dataset is not as expected; the message names the file and what was found."""
 
 
 class StoreNotSuitable(FinalError):
-    """A store that cannot create an object whole or not at all."""
+    """The store cannot create an object atomically."""
 
 
 class TransientError(GlacierJobsError):
@@ -99,7 +99,7 @@ class TransientError(GlacierJobsError):
 
 
 class Throttled(TransientError):
-    """AWS asked to slow down, also after the client's own retries."""
+    """AWS throttled the request, also after the client's retries."""
 
 
 class ServiceUnavailable(TransientError):
@@ -107,20 +107,20 @@ class ServiceUnavailable(TransientError):
 
 
 class VaultsUnavailable(TransientError):
-    """Some vaults could not be listed just now; the message names every one and why."""
+    """Some vaults could not be listed for now; the message names each of them and the reason."""
 
 
 class MarkerRepeated(TransientError):
-    """A page carried a marker that the listing had been given before: it would never end."""
+    """A listing received the same marker twice, so that it would never end."""
 
 
 class ObservationExists(TransientError):
-    """The place of a new observation is taken; nothing was changed. The next observation has another place."""
+    """The path of a new observation exists already; nothing was changed. The next observation has another path."""
 
 
 class DayClosed(TransientError):
-    """An observation comes too late for its day; nothing was published. The next observation belongs to a later one."""
+    """The day of an observation is finalized; nothing was published. The next observation belongs to a later day."""
 
 
 class TookTooLong(TransientError):
-    """A question to the dataset was broken off, because its time was over."""
+    """A question about the dataset exceeded its time limit, and was interrupted."""

@@ -1,10 +1,4 @@
-"""A trigger for event-driven DAGs: a DAG starts when a job of a vault completes.
-
-::
-
-    trigger = GlacierJobCompletedTrigger(vault_name="photos")
-    photos_jobs = Asset("photos_jobs", watchers=[AssetWatcher(name="photos", trigger=trigger)])
-"""
+"""A trigger for event-driven DAGs: a DAG starts when a job of a vault completes."""
 
 from __future__ import annotations
 
@@ -40,15 +34,24 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
 
     It never raises: errors are logged, and the poll is repeated with increasing delays.
 
+    Example::
+
+        trigger = GlacierJobCompletedTrigger(vault_name="photos", statuscode="Succeeded")
+        completed = Asset("photos_jobs", watchers=[AssetWatcher(name="photos", trigger=trigger)])
+
+
+        @dag(schedule=[completed])
+        def process_completed_jobs(): ...
+
     :param vault_name: the vault that is watched.
     :param account_id: 12 digits, or ``-`` for the account of the credentials.
-    :param begin_with: what counts at the very first start: ``everything`` that is listed as completed, or only what
-        completes from then on, ``new``.
+    :param begin_with: the events of the very first start: with ``everything``, all jobs that are listed as completed;
+        with ``new``, only those that complete from then on.
     :param statuscode: ``Succeeded`` or ``Failed`` for these jobs only; ``None`` for both.
     :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
     :param aws_conn_id: the Airflow connection for Glacier.
-    :param region_name: the Region; ``None`` takes the connection's.
-    :param verify: as boto3 takes it.
+    :param region_name: the Region; ``None`` for that of the connection.
+    :param verify: as in boto3.
     :param botocore_config: keywords of botocore's ``Config``.
     """
 
@@ -84,7 +87,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         self._saved: set[str] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, from which the triggerer creates this trigger again."""
+        """Return the class path and the arguments, from which the triggerer recreates this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -101,7 +104,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each job that completes, for ever."""
+        """Yield an event for each job that completes, without end."""
         failures = 0
         while True:
             try:
@@ -109,9 +112,9 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
                     yield TriggerEvent(job)  # type: ignore[no-untyped-call]  # Airflow's, untyped
                 failures = 0
             except Exception as error:
-                # Airflow would restart a watcher that raises at once, for ever.
+                # If this raised, Airflow would restart the watcher immediately, again and again.
                 failures += 1
-                self.log.warning("Watching vault %s went wrong: %s", self.vault_name, error, exc_info=True)
+                self.log.warning("The watch of vault %s failed: %s", self.vault_name, error, exc_info=True)
                 await asyncio.sleep(next_delay_seconds(min(self.poll_seconds, 60.0), failures, 0.5))
 
     async def cleanup(self) -> None:
@@ -139,7 +142,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
     async def _process(self, result: PollResult) -> list[Mapping[str, Any]]:
         if self._delivered is None:
             self._delivered = set(result.completed) if self.begin_with == "new" else set()
-        # Events of the last poll have been persisted by now; a job that is not listed any more is not listed again.
+        # The events of the last poll have been stored by now. A job that is not listed any more never appears again.
         self._delivered &= result.completed.keys()
         await self._save(self._delivered)
         new = {job_id: job for job_id, job in result.completed.items() if job_id not in self._delivered}
@@ -155,7 +158,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         try:
             stored: Any = await self.asset_state_store.aget(self._state_key)
         except ValueError as error:
-            # Airflow raises this where it cannot tell which of several assets is meant.
+            # Airflow raises this if several assets have this trigger, so that it cannot choose one.
             self.log.warning("Which jobs of vault %s were delivered is kept in memory only: %s", self.vault_name, error)
             self.asset_state_store = None
             return None

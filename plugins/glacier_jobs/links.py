@@ -1,4 +1,4 @@
-"""Where an operator's page in Airflow links to."""
+"""Links from a task's page in Airflow's UI."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from airflow.providers.amazon.aws.links.base_aws import BASE_AWS_CONSOLE_LINK, B
 
 
 class GlacierVaultLink(BaseAwsLink):
-    """The vault in the AWS console."""
+    """A link to the vault in the AWS console."""
 
     name = "Amazon Glacier vault"
     key = "glacier_vault"

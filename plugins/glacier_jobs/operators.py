@@ -1,4 +1,4 @@
-"""The Airflow operator that keeps the jobs of an account and Region as Parquet."""
+"""The Airflow operator that stores the jobs of an account and Region as Parquet."""
 
 from __future__ import annotations
 
@@ -23,23 +23,31 @@ if TYPE_CHECKING:
 class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     """List all jobs of all vaults of an account and Region, and publish them as one observation in Parquet.
 
-    Each execution makes an observation of its own, stamped with the moment it was really made, also when a task
-    is retried, cleared or part of a backfill. It is published whole or not at all.
+    Each execution makes a new observation with the time of the execution, also if a task is retried, cleared or part of
+    a backfill. The observation is published as a whole or not at all.
+
+    Example::
+
+        GlacierJobsToParquetOperator(
+            task_id="snapshot",
+            dataset_uri="s3://aws_archive@my-bucket/glacier",
+            aws_conn_id="aws_archive",
+        )
 
     :param dataset_uri: the dataset's root: ``file:///…``, ``s3://bucket/…``, or ``s3://conn_id@bucket/…`` with
         the Airflow connection of the bucket. (templated)
-    :param vault_names: the vaults to list; ``None`` for all that List Vaults shows. (templated)
+    :param vault_names: the vaults to list; ``None`` for all that List Vaults returns. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
-    :param on_vault_error: ``fail`` publishes nothing when a vault cannot be listed; ``record`` publishes the
-        others, and the vault with its error. (templated)
-    :param max_requests: how many requests to Glacier are under way at the most.
+    :param on_vault_error: with ``fail``, nothing is published if a vault cannot be listed; with ``record``, the other
+        vaults are published, and the failed vault with its error. (templated)
+    :param max_requests: the maximum number of concurrent requests to Glacier.
     :param aws_conn_id: the Airflow connection for Glacier. (templated)
-    :param region_name: the Region; ``None`` takes the connection's. (templated)
-    :param verify: as boto3 takes it. (templated)
+    :param region_name: the Region; ``None`` for that of the connection. (templated)
+    :param verify: as in boto3. (templated)
     :param botocore_config: keywords of botocore's ``Config``. (templated)
     :return: as XCom ``{"observation_id", "snapshot_at", "account_id", "region", "dataset_uri", "jobs", "vaults",
         "failed_vaults"}``: ``snapshot_at`` in ISO 8601, ``jobs`` and ``vaults`` counts, ``failed_vaults`` names.
-    :raises AirflowFailException: the same try would fail again (access denied, no such vault, malformed data).
+    :raises AirflowFailException: a retry would fail again (access denied, no such vault, malformed data).
     :raises TransientError: a later try may succeed; Airflow's retries apply.
     """
 

@@ -1,4 +1,4 @@
-"""What Airflow's provider discovery is told about this package."""
+"""This package's metadata for Airflow's provider discovery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-glacier-jobs",
         "name": "Amazon Glacier jobs",
-        "description": "List Amazon Glacier's jobs completely, wait for them cheaply, and keep them as Parquet.",
+        "description": "List all jobs of Amazon Glacier, wait for them with few requests, and store them as Parquet.",
         "versions": [__version__],
         "integrations": [
             {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-#: Jobs take hours, and a poll is cheap, but in the mode ``reschedule`` starts a process.
+#: Jobs take hours. A poll takes few requests, but each poll in the mode ``reschedule`` starts a process.
 DEFAULT_POKE_INTERVAL = timedelta(minutes=10)
 
 #: Bulk retrievals typically take up to 12 hours, and a finished job is kept for 24.
@@ -39,28 +39,29 @@ DEFAULT_TIMEOUT = timedelta(hours=24)
 DEFAULT_MISSING_GRACE = timedelta(minutes=15)
 DEFAULT_MAX_BAD_POLLS = 10
 
-#: The interval of a deferred sensor that has none, as Airflow allows: its polls would follow each other without end.
+#: The interval of a deferred sensor whose ``poke_interval`` is 0, which Airflow allows; polls without a delay would put
+#: needless load on Glacier.
 NO_INTERVAL_SECONDS = 1.0
 
-#: A task that is due again within seconds may be queued before the scheduler has heard that its last stretch ended;
-#: Airflow 3.3.2 then takes that end for the new stretch's, finds a "state mismatch", and fails the try.
+#: A task that is rescheduled by few seconds may be queued before the scheduler has processed the end of its previous
+#: process. Airflow 3.3.2 then attributes that end to the new process, reports a "state mismatch", and fails the try.
 SHORTEST_RESCHEDULE_SECONDS = 15.0
 
-#: So long after the trigger's own deadline, Airflow ends a deferral without an event.
+#: How long after the trigger's own deadline Airflow ends a deferral that got no event.
 _DEFERRAL_MARGIN = timedelta(seconds=60)
 
 _STATE_KEY = "glacier_jobs_wait"
 
 
 class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
-    """Wait until jobs of one vault have succeeded, be it one or ten thousand.
+    """Wait until one or many jobs of a vault have succeeded.
 
-    A job that failed or is missing fails the task at once and without retries, with a message that names the job and
-    the reason. A job is missing if neither a complete listing shows it nor Describe Job knows it, once it was listed
-    before or ``missing_grace`` is over. After a transient error (throttling, 5xx, dropped connections) the next poll
-    follows. Reading the ids from a URI is part of a poll, except for a deferrable sensor, which needs the ids to defer.
+    If a job failed or is missing, the task fails immediately and without retries, with a message that names the job and
+    the reason. A job is missing if neither a complete listing shows it nor Describe Job knows it, and if it was listed
+    before or ``missing_grace`` is over. After a transient error (throttling, 5xx, dropped connection), the sensor polls
+    again. Reading the ids from a URI is part of a poll, except for a deferrable sensor, which needs the ids to defer.
 
-    All modes give the same verdicts, time-outs and results. Deferred sensors in one triggerer that wait for the same
+    All modes have the same results, failures and time-outs. Deferred sensors in one triggerer that wait for the same
     vault with the same connection settings share their polls.
 
     Example::
@@ -68,29 +69,29 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         GlacierJobSensor(task_id="wait", vault_name="photos", job_id=started, deferrable=True)
 
     :param vault_name: the vault of the jobs. (templated)
-    :param job_id: one id; several, also an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids, as text
-        with one a line, or as Parquet with a column ``job_id``; rescheduled, it is read at each poll. What Initiate
-        Job answers will do for an id. (templated)
+    :param job_id: one id; several ids, for example an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids,
+        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, the URI is read
+        at each poll. The answer to Initiate Job (``{"jobId"}``) is accepted in place of an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param wait_for_all: whether to wait until all jobs are final before failing for those that failed or are missing.
-    :param missing_grace: how long after the first start of this try a job that was never listed is not missing yet;
-        a ``timedelta`` or seconds. Glacier may list new jobs late.
-    :param max_bad_polls: how many polls in a row may fail; with ``silent_fail`` any number.
+    :param missing_grace: how long after the first start of this try a job that was never listed is not missing yet,
+        a ``timedelta`` or seconds; Glacier may list new jobs with a delay.
+    :param max_bad_polls: how many polls in a row may fail; with ``silent_fail``, any number.
     :param deferrable: whether the sensor waits in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``.
-    :param poke_interval: the time between two polls, 10 minutes by default; rescheduled, at least 15 seconds.
-        Deferred, ``exponential_backoff`` does not lengthen it: the poll is shared.
+    :param poke_interval: the time between two polls, 10 minutes by default; in the mode ``reschedule`` at least 15
+        seconds. For a deferred sensor, ``exponential_backoff`` does not lengthen it, because the poll is shared.
     :param timeout: the time from the first start of this try, 24 hours by default.
     :param aws_conn_id: the Airflow connection for Glacier. (templated)
-    :param region_name: the Region; ``None`` takes the connection's. (templated)
-    :param verify: as boto3 takes it. (templated)
+    :param region_name: the Region; ``None`` for that of the connection. (templated)
+    :param verify: as in boto3. (templated)
     :param botocore_config: keywords of botocore's ``Config``. (templated)
-    :return: as XCom, for one id the job's description, else
+    :return: as XCom, for one id the job's description; otherwise
         ``{"vault_name", "jobs", "succeeded", "failed", "missing"}`` with counts.
     :raises AirflowFailException: a job failed or is missing, or Glacier would refuse again (no such vault, access
         denied, not supported).
     :raises AirflowSensorTimeout: jobs are still pending after ``timeout``.
-    :raises ServiceUnavailable: more than ``max_bad_polls`` in a row; Airflow's retries apply.
+    :raises ServiceUnavailable: more than ``max_bad_polls`` polls in a row failed; Airflow's retries apply.
     """
 
     aws_hook_class = GlacierJobsHook
@@ -130,13 +131,13 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         return {**super()._hook_parameters, "retry_policy": POLLING_RETRY_POLICY}
 
     def execute(self, context: Context) -> Any:
-        """Wait; in the modes that release the worker slot, begin to."""
+        """Wait for the jobs; in the modes that release the worker slot, until the slot is released."""
         self._wait = None
         self._job_ids = ()
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Poll once; where jobs are still pending and the sensor is deferrable, continue in the triggerer."""
+        """Poll once; if jobs are still pending and the sensor is deferrable, continue in the triggerer."""
         try:
             try:
                 self._job_ids = self._job_ids or awaited_ids(self.job_id)
@@ -145,7 +146,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
                 result = self._poll(wait)
             except TransientError as error:
                 if self.deferrable and not self._job_ids:
-                    raise  # the trigger is given ids, and reads none
+                    raise  # the trigger needs the ids, and does not read them itself
                 self._wait = wait = self._restored(context).after_bad_poll()
                 self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
                 if self._max_bad_polls is not None and wait.bad_polls > self._max_bad_polls:
@@ -180,7 +181,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         except FinalError as error:
             raise AirflowFailException(str(error)) from error
         except TransientError as error:
-            # What Airflow does for poke() it does here for its own errors only.
+            # Airflow applies never_fail to all errors of poke(), but here to its own errors only.
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
@@ -188,7 +189,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
     ) -> float:
-        """Back off after failed polls, and poll at the deadline; rescheduled, not sooner than Airflow supports."""
+        """Back off after failed polls, and poll at the deadline; if rescheduled, not sooner than Airflow supports."""
         interval_seconds = super()._get_next_poke_interval(started_at, run_duration, poke_count)
         if self._wait is None:
             return interval_seconds
@@ -199,7 +200,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     def _restored(self, context: Context) -> Wait:
         if self._wait is not None:
-            # Polls in which the ids could not be read were counted without ids.
+            # While the ids could not be read, failed polls were counted in a wait without ids.
             return self._wait if self._wait.jobs else replace(self._wait, pending=self._job_ids)
         if stored := self._stored(context):
             return from_json(stored, self._job_ids)
@@ -213,13 +214,13 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         if ti is None or not self._stores_state(context):
             return None
         stored: Any = context["task_state_store"].get(_STATE_KEY)
-        # The store outlives a try, and a retry begins anew.
+        # The store outlives a try; a retry starts a new wait.
         return stored["wait"] if stored is not None and stored["try_number"] == ti.try_number else None
 
     def _store(self, context: Context, wait: Wait) -> None:
         state = to_json(wait, self._job_ids)
         if not self._job_ids:
-            # Without the ids, the earlier verdicts cannot be read; they are kept until the ids can.
+            # Without the ids, the earlier verdicts cannot be restored; they are kept until the ids can be read.
             state = {**state, **(self._stored(context) or {}), "bad_polls": wait.bad_polls}
         context["task_state_store"].set(_STATE_KEY, {"try_number": context["ti"].try_number, "wait": state})
 
@@ -295,7 +296,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     def _unreachable(self, wait: Wait, reason: str) -> ServiceUnavailable:
         return ServiceUnavailable(
             f"{wait.bad_polls} polls in a row of the jobs of vault {self.vault_name} failed ({wait}). "
-            f"The last: {reason}"
+            f"The last error: {reason}"
         )
 
     @property
@@ -319,4 +320,4 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 def _checked_count(max_bad_polls: object) -> int:
     if isinstance(max_bad_polls, int) and not isinstance(max_bad_polls, bool) and max_bad_polls >= 0:
         return max_bad_polls
-    raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number from 0 on")
+    raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number of at least 0")

@@ -14,26 +14,27 @@ from glacier_jobs.waiting.poll import PollRequest
 from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey
 from glacier_jobs.waiting.state import Wait, from_json, to_json
 
-#: For how long a trigger yields nothing: Airflow 3.3.2 can fail a task whose trigger fires in the first seconds
-#: after its deferral, up to 7 s were seen (apache/airflow #72716, #71580).
+#: How long a trigger yields no event. Airflow 3.3.2 can fail a task whose trigger yields its event in the first seconds
+#: after the deferral; up to 7 s were measured (apache/airflow #72716, #71580).
 QUIET_SECONDS = 15.0
 
 
 class GlacierJobTrigger(BaseTrigger):
-    """Wait until awaited jobs are final, or a deadline.
+    """Wait until the awaited jobs are final, or until a deadline.
 
-    Its one event is ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (the wait is over),
+    It yields one event, ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (the wait is over),
     ``timed_out``, ``unreachable`` (too many failed polls in a row) or ``refused`` (Glacier would refuse again);
-    ``job_ids`` are those still pending, and ``wait`` is the state as :mod:`glacier_jobs.waiting.state` stores it.
+    ``job_ids`` are the jobs still pending, and ``wait`` is the state as :mod:`glacier_jobs.waiting.state` stores it.
 
     :param job_ids: the pending jobs.
     :param wait: the state of the wait, as :mod:`glacier_jobs.waiting.state` stores it.
-    :param deadline: an aware moment in ISO 8601. It is absolute, so that the wait spans restarts of the triggerer.
-    :param missing_grace_seconds: how long after the wait began a job that was never seen is not missing yet.
+    :param deadline: a time with time zone in ISO 8601. It is absolute, so that restarts of the triggerer do not extend
+        the wait.
+    :param missing_grace_seconds: how long after the start of the wait a job that was never listed is not missing yet.
     :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
     :param max_bad_polls: how many polls in a row may fail; ``None`` for any number.
     :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
-    :param quiet_seconds: for how long no event is yielded; the first poll follows after that.
+    :param quiet_seconds: how long no event is yielded; the first poll follows after that.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class GlacierJobTrigger(BaseTrigger):
         self.quiet_seconds = quiet_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return class path and arguments, from which the triggerer creates this trigger again."""
+        """Return the class path and the arguments, from which the triggerer recreates this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -93,7 +94,7 @@ class GlacierJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield the one event."""
+        """Yield the event."""
         loop = asyncio.get_running_loop()
         quiet_until = loop.time() + self.quiet_seconds
         event = await self._event()

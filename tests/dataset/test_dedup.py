@@ -17,7 +17,7 @@ def batch(vault: str, ids: list[str]) -> pa.RecordBatch:
 
 
 class Rows:
-    """Stands for the file: the keys of all rows, and a look at some."""
+    """Stands for the file: the keys of all rows, and how many of them were read again."""
 
     def __init__(self, pages: list[tuple[str, list[str]]]) -> None:
         self.keys: list[JobKey] = [(f"arn:{vault}", job_id) for vault, ids in pages for job_id in ids]
@@ -42,7 +42,7 @@ PAGES = st.lists(
 
 
 @given(PAGES, st.sets(st.sampled_from(["a", "b", "c", "never seen"])))
-def test_of_each_job_the_last_sight_stays_and_nothing_of_the_vaults_left_out(
+def test_the_last_row_of_each_job_is_kept_and_no_row_of_the_vaults_left_out(
     pages: list[tuple[str, list[str]]], without: set[str]
 ) -> None:
     rows = Rows(pages)
@@ -73,7 +73,7 @@ def test_equal_hashes_of_different_jobs_drop_nothing() -> None:
     assert index.kept(rows, ()).tolist() == [False, True, True]
 
 
-def test_without_a_repeat_no_row_is_looked_up_again() -> None:
+def test_without_duplicates_no_key_is_read_again() -> None:
     pages = [("a", [str(number) for number in range(1000)])]
     rows = Rows(pages)
 

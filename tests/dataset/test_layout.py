@@ -15,7 +15,7 @@ from tests.observations import local_dataset, publish
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 
 
-def test_an_observation_is_named_by_account_region_moment_and_chance() -> None:
+def test_an_observation_id_holds_account_region_time_and_random_digits() -> None:
     first = new_observation("123456789012", "us-gov-east-1", MOMENT)
     second = new_observation("123456789012", "us-gov-east-1", MOMENT)
 
@@ -33,7 +33,7 @@ def test_an_observation_belongs_to_the_utc_date_it_was_made_on() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "123456789012_us-east-1_20261122T060000Z", "../../etc/passwd"])
-def test_what_is_no_observation_id_is_refused(text: str) -> None:
+def test_a_text_that_is_no_observation_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="expected <account_id>"):
         snapshot_date(text)
 
@@ -54,7 +54,7 @@ def test_a_dataset_without_an_observation_is_empty_with_its_columns(tmp_path: Pa
         assert dataset.scan(table).to_table().schema == schema
 
 
-def test_what_has_no_commit_mark_is_not_read(tmp_path: Path) -> None:
+def test_files_without_a_commit_mark_are_not_read(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     committed = publish(dataset, MOMENT, jobs=["a"])
     uncommitted = publish(dataset, MOMENT, jobs=["b"])
@@ -64,7 +64,7 @@ def test_what_has_no_commit_mark_is_not_read(tmp_path: Path) -> None:
     assert dataset.scan("jobs").to_table()["job_id"].to_pylist() == ["a"]
 
 
-def test_only_the_dates_asked_for_are_read(tmp_path: Path) -> None:
+def test_only_the_requested_dates_are_read(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     for day in range(4):
         publish(dataset, MOMENT + timedelta(days=day), jobs=[f"job-{day}"])
@@ -75,7 +75,7 @@ def test_only_the_dates_asked_for_are_read(tmp_path: Path) -> None:
     assert len(middle.files) == 2
 
 
-def test_what_lies_beside_the_partitions_is_not_taken_for_one(tmp_path: Path) -> None:
+def test_other_files_beside_the_partitions_are_ignored(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     observation = publish(dataset, MOMENT, jobs=["a"])
     (tmp_path / "observations" / "README.txt").write_text("hello")
@@ -84,7 +84,7 @@ def test_what_lies_beside_the_partitions_is_not_taken_for_one(tmp_path: Path) ->
     assert dataset.observation_ids() == [observation.observation_id]
 
 
-def test_a_table_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+def test_a_table_that_does_not_exist_is_refused_with_the_names_of_the_tables(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="jobs, vaults, observations"):
         Dataset.scan(local_dataset(tmp_path), "job")
 

@@ -52,7 +52,7 @@ def staged(tmp_path: Path, content: bytes = b"content") -> Path:
     return file
 
 
-def test_a_local_file_appears_where_nothing_was(tmp_path: Path) -> None:
+def test_a_local_file_becomes_visible_where_none_existed(tmp_path: Path) -> None:
     target = tmp_path / "jobs" / "snapshot_date=2026-11-22" / "a.parquet"
 
     publisher_for(LocalFileSystem(), str(tmp_path)).publish(staged(tmp_path), str(target))
@@ -92,7 +92,7 @@ def test_of_many_writers_of_one_name_exactly_one_succeeds(tmp_path: Path) -> Non
     assert target.read_bytes() == str(outcomes.index(True)).encode()
 
 
-def test_what_a_killed_run_left_is_swept_away_when_it_is_old_and_no_sooner(tmp_path: Path) -> None:
+def test_files_that_a_killed_run_left_are_removed_only_once_they_are_old(tmp_path: Path) -> None:
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     old, young = publisher.stage("old"), publisher.stage("young")
     (old / "jobs.part").write_bytes(b"half")
@@ -110,10 +110,10 @@ def long_ago(path: Path) -> Path:
     return path
 
 
-def test_a_file_that_somebody_left_among_what_is_staged_is_swept_away_too(tmp_path: Path) -> None:
+def test_an_old_file_in_the_staging_folder_is_removed_too(tmp_path: Path) -> None:
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     stray = publisher.stage("first").parent / "stray"
-    stray.write_bytes(b"of somebody")
+    stray.write_bytes(b"other")
     long_ago(stray)
 
     publisher.stage("next")
@@ -121,7 +121,7 @@ def test_a_file_that_somebody_left_among_what_is_staged_is_swept_away_too(tmp_pa
     assert not stray.exists()
 
 
-def test_what_cannot_be_swept_away_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_removed_does_not_stop_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     anothers, own = publisher.stage("anothers"), publisher.stage("own")
     long_ago(anothers)
@@ -141,7 +141,7 @@ def test_what_cannot_be_swept_away_stops_nobody(tmp_path: Path, monkeypatch: pyt
     assert not own.exists()
 
 
-def test_what_a_killed_run_left_on_its_way_to_s3_is_swept_away_and_nothing_else(
+def test_files_that_a_killed_upload_left_are_removed_and_no_others(
     tmp_path: Path, s3_filesystem: S3FileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -149,8 +149,8 @@ def test_what_a_killed_run_left_on_its_way_to_s3_is_swept_away_and_nothing_else(
     old, young = publisher.stage("observation"), publisher.stage("observation")
     (old / "jobs.part").write_bytes(b"half")
     long_ago(old)
-    (tmp_path / "observation-of-somebody").mkdir()
-    others = long_ago(tmp_path / "observation-of-somebody")
+    (tmp_path / "folder-of-another-program").mkdir()
+    others = long_ago(tmp_path / "folder-of-another-program")
 
     publisher.stage("next")
 
@@ -159,7 +159,7 @@ def test_what_a_killed_run_left_on_its_way_to_s3_is_swept_away_and_nothing_else(
     assert others.exists()
 
 
-def test_an_object_appears_where_nothing_was(tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem) -> None:
+def test_an_object_becomes_visible_where_none_existed(tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem) -> None:
     publisher_for(s3_filesystem, "records/root").publish(staged(tmp_path), "records/root/a.parquet")
 
     assert s3.get_object(Bucket="records", Key="root/a.parquet")["Body"].read() == b"content"
@@ -187,7 +187,7 @@ def test_an_object_of_several_parts_is_never_replaced_either(
     assert "Uploads" not in s3.list_multipart_uploads(Bucket="records")
 
 
-def test_an_upload_whose_answer_was_lost_counts_when_it_is_refused_as_done_before(
+def test_a_refused_retry_of_an_upload_that_succeeded_is_a_success(
     tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem
 ) -> None:
     s3.put_object(Bucket="records", Key="a.parquet", Body=b"content")
@@ -198,7 +198,7 @@ def test_an_upload_whose_answer_was_lost_counts_when_it_is_refused_as_done_befor
 
 
 @pytest.mark.parametrize("content", [b"contenT", b"content and more"])
-def test_an_object_that_is_nearly_the_same_is_another(
+def test_an_object_with_nearly_the_same_content_is_a_different_one(
     tmp_path: Path, s3: Any, s3_filesystem: S3FileSystem, content: bytes
 ) -> None:
     s3.put_object(Bucket="records", Key="a.parquet", Body=content)
@@ -207,7 +207,7 @@ def test_an_object_that_is_nearly_the_same_is_another(
         publisher_for(s3_filesystem, "records").publish(staged(tmp_path), "records/a.parquet")
 
 
-def test_a_store_that_cannot_create_objects_whole_is_refused() -> None:
+def test_a_store_that_cannot_create_objects_atomically_is_refused() -> None:
     with pytest.raises(StoreNotSuitable, match="MemoryFileSystem"):
         publisher_for(MemoryFileSystem(), "root")
 
@@ -232,7 +232,7 @@ NO_URIS = ["", "/data/x", "relative", "file:", "file://data/x", "file://localhos
 
 
 @pytest.mark.parametrize("uri", NO_URIS)
-def test_what_is_no_uri_is_refused_with_what_is_expected(uri: Any) -> None:
+def test_an_invalid_uri_is_refused_with_the_expected_forms(uri: Any) -> None:
     with pytest.raises(InvalidArgument, match="expected file:///absolute/path"):
         open_dataset(uri)
 

@@ -41,7 +41,7 @@ class CountingStore(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no ty
         return super().cat_file(path, start, end, **kwargs)
 
     def info(self, path: str, **kwargs: Any) -> Any:
-        raise AssertionError(f"{path} was asked for before it was fetched")
+        raise AssertionError(f"{path} was requested before it was fetched")
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def write(store: CountingStore, count: int, rows: int = 2) -> list[str]:
     return paths
 
 
-def test_all_rows_come_in_the_order_of_the_files(store: CountingStore) -> None:
+def test_all_rows_are_in_the_order_of_the_files(store: CountingStore) -> None:
     found = read_files(store, write(store, 30), SCHEMA).read_all()
 
     assert found.schema == SCHEMA
     assert found["number"].to_pylist() == [number for number in range(30) for _ in range(2)]
 
 
-def test_only_what_is_wanted_comes(store: CountingStore) -> None:
+def test_only_the_requested_columns_and_rows_are_returned(store: CountingStore) -> None:
     found = read_files(store, write(store, 3), SCHEMA, columns=["text"], where=pc.field("text") == "row 1").read_all()
 
     assert found.to_pylist() == [{"text": "row 1"}] * 3
@@ -84,7 +84,7 @@ def test_every_file_is_fetched_once_and_many_at_a_time(store: CountingStore) -> 
     assert store.whole == []
 
 
-def test_no_file_is_fetched_before_its_rows_are_wanted(store: CountingStore) -> None:
+def test_no_file_is_fetched_before_its_rows_are_requested(store: CountingStore) -> None:
     found = read_files(store, write(store, 600, rows=100), SCHEMA)
     assert store.fetched == []
 
@@ -93,7 +93,7 @@ def test_no_file_is_fetched_before_its_rows_are_wanted(store: CountingStore) -> 
     assert len(store.fetched) == 1
 
 
-def test_a_large_file_is_fetched_alone_and_in_its_place(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_fetched_alone_and_in_order(store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = write(store, 5), "/reading/large.parquet"
     with store.open(large, "wb") as file:
         pq.write_table(
@@ -160,7 +160,7 @@ def test_a_file_that_is_not_parquet_is_an_error_that_names_it(store: CountingSto
     assert isinstance(caught.value, MalformedFile)
 
 
-def test_an_error_of_the_stores_own_is_an_os_error_that_names_the_file(
+def test_an_error_of_the_stores_client_is_an_os_error_that_names_the_file(
     store: CountingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class EndpointConnectionError(Exception):
@@ -180,7 +180,7 @@ def test_an_error_of_the_stores_own_is_an_os_error_that_names_the_file(
         read_files(store, paths, SCHEMA).read_all()
 
 
-def test_files_on_this_machine_are_read_alike(store: CountingStore, tmp_path: Path) -> None:
+def test_local_files_give_the_same_rows(store: CountingStore, tmp_path: Path) -> None:
     paths = write(store, 5)
     local = []
     for path in paths:

@@ -28,7 +28,7 @@ def jobs_of(dataset: Dataset) -> list[tuple[str, str]]:
     return [(row["job_id"], row["status_code"]) for row in dataset.scan("jobs").to_table().to_pylist()]
 
 
-def test_an_observation_is_three_files_and_nothing_beside_them(tmp_path: Path) -> None:
+def test_an_observation_is_exactly_three_files(tmp_path: Path) -> None:
     observation = publish(local_dataset(tmp_path), MOMENT, jobs=["a", "b"])
 
     assert [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)] == [
@@ -72,7 +72,7 @@ def test_an_observation_without_jobs_still_has_a_file_with_all_columns(tmp_path:
     assert table.schema.equals(TABLES["jobs"])
 
 
-def test_of_a_job_seen_twice_the_later_sight_is_kept(tmp_path: Path) -> None:
+def test_the_later_row_of_a_job_listed_twice_is_kept(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     with ObservationWriter(dataset, OBSERVATION, clock=lambda: MOMENT) as writer:
         write_jobs(
@@ -98,7 +98,7 @@ def test_the_same_id_in_two_vaults_is_two_jobs(tmp_path: Path) -> None:
     assert len(jobs_of(dataset)) == 2
 
 
-def test_repeats_are_found_across_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates_are_found_across_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "ROW_GROUP_ROWS", 10)
     dataset = local_dataset(tmp_path)
     with ObservationWriter(dataset, OBSERVATION, clock=lambda: MOMENT) as writer:
@@ -116,7 +116,7 @@ def test_repeats_are_found_across_row_groups(tmp_path: Path, monkeypatch: pytest
         assert file.num_row_groups > 5
 
 
-def test_a_vault_whose_listing_did_not_end_can_be_left_out(tmp_path: Path) -> None:
+def test_a_vault_with_an_incomplete_listing_can_be_left_out(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     with ObservationWriter(dataset, OBSERVATION, clock=lambda: MOMENT) as writer:
         for vault_name in ("photos", "films"):
@@ -128,7 +128,7 @@ def test_a_vault_whose_listing_did_not_end_can_be_left_out(tmp_path: Path) -> No
     assert jobs_of(dataset) == [("photos", "Failed")]
 
 
-def test_what_is_not_published_was_never_there(tmp_path: Path) -> None:
+def test_without_publication_nothing_is_visible(tmp_path: Path) -> None:
     with ObservationWriter(local_dataset(tmp_path), OBSERVATION, clock=lambda: MOMENT) as writer:
         write_jobs(writer, OBSERVATION, [{"JobId": "a"}])
         writer.finish_jobs()
@@ -136,7 +136,7 @@ def test_what_is_not_published_was_never_there(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
-def test_an_error_on_the_way_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_before_publication_leaves_nothing_behind(tmp_path: Path) -> None:
     def break_off() -> None:
         with ObservationWriter(local_dataset(tmp_path), OBSERVATION) as writer:
             write_jobs(writer, OBSERVATION, [{"JobId": "a"}])
@@ -168,7 +168,7 @@ with writer_module.ObservationWriter(dataset, observation, clock=lambda: moment)
 """
 
 
-def test_a_run_killed_half_way_leaves_nothing_to_see_and_the_next_one_succeeds(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_nothing_visible_and_the_next_one_succeeds(tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-c", _WRITE_SLOWLY, str(tmp_path)],
         stdin=subprocess.PIPE,

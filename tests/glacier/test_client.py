@@ -17,9 +17,9 @@ def client_of(hook: GlacierJobsHook) -> Any:
     return hook.get_conn()
 
 
-def test_retries_are_botocores_standard_mode_unless_somebody_says_otherwise(connect: Connect) -> None:
+def test_retries_are_botocores_standard_mode_unless_they_are_configured(connect: Connect) -> None:
     own = GlacierJobsHook(aws_conn_id=connect("open", attempts=None))
-    connections = GlacierJobsHook(aws_conn_id=connect("said", attempts=2))
+    connections = GlacierJobsHook(aws_conn_id=connect("configured", attempts=2))
     callers = GlacierJobsHook(aws_conn_id=connect(), config={"retries": {"mode": "adaptive"}})
 
     assert client_of(own).meta.config.retries == {"mode": "standard", "total_max_attempts": DEFAULT_ATTEMPTS}
@@ -38,7 +38,7 @@ def test_the_default_outlasts_more_throttling_than_one_round_of_attempts(connect
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_a_request_is_repeated_no_longer_than_the_retry_policy_says(connect: Connect, local_aws: Control) -> None:
+def test_a_request_is_retried_no_longer_than_the_retry_policy_allows(connect: Connect, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a"}])
     local_aws.fault("throttling")
     hook = GlacierJobsHook(aws_conn_id=connect(attempts=None), retry_policy=RetryPolicy(attempts=4, seconds=0.0))
@@ -48,7 +48,7 @@ def test_a_request_is_repeated_no_longer_than_the_retry_policy_says(connect: Con
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_the_time_of_the_retry_policy_begins_with_the_request(connect: Connect, local_aws: Control) -> None:
+def test_the_time_of_the_retry_policy_starts_with_the_request(connect: Connect, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a"}])
     local_aws.fault("throttling")
     local_aws.fault("latency", seconds=0.2)
@@ -60,21 +60,23 @@ def test_the_time_of_the_retry_policy_begins_with_the_request(connect: Connect, 
     assert len(local_aws.requests("ListJobs")) == 4
 
 
-def test_time_outs_are_those_of_the_retry_policy_unless_somebody_says_otherwise(connect: Connect) -> None:
+def test_time_outs_are_those_of_the_retry_policy_unless_they_are_configured(connect: Connect) -> None:
     def time_outs(**given: Any) -> tuple[float, float]:
         config = client_of(GlacierJobsHook(**given)).meta.config
         return config.connect_timeout, config.read_timeout
 
     conn_id = connect("silent")
-    said = connect("said", config_kwargs={"connect_timeout": 60}, attempts=None)
+    configured = connect("configured", config_kwargs={"connect_timeout": 60}, attempts=None)
 
     assert time_outs(aws_conn_id=conn_id) == (60, 60)
     assert time_outs(aws_conn_id=conn_id, retry_policy=POLLING_RETRY_POLICY) == (5, 15)
-    assert time_outs(aws_conn_id=said, retry_policy=POLLING_RETRY_POLICY) == (60, 15)
+    assert time_outs(aws_conn_id=configured, retry_policy=POLLING_RETRY_POLICY) == (60, 15)
     assert time_outs(aws_conn_id=conn_id, retry_policy=POLLING_RETRY_POLICY, config=Config(read_timeout=60)) == (5, 60)
 
 
-def test_an_endpoint_that_says_nothing_is_left_after_the_read_time_out(connect: Connect, local_aws: Control) -> None:
+def test_an_endpoint_that_sends_no_answer_is_an_error_after_the_read_time_out(
+    connect: Connect, local_aws: Control
+) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a"}])
     local_aws.fault("latency", seconds=3)
     retry_policy = RetryPolicy(attempts=1, seconds=0.0, read_timeout_seconds=0.2)
@@ -86,14 +88,14 @@ def test_an_endpoint_that_says_nothing_is_left_after_the_read_time_out(connect: 
     assert time.monotonic() - began < 2
 
 
-def test_the_pool_of_connections_is_as_large_as_the_requests_under_way(connect: Connect) -> None:
+def test_the_connection_pool_is_as_large_as_the_number_of_concurrent_requests(connect: Connect) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(), max_requests=77)
 
     assert client_of(hook).meta.config.max_pool_connections == 77
 
 
 @pytest.mark.parametrize("max_requests", [0, -1, True, 1.5, "20"])
-def test_the_number_of_requests_under_way_is_a_positive_whole_number(max_requests: Any) -> None:
+def test_the_number_of_concurrent_requests_is_a_positive_whole_number(max_requests: Any) -> None:
     with pytest.raises(InvalidArgument, match="max_requests"):
         GlacierJobsHook(max_requests=max_requests)
 
@@ -106,7 +108,7 @@ def sent_user_agent(hook: GlacierJobsHook) -> str:
     return sent[0]
 
 
-def test_requests_say_who_sends_them(connect: Connect, local_aws: Control) -> None:
+def test_the_user_agent_of_requests_names_this_package(connect: Connect, local_aws: Control) -> None:
     user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect()))
 
     assert user_agent.startswith("Botocore/")
@@ -115,7 +117,7 @@ def test_requests_say_who_sends_them(connect: Connect, local_aws: Control) -> No
 
 
 @pytest.mark.parametrize("config", [{"user_agent": "mine/1"}, {"user_agent_appid": "mine"}])
-def test_a_user_agent_that_somebody_chose_is_sent(connect: Connect, local_aws: Control, config: dict[str, str]) -> None:
+def test_a_configured_user_agent_is_sent(connect: Connect, local_aws: Control, config: dict[str, str]) -> None:
     user_agent = sent_user_agent(GlacierJobsHook(aws_conn_id=connect(), config=config))
 
     assert user_agent.startswith("mine/1") or " app/mine" in user_agent

@@ -32,7 +32,7 @@ def body_of(*jobs: dict[str, Any], marker: str | None = None, **more: Any) -> by
 
 
 def rows_of(*pages: Jobs) -> pa.RecordBatch | str:
-    """Return the rows, or what is said of those that cannot be made."""
+    """Return the rows, or the error message if the jobs cannot be converted."""
     observed = [
         ObservedPage(jobs=jobs, observed_at=MOMENT + timedelta(seconds=number)) for number, jobs in enumerate(pages)
     ]
@@ -42,7 +42,7 @@ def rows_of(*pages: Jobs) -> pa.RecordBatch | str:
         return str(error)
 
 
-#: What no document leads one to expect, in a place where a document leads one to expect something else.
+#: Values that AWS does not document for these fields.
 _ODD = (
     st.none()
     | st.booleans()
@@ -62,7 +62,7 @@ _ODD_JOBS = st.builds(
 
 
 @given(st.lists(st.lists(job_descriptions() | _ODD_JOBS, max_size=4), min_size=1, max_size=4))
-def test_both_ways_of_decoding_give_the_same_rows_or_the_same_complaint(pages: list[list[dict[str, Any]]]) -> None:
+def test_both_decoders_give_the_same_rows_or_the_same_error(pages: list[list[dict[str, Any]]]) -> None:
     exactly: list[Jobs] = []
     quickly: list[Jobs] = []
     for jobs in pages:
@@ -82,9 +82,7 @@ _TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @given(_TEXTS, _TEXTS | st.none(), st.booleans())
-def test_texts_and_markers_of_any_characters_come_out_as_they_went_in(
-    text: str, marker: str | None, escaped: bool
-) -> None:
+def test_texts_and_markers_of_any_characters_stay_unchanged(text: str, marker: str | None, escaped: bool) -> None:
     body = json.dumps({"JobList": [{**JOB, "JobDescription": text}], "Marker": marker}, ensure_ascii=escaped).encode()
 
     answer = decoded_records(body)
@@ -132,11 +130,11 @@ def test_a_page_of_documented_jobs_is_decoded_into_records() -> None:
         b"[]",
     ],
 )
-def test_a_body_that_says_anything_else_is_left_to_the_exact_way(body: bytes) -> None:
+def test_a_body_of_any_other_content_is_left_to_the_json_decoder(body: bytes) -> None:
     assert decoded_records(body) is None
 
 
-def test_each_row_is_observed_when_its_page_came() -> None:
+def test_each_row_has_the_time_at_which_its_page_was_received() -> None:
     first, second = (decoded_records(body_of({**JOB, "JobId": job_id})) for job_id in ("a", "b"))
     assert first is not None
     assert second is not None

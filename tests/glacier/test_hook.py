@@ -63,7 +63,7 @@ def test_all_vaults_are_listed_over_several_pages(hook: GlacierJobsHook, local_a
     assert local_aws.calls().by_operation["ListVaults"] == 3
 
 
-def test_a_listing_of_vaults_walks_through_empty_and_short_pages(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_listing_of_vaults_continues_after_empty_and_short_pages(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_vaults(*[f"vault-{number:02}" for number in range(23)])
     local_aws.fault("empty_page", operation="ListVaults")
     local_aws.fault("short_page", operation="ListVaults", size=4)
@@ -71,7 +71,7 @@ def test_a_listing_of_vaults_walks_through_empty_and_short_pages(hook: GlacierJo
     assert len(list(hook.list_vaults())) == 23
 
 
-def test_a_listing_of_vaults_whose_marker_comes_again_is_an_error(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_listing_of_vaults_with_a_repeated_marker_is_an_error(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_vaults(*[f"vault-{number:02}" for number in range(23)])
     local_aws.fault("marker_cycle", operation="ListVaults", skip=1)
 
@@ -114,20 +114,20 @@ def test_completed_false_is_a_filter_too(hook: GlacierJobsHook, local_aws: Contr
     assert ids(hook.list_jobs("photos", completed=False)) == ["job-00000"]
 
 
-def test_a_contradictory_pair_of_filters_gives_nothing(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_contradictory_filters_give_no_jobs(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 3)
 
     assert list(hook.list_jobs("photos", statuscode="InProgress", completed=True)) == []
 
 
-def test_no_limit_is_sent_unless_asked_for(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_no_limit_is_sent_unless_a_page_size_is_given(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 120)
 
     assert len(list(hook.list_jobs("photos"))) == 120
     assert all("limit" not in request["query"] for request in local_aws.requests("ListJobs"))
 
 
-def test_a_listing_goes_on_where_its_marker_says(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_listing_resumes_at_its_marker(hook: GlacierJobsHook, local_aws: Control) -> None:
     expected = fill(local_aws, 25)
     first = next(hook.list_job_pages("photos", page_size=10))
 
@@ -137,7 +137,7 @@ def test_a_listing_goes_on_where_its_marker_says(hook: GlacierJobsHook, local_aw
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_empty_and_short_pages_are_walked_through(hook: GlacierJobsHook, local_aws: Control, size: int) -> None:
+def test_a_listing_continues_after_empty_and_short_pages(hook: GlacierJobsHook, local_aws: Control, size: int) -> None:
     expected = fill(local_aws, 20)
     local_aws.fault("short_page", size=size)
     local_aws.fault("empty_page", probability=0.5)
@@ -145,7 +145,7 @@ def test_empty_and_short_pages_are_walked_through(hook: GlacierJobsHook, local_a
     assert ids(hook.list_jobs("photos")) == expected
 
 
-def test_a_job_that_two_pages_show_is_given_once(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_job_on_two_pages_is_listed_once(hook: GlacierJobsHook, local_aws: Control) -> None:
     expected = fill(local_aws, 20)
     local_aws.settings(marker_repeats_job=True)
 
@@ -156,7 +156,7 @@ def test_a_job_that_two_pages_show_is_given_once(hook: GlacierJobsHook, local_aw
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_a_marker_that_comes_again_ends_the_listing_with_vault_and_marker(
+def test_a_repeated_marker_is_an_error_that_names_vault_and_marker(
     hook: GlacierJobsHook, local_aws: Control, length: int
 ) -> None:
     fill(local_aws, 60)
@@ -178,7 +178,7 @@ def test_a_marker_that_comes_again_ends_the_listing_with_vault_and_marker(
     ],
 )
 @pytest.mark.parametrize("method", ["list_job_pages", "list_jobs", "get_jobs_df"])
-def test_an_argument_is_checked_when_it_is_given_and_nothing_is_asked(
+def test_a_wrong_argument_is_refused_without_a_request(
     hook: GlacierJobsHook, local_aws: Control, method: str, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=message):
@@ -199,18 +199,18 @@ def test_jobs_are_found_by_id_and_the_listing_stops_once_all_are_found(
     assert local_aws.calls().by_operation["ListJobs"] == 2
 
 
-def test_a_job_that_is_not_listed_is_absent_from_what_was_found(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_job_that_is_not_listed_is_absent_from_the_result(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 70)
 
     assert list(hook.find_jobs("photos", ["nowhere", "job-00001"])) == ["job-00001"]
 
 
-def test_nothing_is_asked_when_no_job_is_looked_for(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_without_ids_to_find_no_request_is_made(hook: GlacierJobsHook, local_aws: Control) -> None:
     assert hook.find_jobs("photos", []) == {}
     assert local_aws.calls().total == 0
 
 
-def test_a_single_text_is_no_list_of_ids(hook: GlacierJobsHook) -> None:
+def test_a_single_text_is_refused_as_a_list_of_ids(hook: GlacierJobsHook) -> None:
     with pytest.raises(InvalidArgument, match="as a list"):
         hook.find_jobs("photos", "job-00001")
 
@@ -274,7 +274,7 @@ def test_the_hook_works_with_botocores_stubber(hook: GlacierJobsHook) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_backoff")
-def test_what_aws_answers_becomes_an_error_that_says_what_to_do(
+def test_an_error_from_aws_becomes_an_error_with_advice(
     hook: GlacierJobsHook, local_aws: Control, fault: str, error: type[Exception], message: str
 ) -> None:
     fill(local_aws, 3)
@@ -291,7 +291,7 @@ def test_what_aws_answers_becomes_an_error_that_says_what_to_do(
     "fault", ["throttling", "service_unavailable", "dropped_connection", "truncated_body", "cut_json", "not_json"]
 )
 @pytest.mark.usefixtures("no_backoff")
-def test_a_fault_that_passes_costs_nothing(hook: GlacierJobsHook, local_aws: Control, fault: str) -> None:
+def test_a_transient_fault_loses_no_job(hook: GlacierJobsHook, local_aws: Control, fault: str) -> None:
     expected = fill(local_aws, 120)
     local_aws.fault(fault, skip=1, count=2)
 
@@ -299,7 +299,7 @@ def test_a_fault_that_passes_costs_nothing(hook: GlacierJobsHook, local_aws: Con
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_an_error_whose_body_is_cut_is_no_final_verdict(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_an_error_with_a_truncated_body_is_transient(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 1)
     local_aws.fault("throttling")
     local_aws.fault("cut_json")
@@ -309,7 +309,7 @@ def test_an_error_whose_body_is_cut_is_no_final_verdict(hook: GlacierJobsHook, l
 
 
 @pytest.mark.parametrize("fault", ["cut_json", "not_json"])
-def test_an_unreadable_list_of_vaults_is_never_taken_for_an_empty_one(
+def test_an_unreadable_list_of_vaults_is_never_treated_as_an_empty_one(
     hook: GlacierJobsHook, local_aws: Control, fault: str
 ) -> None:
     local_aws.add_vaults("photos")
@@ -349,7 +349,7 @@ def test_a_named_connection_that_does_not_exist_is_refused_each_time() -> None:
             hook.list_vaults().__next__()
 
 
-def test_without_the_default_connection_the_credentials_of_the_environment_apply_and_the_account_is_said(
+def test_without_the_default_connection_the_credentials_of_the_environment_apply_and_the_account_is_logged(
     local_aws: Control, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in local_aws.environment().items():
@@ -362,21 +362,21 @@ def test_without_the_default_connection_the_credentials_of_the_environment_apply
     assert "credentials of the environment are used, account 123456789012" in capsys.readouterr().out
 
 
-def test_without_credentials_the_error_says_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_error_names_the_connection_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
     hook = GlacierJobsHook(aws_conn_id=None, region_name="us-east-1")
 
     with pytest.raises(AccessDenied, match="check the Airflow connection"):
         list(hook.list_vaults())
 
 
-def test_without_a_region_the_error_says_where_to_give_one(connect: Connect) -> None:
+def test_without_a_region_the_error_names_where_to_set_one(connect: Connect) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(region_name=None))
 
     with pytest.raises(InvalidArgument, match="region_name"):
         list(hook.list_vaults())
 
 
-def test_nobody_listening_is_a_transient_error(connect: Connect) -> None:
+def test_a_refused_connection_is_a_transient_error(connect: Connect) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         endpoint_url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -399,7 +399,7 @@ def test_every_error_is_either_final_or_transient_and_none_is_airflows() -> None
         assert not issubclass(error, AirflowException | botocore.exceptions.BotoCoreError)
 
 
-def test_one_job_is_described_with_all_that_aws_says(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_one_job_is_described_with_all_fields_of_the_answer(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Failed", "StatusMessage": "Torn", "AddedLater": [1]}])
 
     job = hook.get_job("photos", "a")
@@ -408,7 +408,7 @@ def test_one_job_is_described_with_all_that_aws_says(hook: GlacierJobsHook, loca
     assert "ArchiveId" not in job
 
 
-def test_a_description_is_what_the_listing_shows(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_description_equals_that_of_the_listing(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.seed("demo")
 
     listed = list(hook.list_jobs("photo-archive"))[:20]
@@ -416,7 +416,7 @@ def test_a_description_is_what_the_listing_shows(hook: GlacierJobsHook, local_aw
     assert [hook.get_job("photo-archive", job["JobId"]) for job in listed] == listed
 
 
-def test_a_job_that_is_unknown_and_a_vault_that_is_are_told_apart(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_an_unknown_job_and_an_unknown_vault_are_different_errors(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_vaults("photos")
 
     with pytest.raises(JobNotFound, match="Describe Job a of vault photos in us-east-1"):
@@ -426,9 +426,7 @@ def test_a_job_that_is_unknown_and_a_vault_that_is_are_told_apart(hook: GlacierJ
 
 
 @pytest.mark.parametrize("kind", ["not_json", "cut_json"])
-def test_a_description_that_cannot_be_read_is_no_empty_description(
-    kind: str, hook: GlacierJobsHook, local_aws: Control
-) -> None:
+def test_an_unreadable_description_is_an_error(kind: str, hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a"}])
     local_aws.fault(kind, operation="DescribeJob", count=2)
     assert hook.get_job("photos", "a")["JobId"] == "a"
@@ -439,13 +437,13 @@ def test_a_description_that_cannot_be_read_is_no_empty_description(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [(("no/vault", "a"), "vault_name is"), (("photos", ""), "job_id is"), (("photos", "a", "12"), "account_id is")],
 )
-def test_a_description_is_asked_for_with_checked_arguments(
-    arguments: tuple[str, ...], said: str, hook: GlacierJobsHook, local_aws: Control
+def test_a_wrong_argument_of_get_job_is_refused_without_a_request(
+    arguments: tuple[str, ...], message: str, hook: GlacierJobsHook, local_aws: Control
 ) -> None:
-    with pytest.raises(InvalidArgument, match=said):
+    with pytest.raises(InvalidArgument, match=message):
         hook.get_job(*arguments)
     assert local_aws.calls().total == 0
 

@@ -6,7 +6,7 @@ from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 
 
-def test_a_vault_arn_is_taken_apart_and_put_together_again() -> None:
+def test_a_vault_arn_is_split_and_joined_again() -> None:
     arn = VaultArn.parse("arn:aws-us-gov:glacier:us-gov-west-1:012345678901:vaults/my.vault_1-a")
 
     assert (arn.partition, arn.region, arn.account_id, arn.name) == (
@@ -18,7 +18,7 @@ def test_a_vault_arn_is_taken_apart_and_put_together_again() -> None:
     assert str(arn) == "arn:aws-us-gov:glacier:us-gov-west-1:012345678901:vaults/my.vault_1-a"
 
 
-def test_what_is_no_vault_arn_is_refused_with_what_was_found() -> None:
+def test_a_text_that_is_no_vault_arn_is_refused_with_the_text() -> None:
     with pytest.raises(MalformedAnswer, match="arn:aws:s3:::bucket"):
         VaultArn.parse("arn:aws:s3:::bucket")
 

@@ -20,7 +20,7 @@ def test_parameters_are_the_strings_that_list_jobs_takes() -> None:
     assert parameters == {"statuscode": "Succeeded", "completed": "false", "limit": "7"}
 
 
-def test_what_is_not_asked_for_is_not_sent() -> None:
+def test_a_filter_that_is_not_given_is_not_sent() -> None:
     assert list_jobs_parameters() == {}
 
 
@@ -37,7 +37,7 @@ def test_what_is_not_asked_for_is_not_sent() -> None:
         ({"page_size": "50"}, "1 to 1000"),
     ],
 )
-def test_an_argument_that_list_jobs_does_not_know_is_refused_with_what_is_allowed(
+def test_an_argument_that_list_jobs_does_not_know_is_refused_with_the_allowed_values(
     arguments: dict[str, object], allowed: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=allowed):
@@ -55,7 +55,7 @@ def test_a_listing_ends_where_there_is_no_marker(last: str | None) -> None:
     assert MarkerTrail("the listing").follow(last) is None
 
 
-def test_a_marker_that_comes_again_directly_is_an_error_that_names_it() -> None:
+def test_a_marker_that_is_repeated_directly_is_an_error_that_names_it() -> None:
     trail = MarkerTrail("List Jobs of vault photos")
     trail.follow("a")
 
@@ -63,7 +63,7 @@ def test_a_marker_that_comes_again_directly_is_an_error_that_names_it() -> None:
         trail.follow("a")
 
 
-def test_a_marker_that_comes_again_after_others_is_an_error_too() -> None:
+def test_a_marker_that_is_repeated_after_others_is_an_error_too() -> None:
     trail = MarkerTrail("the listing", start="a")
     for marker in "bcd":
         trail.follow(marker)
@@ -78,7 +78,9 @@ def test_a_marker_that_is_not_text_is_malformed() -> None:
 
 
 @given(st.lists(st.integers(0, 20)), st.lists(st.integers(0, 5)))
-def test_any_split_into_pages_with_any_repeats_gives_each_job_once_in_order(ids: list[int], sizes: list[int]) -> None:
+def test_any_split_into_pages_with_any_duplicates_gives_each_job_once_in_order(
+    ids: list[int], sizes: list[int]
+) -> None:
     jobs = [{"VaultARN": "arn", "JobId": str(number)} for number in ids]
     repeats = RepeatFilter()
 

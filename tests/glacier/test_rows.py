@@ -70,7 +70,7 @@ def without_nulls(description: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(st.lists(job_descriptions(), max_size=5))
-def test_a_description_turned_into_a_parquet_row_and_back_loses_nothing(jobs: list[dict[str, Any]]) -> None:
+def test_a_description_converted_to_a_parquet_row_and_back_loses_nothing(jobs: list[dict[str, Any]]) -> None:
     batch = jobs_batch(jobs, observation=OBSERVATION, vault_name="photos", observed_at=MOMENT)
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_batches([batch]), sink)
@@ -81,7 +81,7 @@ def test_a_description_turned_into_a_parquet_row_and_back_loses_nothing(jobs: li
     assert [description_of(row) for row in read.to_pylist()] == [without_nulls(description) for description in jobs]
 
 
-def test_every_row_says_which_observation_it_belongs_to() -> None:
+def test_every_row_names_its_observation() -> None:
     [row] = rows_of(job())
 
     assert row["observation_id"] == OBSERVATION.observation_id

@@ -58,8 +58,8 @@ def recorder() -> Iterator[Recorder]:
     class Recording(Handler):
         def respond(self) -> None:
             recorder.requests.append((self.path, self.headers.items()))
-            asked = parse_qs(urlsplit(self.path).query).get("marker", [None])[0]
-            following = MARKERS[MARKERS.index(asked) + 1] if asked else MARKERS[0]
+            marker = parse_qs(urlsplit(self.path).query).get("marker", [None])[0]
+            following = MARKERS[MARKERS.index(marker) + 1] if marker else MARKERS[0]
             self.answer(200, {"JobList": [], "Marker": following})
 
     with serving(Recording) as recorder.url:
@@ -138,7 +138,7 @@ def test_pages_go_through_the_proxy_that_is_configured(connect: Connect, recorde
 
 
 @pytest.mark.parametrize("config", [{"signature_version": UNSIGNED}, {"retries": {"mode": "adaptive"}}])
-def test_what_is_not_signed_as_usual_or_paced_by_the_answers_is_left_to_the_client(
+def test_requests_with_another_signature_or_in_adaptive_mode_are_left_to_the_client(
     connect: Connect, recorder: Recorder, config: dict[str, Any]
 ) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=recorder.url), config=config)
@@ -149,7 +149,7 @@ def test_what_is_not_signed_as_usual_or_paced_by_the_answers_is_left_to_the_clie
     assert by_client == ["ListJobs"] * len(MARKERS)
 
 
-def test_each_page_is_signed_with_the_credentials_of_its_moment(recorder: Recorder) -> None:
+def test_each_page_is_signed_with_the_current_credentials(recorder: Recorder) -> None:
     session = botocore.session.Session()
     session.set_credentials("KEY1", "secret", "token1")
     client = session.create_client("glacier", region_name="us-east-1", endpoint_url=recorder.url)
@@ -168,7 +168,7 @@ def test_each_page_is_signed_with_the_credentials_of_its_moment(recorder: Record
     assert recorder.headers("X-Amz-Security-Token") == ["token1", "token2"]
 
 
-def test_who_listens_to_the_clients_events_hears_of_each_page(connect: Connect, recorder: Recorder) -> None:
+def test_handlers_of_the_clients_events_are_called_for_each_page(connect: Connect, recorder: Recorder) -> None:
     hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=recorder.url))
     heard: list[str] = []
     for event in ("before-sign", "before-send", "after-call"):
@@ -192,7 +192,7 @@ def test_who_listens_to_the_clients_events_hears_of_each_page(connect: Connect, 
     ],
 )
 @pytest.mark.usefixtures("no_backoff")
-def test_a_further_page_that_fails_is_asked_for_as_often_as_botocore_says(
+def test_a_further_page_that_fails_is_requested_as_often_as_botocore_retries(
     connect: Connect, local_aws: Control, fault: str, error: type[Exception], message: str, requests: int
 ) -> None:
     local_aws.add_jobs("photos", [{"JobId": f"job-{number}"} for number in range(3)])
@@ -207,7 +207,7 @@ def test_a_further_page_that_fails_is_asked_for_as_often_as_botocore_says(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_after_a_page_that_failed_the_listing_goes_on_as_before(connect: Connect, local_aws: Control) -> None:
+def test_after_a_page_that_failed_the_listing_continues_as_before(connect: Connect, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": f"job-{number}"} for number in range(8)])
     local_aws.fault("throttling", skip=2, count=2)
     hook = GlacierJobsHook(aws_conn_id=connect())
@@ -290,7 +290,7 @@ def _replace_in_event(monkeypatch: pytest.MonkeyPatch, prefix: str, **replaced: 
         _change_the_arguments_of_the_session,
     ],
 )
-def test_where_botocore_is_not_as_expected_the_client_requests_every_page_and_one_warning_says_so(
+def test_if_botocore_is_not_as_expected_the_client_requests_every_page_with_one_warning(
     connect: Connect,
     recorder: Recorder,
     monkeypatch: pytest.MonkeyPatch,

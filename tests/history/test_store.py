@@ -137,7 +137,7 @@ class TestAnObservationOfAClosedDay:
     def test_is_not_published(self, dataset: Dataset) -> None:
         before = dataset.observation_ids()
 
-        with pytest.raises(DayClosed, match=r"belongs to 2026-11-18, which closed at 2026-11-19T07:00Z"):
+        with pytest.raises(DayClosed, match=r"belongs to 2026-11-18, which was finalized at 2026-11-19T07:00Z"):
             observe(dataset, NOON, {"photos": []}, clock=closes_at(FIRST))
 
         assert dataset.observation_ids() == before
@@ -262,7 +262,7 @@ class TestRebuilding:
         assert reports.run("job_history", dataset, history_uri=new).equals(reports.run("job_history", dataset))
 
     def test_refuses_the_root_of_the_dataset(self, dataset: Dataset) -> None:
-        with pytest.raises(InvalidArgument, match="name a new one"):
+        with pytest.raises(InvalidArgument, match="expected a new root"):
             rebuild(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
 
         assert contents(dataset.root) == {}
@@ -271,14 +271,14 @@ class TestRebuilding:
         code = main(["rebuild", f"file://{dataset.root}", f"file://{tmp_path}/new"])
 
         assert code == 0
-        assert "days folded, 2026-11-18 to " in capsys.readouterr().out
+        assert "days aggregated, 2026-11-18 to " in capsys.readouterr().out
         assert History.beside(local_dataset(tmp_path / "new")).folded_days()[:2] == [FIRST, SECOND]
 
     def test_says_what_is_wrong_and_fails(self, dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
         uri = f"file://{dataset.root}"
 
         assert main(["rebuild", uri, uri]) == 1
-        assert "name a new one" in capsys.readouterr().err
+        assert "expected a new root" in capsys.readouterr().err
 
 
 @pytest.fixture

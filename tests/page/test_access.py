@@ -33,14 +33,12 @@ ROUTES = [
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_whoever_is_signed_out_gets_401_from_every_route(signed_out: TestClient, route: str) -> None:
+def test_without_sign_in_every_route_returns_401(signed_out: TestClient, route: str) -> None:
     assert signed_out.get(route).status_code == 401
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_whoever_has_no_role_gets_403_from_every_route(
-    signed_in_as: Callable[[str | None], TestClient], route: str
-) -> None:
+def test_without_a_role_every_route_returns_403(signed_in_as: Callable[[str | None], TestClient], route: str) -> None:
     assert signed_in_as(None).get(route).status_code == 403
 
 
@@ -54,11 +52,11 @@ def test_the_list_of_routes_is_complete() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-def test_no_method_is_answered_to_whoever_is_signed_out(signed_out: TestClient, method: str) -> None:
+def test_without_sign_in_no_method_is_answered(signed_out: TestClient, method: str) -> None:
     assert signed_out.request(method, "api/nothing").status_code == 401
 
 
-def test_whoever_may_only_look_sees_the_page_and_nothing_of_its_workings(viewer: TestClient, dataset: Dataset) -> None:
+def test_a_viewer_sees_the_page_and_no_api_documentation(viewer: TestClient, dataset: Dataset) -> None:
     observe(dataset, ago(1), {"photos": [job("a")]})
 
     assert viewer.get("").status_code == 200
@@ -69,7 +67,7 @@ def test_whoever_may_only_look_sees_the_page_and_nothing_of_its_workings(viewer:
 
 
 @pytest.mark.parametrize("route", ["", "static/page.js", "api/overview", "nothing"])
-def test_every_answer_forbids_all_that_is_not_ours(viewer: TestClient, dataset: Dataset, route: str) -> None:
+def test_the_headers_of_every_answer_forbid_foreign_content(viewer: TestClient, dataset: Dataset, route: str) -> None:
     headers = viewer.get(route).headers
 
     policy = headers["Content-Security-Policy"]
@@ -80,5 +78,5 @@ def test_every_answer_forbids_all_that_is_not_ours(viewer: TestClient, dataset: 
     assert headers["Cache-Control"] in ("no-store", "private, no-cache")
 
 
-def test_a_refusal_carries_the_same_headers(signed_out: TestClient) -> None:
+def test_a_refusal_has_the_same_headers(signed_out: TestClient) -> None:
     assert "default-src 'none'" in signed_out.get("").headers["Content-Security-Policy"]

@@ -38,7 +38,7 @@ def _jobs(dataset: Dataset) -> None:
 
 @pytest.mark.usefixtures("_jobs")
 class TestParquet:
-    def test_it_holds_all_that_matches_exactly_and_in_order(self, viewer: TestClient, dataset: Dataset) -> None:
+    def test_it_contains_all_jobs_that_match_exactly_and_in_order(self, viewer: TestClient, dataset: Dataset) -> None:
         answer = viewer.get("api/jobs.parquet", params={"status": "Succeeded", "sort": "job_id"})
 
         expected = reports.run("found_jobs", dataset, status_codes=["Succeeded"], sort="job_id", descending=False)
@@ -47,7 +47,7 @@ class TestParquet:
 
 @pytest.mark.usefixtures("_jobs")
 class TestCsv:
-    def test_it_holds_all_that_matches_in_order(self, viewer: TestClient) -> None:
+    def test_it_contains_all_jobs_that_match_in_order(self, viewer: TestClient) -> None:
         answer = viewer.get("api/jobs.csv", params={"sort": "creation_date"})
 
         rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -56,7 +56,7 @@ class TestCsv:
         assert rows[2]["completion_date"] == ""
         assert rows[2]["creation_date"] == f"{ago(3):%Y-%m-%dT%H:%M:%S}.000000Z"
 
-    def test_no_spreadsheet_takes_a_description_for_a_formula(self, viewer: TestClient) -> None:
+    def test_no_spreadsheet_interprets_a_description_as_a_formula(self, viewer: TestClient) -> None:
         rows = csv.DictReader(io.StringIO(viewer.get("api/jobs.csv").text))
 
         assert {row["job_description"] for row in rows if row["job_id"] != "-minus"} == {
@@ -64,14 +64,14 @@ class TestCsv:
             "'@now",
         }
 
-    def test_the_browser_saves_it_under_a_name_of_its_own(self, viewer: TestClient) -> None:
+    def test_the_file_name_has_the_time_of_the_newest_observation(self, viewer: TestClient) -> None:
         disposition = viewer.get("api/jobs.csv").headers["Content-Disposition"]
 
         assert disposition == f'attachment; filename="glacier-jobs-{ago(1):%Y%m%dT%H%MZ}.csv"'
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
-def test_nothing_is_a_file_with_its_columns(viewer: TestClient, dataset: Dataset, file_format: str) -> None:
+def test_without_jobs_the_file_has_all_columns(viewer: TestClient, dataset: Dataset, file_format: str) -> None:
     observe(dataset, ago(1), {"photos": []})
 
     answer = viewer.get(f"api/jobs.{file_format}")
@@ -97,5 +97,5 @@ def test_no_file_is_left_behind(viewer: TestClient, tmp_path: Path, monkeypatch:
     assert list(aside.iterdir()) == []
 
 
-def test_there_is_no_other_format(viewer: TestClient) -> None:
+def test_other_formats_are_refused(viewer: TestClient) -> None:
     assert viewer.get("api/jobs.exe").status_code == 422

@@ -8,7 +8,7 @@ from tests.hand_written import arn, job, observe
 from tests.page.conftest import Ask, ago
 
 
-def test_a_jobs_life_is_what_each_listing_said_of_it_oldest_first(ask: Ask, dataset: Dataset) -> None:
+def test_a_job_is_shown_as_in_each_listing_oldest_first(ask: Ask, dataset: Dataset) -> None:
     for hours in (5, 4):
         observe(dataset, ago(hours), {"photos": [job("a", created=ago(6)), job("other")]})
     observe(dataset, ago(3), {"photos": "failed"})
@@ -22,7 +22,7 @@ def test_a_jobs_life_is_what_each_listing_said_of_it_oldest_first(ask: Ask, data
     assert (observations[2]["tier"], observations[2]["sns_topic"]) == ("Bulk", "arn:aws:sns:x")
 
 
-def test_all_fields_are_told_also_those_that_aws_adds_later(ask: Ask, dataset: Dataset) -> None:
+def test_all_fields_are_shown_including_those_that_aws_adds_later(ask: Ask, dataset: Dataset) -> None:
     given = job("a", InventoryRetrievalParameters={"Format": "CSV", "Limit": "7"}, NewField={"x": [1]})
     observe(dataset, ago(1), {"photos": [given]})
 
@@ -40,7 +40,7 @@ def test_a_job_of_the_same_id_in_another_vault_is_another_job(ask: Ask, dataset:
     assert observation["status_code"] == "Failed"
 
 
-def test_a_job_that_nobody_saw_is_not_found(viewer: TestClient, dataset: Dataset) -> None:
+def test_a_job_that_was_never_listed_is_not_found(viewer: TestClient, dataset: Dataset) -> None:
     observe(dataset, ago(1), {"photos": [job("a")]})
 
     answer = viewer.get("api/job", params={"vault_arn": arn("photos"), "job_id": "' OR 1=1 --"})
@@ -48,7 +48,7 @@ def test_a_job_that_nobody_saw_is_not_found(viewer: TestClient, dataset: Dataset
     assert answer.status_code == 404
 
 
-def test_what_is_no_vaults_arn_is_refused(viewer: TestClient, dataset: Dataset) -> None:
+def test_a_text_that_is_no_vault_arn_is_refused(viewer: TestClient, dataset: Dataset) -> None:
     answer = viewer.get("api/job", params={"vault_arn": "../../etc", "job_id": "a"})
 
     assert answer.status_code == 422
@@ -64,7 +64,9 @@ def test_what_is_no_vaults_arn_is_refused(viewer: TestClient, dataset: Dataset) 
         ("2026-11-22T12:00:00", 422),
     ],
 )
-def test_any_moment_has_an_answer(viewer: TestClient, dataset: Dataset, created_at: str, status: int) -> None:
+def test_every_time_of_creation_has_an_answer(
+    viewer: TestClient, dataset: Dataset, created_at: str, status: int
+) -> None:
     observe(dataset, ago(1), {"photos": [job("a")]})
 
     answer = viewer.get("api/job", params={"vault_arn": arn("photos"), "job_id": "a", "created_at": created_at})

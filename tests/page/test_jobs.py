@@ -52,7 +52,7 @@ class TestFilters:
             ({"q": "%"}, set()),
         ],
     )
-    def test_only_what_matches_is_shown(self, ask: Ask, params: dict[str, Any], expected: set[str]) -> None:
+    def test_only_jobs_that_match_are_shown(self, ask: Ask, params: dict[str, Any], expected: set[str]) -> None:
         answer = ask("jobs", **params)
 
         assert set(ids(answer)) == expected
@@ -80,7 +80,7 @@ class TestOrder:
             ("expires_at", "done", "running"),
         ],
     )
-    def test_any_column_sorts_both_ways_and_what_is_missing_comes_last(
+    def test_every_column_sorts_in_both_orders_with_missing_values_last(
         self, ask: Ask, sort: str, first: str, last: str
     ) -> None:
         found = ids(ask("jobs", sort=sort))
@@ -88,18 +88,18 @@ class TestOrder:
         assert found[0] == first
         assert found[-1] == last
 
-    def test_pages_make_up_the_whole_without_repeats(self, ask: Ask) -> None:
+    def test_the_pages_together_are_all_jobs_without_duplicates(self, ask: Ask) -> None:
         pages = [ask("jobs", sort="tier", size=4, page=page) for page in (1, 2, 3)]
 
         assert [len(page["rows"]) for page in pages] == [4, 4, 1]
         assert [job_id for page in pages for job_id in ids(page)] == ids(ask("jobs", sort="tier"))
 
-    def test_beyond_the_last_page_is_the_last_page(self, ask: Ask) -> None:
+    def test_beyond_the_last_page_the_last_page_is_returned(self, ask: Ask) -> None:
         answer = ask("jobs", size=4, page=99)
 
         assert (answer["page"], len(answer["rows"]), answer["total"]) == (3, 1, 9)
 
-    def test_a_page_of_nothing_is_the_first(self, ask: Ask) -> None:
+    def test_without_matches_the_first_page_is_returned(self, ask: Ask) -> None:
         answer = ask("jobs", q="nothing like this", page=7)
 
         assert (answer["page"], answer["rows"], answer["total"]) == (1, [], 0)
@@ -116,7 +116,9 @@ class TestOrder:
         {"vault": "x" * 301},
     ],
 )
-def test_what_cannot_be_asked_is_refused_in_words(viewer: TestClient, dataset: Dataset, params: dict[str, Any]) -> None:
+def test_an_invalid_selection_is_refused_with_a_message(
+    viewer: TestClient, dataset: Dataset, params: dict[str, Any]
+) -> None:
     observe(dataset, ago(1), {"photos": [job("a")]})
 
     answer = viewer.get("api/jobs", params=params)
@@ -125,7 +127,7 @@ def test_what_cannot_be_asked_is_refused_in_words(viewer: TestClient, dataset: D
     assert answer.json()["detail"]
 
 
-def test_hostile_texts_come_as_they_are_and_can_be_searched_for(ask: Ask, dataset: Dataset) -> None:
+def test_hostile_texts_are_unchanged_and_can_be_searched_for(ask: Ask, dataset: Dataset) -> None:
     described = [job(f"job-{number}", JobDescription=text) for number, text in enumerate(HOSTILE)]
     observe(dataset, ago(1), {"photos": described})
 

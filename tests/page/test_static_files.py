@@ -18,12 +18,12 @@ MAX_KB = 160
 MAX_KB_COMPRESSED = 60
 
 
-def test_a_name_that_is_not_shipped_is_not_looked_for(viewer: TestClient) -> None:
+def test_a_name_of_no_included_file_is_not_found(viewer: TestClient) -> None:
     for name in ("..%2f__init__.py", "%2e%2e%2fapp.py", "page.js%00", "%2fetc%2fpasswd"):
         assert viewer.get(f"static/{name}").status_code == 404
 
 
-def test_the_files_have_types_that_a_browser_takes(viewer: TestClient) -> None:
+def test_the_files_have_media_types_that_a_browser_accepts(viewer: TestClient) -> None:
     types = {
         name: viewer.get(name).headers["Content-Type"].partition(";")[0]
         for name in ("", "static/page.js", "static/page.css", "static/icon.svg", "static/LICENSES.txt")
@@ -49,14 +49,14 @@ def test_the_page_is_small() -> None:
 
 @pytest.mark.parametrize("file", sorted(STATIC.iterdir()), ids=lambda file: file.name)
 def test_no_file_names_another_server(file: Path) -> None:
-    # XML's namespaces look like addresses, and are never asked.
+    # XML's namespaces look like addresses, and are never requested.
     namespaces = re.compile(r"https?://www\.w3\.org/[\w/]+")
 
     if file.name != "LICENSES.txt":
         assert not re.findall(r"(?:https?:)?//[a-z0-9-]+\.[a-z]{2,}", namespaces.sub("", file.read_text()))
 
 
-def test_the_page_asks_for_its_files_by_relative_links() -> None:
+def test_the_page_loads_its_files_by_relative_links() -> None:
     links = re.findall(r'(?:src|href)="([^"]*)"', (STATIC / "index.html").read_text())
 
     assert links
@@ -80,7 +80,7 @@ def test_the_lock_file_fixes_every_package_and_names_no_registry() -> None:
     assert not any("resolved" in package for package in packages.values())
 
 
-def test_the_licenses_of_all_that_is_bundled_are_shipped() -> None:
+def test_the_licenses_of_all_bundled_packages_are_included() -> None:
     shipped = (STATIC / "LICENSES.txt").read_text()
     manifest = json.loads((SOURCES / "package.json").read_text())
 

@@ -34,7 +34,7 @@ def held() -> Iterator[Held]:
     held.released.set()
 
 
-def test_the_event_loop_goes_on_while_a_question_is_answered(held: Held) -> None:
+def test_the_event_loop_is_not_blocked_while_an_answer_is_computed(held: Held) -> None:
     async def scenario() -> Any:
         pending = asyncio.create_task(answered(held))
         for _ in range(100):
@@ -46,7 +46,7 @@ def test_the_event_loop_goes_on_while_a_question_is_answered(held: Held) -> None
     assert asyncio.run(scenario()) == "done"
 
 
-def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(held: Held) -> None:
+def test_too_many_requests_at_a_time_are_refused_and_the_others_answered(held: Held) -> None:
     async def scenario() -> list[Any]:
         pending = [asyncio.create_task(answered(held)) for _ in range(workers.AT_A_TIME + workers.WAITING)]
         await asyncio.sleep(0)
@@ -61,7 +61,7 @@ def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(he
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "lane"),
+    ("name", "path", "lane"),
     [
         ("overview", "overview", "quick"),
         ("watch", "watch", "quick"),
@@ -71,15 +71,15 @@ def test_too_many_questions_at_a_time_are_turned_away_and_the_others_answered(he
         ("job", "job?vault_arn=a&job_id=b", "long"),
     ],
 )
-def test_each_question_goes_its_way(
-    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, asked: str, lane: str
+def test_each_request_uses_its_lane(
+    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, path: str, lane: str
 ) -> None:
     monkeypatch.setattr(PageService, name, lambda *_: threading.current_thread().name)
 
-    assert f"-{lane}_" in viewer.get(f"api/{asked}").json()
+    assert f"-{lane}_" in viewer.get(f"api/{path}").json()
 
 
-def test_what_takes_long_keeps_what_is_quick_from_nothing(held: Held) -> None:
+def test_long_requests_do_not_delay_quick_ones(held: Held) -> None:
     async def scenario() -> Any:
         pending = [asyncio.create_task(answered(held, lane="long")) for _ in range(workers.AT_A_TIME + 1)]
         quick = await asyncio.wait_for(answered(lambda _: "at once"), 30)
@@ -90,7 +90,7 @@ def test_what_takes_long_keeps_what_is_quick_from_nothing(held: Held) -> None:
     assert asyncio.run(scenario()) == "at once"
 
 
-def test_a_store_that_hangs_keeps_nobody_waiting(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_respond_blocks_no_request(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS", -4.9)
 
     async def scenario() -> None:
@@ -105,7 +105,7 @@ def test_a_store_that_hangs_keeps_nobody_waiting(held: Held, monkeypatch: pytest
     assert (refused.value.status_code, refused.value.detail) == (503, "The dataset does not answer in time.")
 
 
-def test_a_question_that_takes_too_long_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_computation_that_takes_too_long_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "SECONDS", 0.05)
 
     def count_for_long(service: PageService) -> Any:

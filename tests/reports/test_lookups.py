@@ -80,7 +80,7 @@ def test_what_can_be_sorted_by_is_every_column_but_the_number_of_matches(dataset
         ("found_jobs", {"vault_names": "photos"}, "vault_names is 'photos'; expected a list of texts"),
         ("found_jobs", {"text": 7}, "text is 7; expected a text"),
         ("found_jobs", {"row_limit": 1.5}, "row_limit is 1.5; expected a whole number"),
-        ("found_jobs", {"offset": -1}, "offset is -1; expected a whole number from 0 on"),
+        ("found_jobs", {"offset": -1}, "offset is -1; expected a whole number of at least 0"),
     ],
 )
 def test_an_argument_that_cannot_be_is_refused_in_words(

@@ -65,7 +65,7 @@ def vault_rows(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return {row["vault_name"]: row for row in dataset.scan("vaults").to_table().to_pylist()}
 
 
-def test_what_aws_holds_equals_what_the_parquet_holds_field_by_field(
+def test_the_parquet_files_equal_the_jobs_of_aws_field_by_field(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     local_aws.set_clock(speed=0)
@@ -105,7 +105,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 @pytest.mark.usefixtures("no_backoff")
 @examples(8, in_drills=20)
 @given(data=st.data())
-def test_any_vaults_jobs_page_sizes_and_faults_give_the_jobs_that_aws_holds(
+def test_any_vaults_jobs_page_sizes_and_faults_give_the_jobs_of_aws(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, connect: Connect, local_aws_process: Control
 ) -> None:
     local_aws = local_aws_process
@@ -133,9 +133,7 @@ def test_any_vaults_jobs_page_sizes_and_faults_give_the_jobs_that_aws_holds(
     assert observed.failed_vaults == []
 
 
-def test_requests_under_way_are_bounded_and_really_side_by_side(
-    connect: Connect, local_aws: Control, dataset: Dataset
-) -> None:
+def test_requests_are_concurrent_up_to_the_limit(connect: Connect, local_aws: Control, dataset: Dataset) -> None:
     fill(local_aws, {f"vault-{number:02}": 1 for number in range(12)})
     local_aws.reset_calls()
     local_aws.fault("crowd", operation="ListJobs", size=4, seconds=10.0)
@@ -145,7 +143,7 @@ def test_requests_under_way_are_bounded_and_really_side_by_side(
     assert local_aws.calls().most_in_flight == 4
 
 
-def test_named_vaults_are_listed_without_asking_for_all(
+def test_named_vaults_are_listed_without_list_vaults(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 1, "b": 2, "c": 3})
@@ -161,7 +159,7 @@ def test_named_vaults_are_listed_without_asking_for_all(
     }
 
 
-def test_the_observation_says_who_looked_and_what_came_of_it(
+def test_the_observation_records_task_scope_and_counts(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 1, "b": 2})
@@ -179,7 +177,7 @@ def test_the_observation_says_who_looked_and_what_came_of_it(
     assert (row["scope"], row["account_id"], row["region"]) == ("all", "123456789012", "us-east-1")
 
 
-def test_an_account_without_vaults_is_on_record(hook: GlacierJobsHook, local_aws: Control, dataset: Dataset) -> None:
+def test_an_account_without_vaults_is_recorded(hook: GlacierJobsHook, local_aws: Control, dataset: Dataset) -> None:
     observed = observe(hook, dataset)
 
     assert (observed.jobs, observed.vaults) == (0, 0)
@@ -187,9 +185,7 @@ def test_an_account_without_vaults_is_on_record(hook: GlacierJobsHook, local_aws
     assert dataset.scan("jobs").count_rows() == 0
 
 
-def test_an_account_given_by_number_is_asked_for_by_number_without_sts(
-    connect: Connect, local_aws: Control, dataset: Dataset
-) -> None:
+def test_an_account_given_by_number_is_used_without_sts(connect: Connect, local_aws: Control, dataset: Dataset) -> None:
     local_aws.add_jobs("theirs", [{"JobId": "a"}], account_id="210987654321")
 
     observed = observe(GlacierJobsHook(aws_conn_id=connect()), dataset, account_id="210987654321")
@@ -202,22 +198,22 @@ def test_an_account_given_by_number_is_asked_for_by_number_without_sts(
 def test_a_vault_deleted_meanwhile_is_recorded_as_gone_without_jobs(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, pages_before: int
 ) -> None:
-    fill(local_aws, {"stays": 3, "goes": 200})
+    fill(local_aws, {"kept": 3, "deleted": 200})
     if pages_before:
-        aim = {"operation": "ListJobs", "vault_name": "goes", "skip": pages_before - 1, "count": 1}
+        aim = {"operation": "ListJobs", "vault_name": "deleted", "skip": pages_before - 1, "count": 1}
     else:
         aim = {"operation": "ListVaults"}
-    local_aws.hook("delete_vault", {"vault_name": "goes"}, **aim)
+    local_aws.hook("delete_vault", {"vault_name": "deleted"}, **aim)
 
     observed = observe(hook, dataset)
 
-    row = vault_rows(dataset)["goes"]
+    row = vault_rows(dataset)["deleted"]
     assert (row["outcome"], row["jobs"], row["pages"]) == ("gone", 0, pages_before)
     assert (observed.jobs, observed.failed_vaults) == (3, [])
-    assert {job["VaultARN"].rpartition("/")[2] for job in recorded(dataset, observed)} == {"stays"}
+    assert {job["VaultARN"].rpartition("/")[2] for job in recorded(dataset, observed)} == {"kept"}
 
 
-def test_a_named_vault_that_does_not_exist_is_a_mistake(
+def test_a_named_vault_that_does_not_exist_is_an_error(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"photos": 1})
@@ -245,7 +241,7 @@ def test_with_fail_nothing_is_published_and_every_vault_that_failed_is_named(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_with_fail_only_passing_errors_ask_for_another_try(
+def test_with_fail_transient_errors_alone_are_a_transient_error(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 1, "b": 1})
@@ -255,7 +251,7 @@ def test_with_fail_only_passing_errors_ask_for_another_try(
         observe(hook, dataset)
 
 
-def test_with_record_the_others_are_published_and_the_failure_too(
+def test_with_record_the_other_vaults_and_the_failure_are_published(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 5, "b": 60, "c": 1})
@@ -271,7 +267,7 @@ def test_with_record_the_others_are_published_and_the_failure_too(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_with_record_a_vault_that_is_throttled_for_good_is_recorded(
+def test_with_record_a_vault_that_stays_throttled_is_recorded(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 5, "b": 1})
@@ -281,7 +277,7 @@ def test_with_record_a_vault_that_is_throttled_for_good_is_recorded(
 
 
 @pytest.mark.usefixtures("no_backoff")
-def test_with_record_an_outage_that_lets_no_vault_through_asks_for_another_try(
+def test_with_record_an_outage_of_all_vaults_is_a_transient_error(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     fill(local_aws, {"a": 5, "b": 1})
@@ -312,7 +308,7 @@ def test_a_malformed_vault_description_is_an_error_naming_it(
         observe(hook, dataset)
 
 
-def test_a_vault_of_another_account_is_refused_whatever_happens_to_vault_errors(
+def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     arn = "arn:aws:glacier:us-east-1:999999999999:vaults/odd"
@@ -325,14 +321,12 @@ def test_a_vault_of_another_account_is_refused_whatever_happens_to_vault_errors(
 @pytest.mark.parametrize(
     "arguments", [{"on_vault_error": "ignore"}, {"account_id": "1"}, {"vault_names": []}, {"vault_names": "photos"}]
 )
-def test_an_argument_that_means_nothing_is_refused(
-    hook: GlacierJobsHook, dataset: Dataset, arguments: dict[str, Any]
-) -> None:
+def test_an_invalid_argument_is_refused(hook: GlacierJobsHook, dataset: Dataset, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
         observe(hook, dataset, **arguments)
 
 
-def test_jobs_that_change_or_vanish_between_two_pages_are_there_once_with_their_latest_state(
+def test_jobs_that_change_or_vanish_between_two_pages_are_written_once_with_their_latest_state(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
     start = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
@@ -383,7 +377,7 @@ observe(GlacierJobsHook(aws_conn_id="local_aws"), local_dataset(Path(sys.argv[1]
 """
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing_to_see(
+def test_a_full_disk_is_an_error_that_leaves_nothing_visible(
     connect: Connect, local_aws: Control, dataset: Dataset
 ) -> None:
     """The limit on a file's size stands in for the full disk: the same error of the same write call."""
@@ -412,7 +406,9 @@ def _child_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"}
 
 
-def test_json_that_is_hostile_to_engines_survives(hook: GlacierJobsHook, local_aws: Control, dataset: Dataset) -> None:
+def test_json_that_is_difficult_for_engines_stays_unchanged(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
+) -> None:
     hostile = ["<script>alert(1)</script>", "'; drop table jobs; --", 'a"b\\c', "NULL", "=1+1", "${x}", " "]
     local_aws.add_jobs("photos", [{"JobId": f"j{n}", "JobDescription": text} for n, text in enumerate(hostile)])
 

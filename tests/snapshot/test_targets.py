@@ -1,4 +1,4 @@
-"""Targets as somebody wrote them."""
+"""Targets as a user configures them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_account_and_vaults_are_kept() -> None:
     assert parse_targets([target]) == [target]
 
 
-def test_json_text_says_the_same_as_a_list() -> None:
+def test_json_text_gives_the_same_targets_as_a_list() -> None:
     targets = [HOME, {"aws_conn_id": None, "region_name": "us-gov-west-1"}]
 
     assert parse_targets(json.dumps(targets)) == parse_targets(targets)
@@ -60,7 +60,7 @@ def test_a_malformed_target_is_named_with_its_key_and_what_was_expected(given: o
         parse_targets(given)
 
 
-def test_as_many_targets_as_a_task_can_be_mapped_over_are_taken_and_one_more_is_refused() -> None:
+def test_as_many_targets_as_a_task_can_be_mapped_over_are_accepted_and_one_more_is_refused() -> None:
     targets = [{**HOME, "account_id": f"{number:012}"} for number in range(MAX_TARGETS + 1)]
 
     assert len(parse_targets(targets[:-1])) == MAX_TARGETS
@@ -78,7 +78,7 @@ def test_as_many_targets_as_a_task_can_be_mapped_over_are_taken_and_one_more_is_
         {**HOME, "aws://AKIAEXAMPLE:hunter2secret@": None},
     ],
 )
-def test_what_may_be_a_secret_is_refused_without_showing_it(target: dict[str, Any]) -> None:
+def test_a_value_that_may_be_a_secret_is_refused_without_showing_it(target: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_targets([target])
 
@@ -96,7 +96,7 @@ def test_what_may_be_a_secret_is_refused_without_showing_it(target: dict[str, An
         ({**HOME, "vault_names": ["photos", "films", "notes"]}, "aws_default us-east-1 (photos and 2 more)"),
     ],
 )
-def test_a_target_is_named_by_what_was_given(target: dict[str, Any], name: str) -> None:
+def test_a_target_is_named_by_its_given_keys(target: dict[str, Any], name: str) -> None:
     assert target_name(**target) == name
 
 

@@ -20,7 +20,7 @@ from glacier_jobs.waiting.backoff import LONGEST_BACKOFF_SECONDS, describing_is_
         (3, 0, 5, 4, True),  # four pages in a row showed none of the three
     ],
 )
-def test_the_fewer_calls_are_chosen(
+def test_the_way_with_fewer_requests_is_chosen(
     not_found: int, pages_before: int, pages: int, fruitless_pages: int, describe: bool
 ) -> None:
     assert (
@@ -29,11 +29,11 @@ def test_the_fewer_calls_are_chosen(
     )
 
 
-def test_after_a_good_poll_the_interval_is_kept() -> None:
+def test_after_a_successful_poll_the_interval_is_kept() -> None:
     assert next_delay_seconds(600, 0, jitter=0.9) == 600
 
 
-def test_after_bad_polls_the_longest_wait_doubles() -> None:
+def test_each_failed_poll_doubles_the_longest_wait() -> None:
     assert [next_delay_seconds(10, bad_polls, jitter=1.0) for bad_polls in range(4)] == [10, 20, 40, 80]
 
 

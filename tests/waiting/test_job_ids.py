@@ -41,7 +41,7 @@ class Lazily:
         ("[{'jobId': 'a'}, {'jobId': 'b'}]", ("a", "b"), False),
     ],
 )
-def test_ids_are_taken_in_every_form_in_which_they_come(value: Any, job_ids: tuple[str, ...], single: bool) -> None:
+def test_ids_are_accepted_in_every_form_that_airflow_passes(value: Any, job_ids: tuple[str, ...], single: bool) -> None:
     assert awaited_ids(value) == job_ids
     assert is_single(value) is single
 
@@ -67,31 +67,31 @@ def test_ids_are_taken_in_every_form_in_which_they_come(value: Any, job_ids: tup
         ["None"],
     ],
 )
-def test_what_is_no_id_is_refused(value: Any) -> None:
+def test_a_value_that_is_no_id_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgument, match="job_id"):
         awaited_ids(value)
 
 
 @pytest.mark.parametrize("content", ["a\nb\n", "a\r\nb", "\ufeffa\n\n  b  \na\n"])
-def test_a_text_holds_an_id_a_line(content: str, tmp_path: Path) -> None:
+def test_a_text_file_has_one_id_a_line(content: str, tmp_path: Path) -> None:
     (tmp_path / "ids").write_bytes(content.encode())
 
     assert awaited_ids(f"file://{tmp_path}/ids") == ("a", "b")
     assert not is_single(f"file://{tmp_path}/ids")
 
 
-def test_a_uri_may_hold_spaces_and_is_of_one_line(tmp_path: Path) -> None:
+def test_a_uri_may_contain_spaces_but_no_line_breaks(tmp_path: Path) -> None:
     uri = f"file://{tmp_path}/my ids.txt"
     (tmp_path / "my ids.txt").write_text("a\nb\n")
 
     assert awaited_ids(f" {uri}\n") == ("a", "b")
     assert not is_single(uri)
-    with pytest.raises(InvalidArgument, match="no job's id"):
+    with pytest.raises(InvalidArgument, match="not a job id"):
         awaited_ids(f"{uri}\n{uri}")
 
 
 @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-def test_a_parquet_file_holds_them_in_the_column_job_id(type_: pa.DataType, tmp_path: Path) -> None:
+def test_a_parquet_file_has_the_ids_in_the_column_job_id(type_: pa.DataType, tmp_path: Path) -> None:
     ids = pa.array(["a", "b", "a"]).cast(type_)
     pq.write_table(pa.table({"other": [1, 2, 3], "job_id": ids}), tmp_path / "ids")
 
@@ -99,7 +99,7 @@ def test_a_parquet_file_holds_them_in_the_column_job_id(type_: pa.DataType, tmp_
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ({"id": ["a"]}, "has the columns id"),
         ({"job_id": [1]}, "the column job_id of"),
@@ -107,15 +107,15 @@ def test_a_parquet_file_holds_them_in_the_column_job_id(type_: pa.DataType, tmp_
         ({"job_id": pa.array([], pa.string())}, "is empty"),
     ],
 )
-def test_a_parquet_file_without_ids_is_refused(table: Any, said: str, tmp_path: Path) -> None:
+def test_a_parquet_file_without_ids_is_refused(table: Any, message: str, tmp_path: Path) -> None:
     pq.write_table(pa.table(table), tmp_path / "ids")
 
-    with pytest.raises(InvalidArgument, match=said):
+    with pytest.raises(InvalidArgument, match=message):
         awaited_ids(f"file://{tmp_path}/ids")
 
 
 @pytest.mark.parametrize("content", [b"PAR1 and nothing", b"\xff\xfe", b"\n\n", b"a b\n"])
-def test_a_file_that_holds_no_ids_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_without_ids_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "ids").write_bytes(content)
 
     with pytest.raises(InvalidArgument):
@@ -128,7 +128,7 @@ def test_a_uri_of_no_file_is_refused(uri: str) -> None:
         awaited_ids(uri)
 
 
-def test_ids_come_from_a_bucket(connect: Connect, local_aws: Control) -> None:
+def test_ids_are_read_from_a_bucket(connect: Connect, local_aws: Control) -> None:
     s3 = boto3.client("s3", **local_aws.boto3_arguments())
     s3.create_bucket(Bucket="ids")
     s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
@@ -139,7 +139,7 @@ def test_ids_come_from_a_bucket(connect: Connect, local_aws: Control) -> None:
 @pytest.mark.parametrize(
     "fault", [Fault(status=500), Fault(status=503, code="ServiceUnavailable"), Fault(dropped=True)]
 )
-def test_a_bucket_that_does_not_answer_may_do_so_later(fault: Fault, ids_on_s3: IdsOnS3) -> None:
+def test_a_bucket_that_does_not_answer_is_a_transient_error(fault: Fault, ids_on_s3: IdsOnS3) -> None:
     ids_on_s3.fail(fault)
     with pytest.raises(ServiceUnavailable, match=ids_on_s3.uri):
         awaited_ids(ids_on_s3.uri)

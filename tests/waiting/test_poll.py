@@ -56,7 +56,7 @@ def test_few_jobs_deep_in_a_list_of_unknown_length_are_described(hook: GlacierJo
     assert local_aws.calls().by_operation == {"ListJobs": 3, "DescribeJob": 2}
 
 
-def test_the_next_look_describes_them_at_once(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_the_next_poll_describes_them_at_once(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 5_000)
     pages = seen(hook, ids(4_000, 4_500)).pages
     local_aws.reset_calls()
@@ -76,7 +76,7 @@ def test_jobs_on_the_first_page_of_a_long_list_are_listed_again(hook: GlacierJob
     assert local_aws.calls().by_operation == {"ListJobs": 2}
 
 
-def test_a_job_is_gone_that_neither_the_whole_list_shows_nor_describe_job_knows(
+def test_a_job_is_gone_if_neither_the_whole_list_shows_it_nor_describe_job_knows_it(
     hook: GlacierJobsHook, local_aws: Control
 ) -> None:
     fill(local_aws, 500)
@@ -99,7 +99,7 @@ def test_a_job_that_only_describe_job_knows_is_found(hook: GlacierJobsHook, loca
 def test_a_job_that_slips_through_between_two_pages_is_found_by_describe_job(
     hook: GlacierJobsHook, local_aws: Control
 ) -> None:
-    """The first page's jobs vanish before the second is asked for: the list moves up by a page, and is read past it."""
+    """The first page's jobs vanish before the second is requested: the list moves up by a page, and is read past it."""
     fill(local_aws, 110)
     local_aws.settings(marker_repeats_job=False)
     local_aws.hook("remove_jobs", {"vault_name": "photos", "job_ids": ids(*range(50))}, operation="ListJobs", count=1)
@@ -109,7 +109,9 @@ def test_a_job_that_slips_through_between_two_pages_is_found_by_describe_job(
     assert set(result.found) == set(ids(*range(50, 110)))
 
 
-def test_a_job_that_cannot_be_described_is_told_beside_the_others(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_job_that_cannot_be_described_is_reported_beside_the_others(
+    hook: GlacierJobsHook, local_aws: Control
+) -> None:
     fill(local_aws, 120)
     local_aws.fault("access_denied", operation="DescribeJob")
 
@@ -132,7 +134,7 @@ def test_a_job_that_cannot_be_described_is_found_in_the_list(hook: GlacierJobsHo
     assert local_aws.calls().by_operation["DescribeJob"] == 1
 
 
-def test_nothing_is_told_gone_that_nobody_doubts(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_only_doubtful_jobs_are_reported_as_gone(hook: GlacierJobsHook, local_aws: Control) -> None:
     """A job that may be listed late costs no call of its own at the list's end."""
     fill(local_aws, 60)
 
@@ -142,9 +144,7 @@ def test_nothing_is_told_gone_that_nobody_doubts(hook: GlacierJobsHook, local_aw
     assert local_aws.calls().by_operation == {"ListJobs": 2}
 
 
-def test_completed_jobs_are_told_with_the_descriptions_that_are_wanted(
-    hook: GlacierJobsHook, local_aws: Control
-) -> None:
+def test_completed_jobs_are_reported_with_the_requested_descriptions(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_jobs(
         "photos",
         [
@@ -162,7 +162,7 @@ def test_completed_jobs_are_told_with_the_descriptions_that_are_wanted(
     assert [request["query"].get("completed") for request in local_aws.requests("ListJobs")] == ["true"]
 
 
-def test_awaited_and_completed_jobs_are_told_by_the_same_listing(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_awaited_and_completed_jobs_are_found_by_the_same_listing(hook: GlacierJobsHook, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}, {"JobId": "b"}])
 
     result = poll(hook, "photos", "-", PollRequest(job_ids=frozenset("b"), delivered=frozenset()))
@@ -171,7 +171,7 @@ def test_awaited_and_completed_jobs_are_told_by_the_same_listing(hook: GlacierJo
     assert local_aws.calls().by_operation == {"ListJobs": 1}
 
 
-def test_what_several_want_is_wanted_together() -> None:
+def test_requests_are_merged() -> None:
     assert PollRequest.merged(
         [
             PollRequest(job_ids=frozenset("ab"), doubtful=frozenset("a")),
@@ -182,7 +182,7 @@ def test_what_several_want_is_wanted_together() -> None:
     ) == PollRequest(job_ids=frozenset("abc"), doubtful=frozenset("a"), delivered=frozenset("y"))
 
 
-def test_a_look_ends_at_its_next_call_once_nobody_waits(hook: GlacierJobsHook, local_aws: Control) -> None:
+def test_a_cancelled_poll_ends_before_its_next_request(hook: GlacierJobsHook, local_aws: Control) -> None:
     fill(local_aws, 500)
 
     with pytest.raises(PollCancelled, match="photos"):
@@ -207,7 +207,7 @@ def test_errors_are_those_of_the_hook(hook: GlacierJobsHook, local_aws: Control)
     page=st.integers(1, 10),
     pages=st.integers(0, 12),
 )
-def test_the_same_is_seen_whichever_calls_are_made(
+def test_the_result_is_the_same_whichever_requests_are_made(
     hook: GlacierJobsHook, local_aws: Control, jobs: int, awaited: set[int], page: int, pages: int
 ) -> None:
     local_aws.reset()

@@ -63,7 +63,7 @@ async def result_of(subscription: Subscription) -> PollResult:
     return result
 
 
-def test_all_who_wait_for_a_vault_share_a_poll(key: PollKey, local_aws: Control) -> None:
+def test_all_subscriptions_of_a_vault_share_a_poll(key: PollKey, local_aws: Control) -> None:
     async def test() -> None:
         subscriptions = [subscribe(key, job_id, poll_seconds=600) for job_id in "abcdefgh"]
         results = await asyncio.gather(*map(result_of, subscriptions))
@@ -108,7 +108,7 @@ def test_the_result_of_a_poll_that_began_before_is_not_delivered(key: PollKey, l
     in_a_loop(test)
 
 
-def test_the_shortest_interval_of_those_who_share_counts(key: PollKey, local_aws: Control) -> None:
+def test_the_shortest_interval_of_the_subscriptions_applies(key: PollKey, local_aws: Control) -> None:
     async def test() -> None:
         patient = subscribe(key, "a", poll_seconds=600)
         await result_of(patient)
@@ -142,7 +142,7 @@ def test_a_cancelled_subscriber_does_not_affect_the_others(key: PollKey, local_a
 
 
 @pytest.mark.parametrize("steps", range(5))
-def test_who_is_cancelled_while_a_result_arrives_is_cancelled(key: PollKey, steps: int) -> None:
+def test_a_subscriber_that_is_cancelled_while_a_result_arrives_is_cancelled(key: PollKey, steps: int) -> None:
     """Before Python 3.12, ``asyncio.wait_for`` swallows such a cancellation."""
 
     async def test() -> None:
@@ -194,9 +194,7 @@ def test_an_error_reaches_all_as_a_value_and_the_next_poll_comes(key: PollKey, l
     in_a_loop(test)
 
 
-def test_a_cancelled_poll_reaches_all_as_a_value_and_who_stays_is_served_again(
-    key: PollKey, local_aws: Control
-) -> None:
+def test_a_cancelled_poll_reaches_all_as_a_value_and_the_next_poll_follows(key: PollKey, local_aws: Control) -> None:
     local_aws.fault("latency", seconds=0.2, count=1)
 
     async def test() -> None:
@@ -212,7 +210,7 @@ def test_a_cancelled_poll_reaches_all_as_a_value_and_who_stays_is_served_again(
     in_a_loop(test)
 
 
-def test_a_poller_that_is_cancelled_before_its_first_step_leaves_nobody_waiting(key: PollKey) -> None:
+def test_a_poller_that_is_cancelled_before_its_first_step_ends_all_waits(key: PollKey) -> None:
     async def test() -> None:
         own = subscribe(key, "a", first_after_seconds=600)
         for task in poller_tasks():
@@ -232,7 +230,7 @@ def test_a_missing_connection_reaches_all_as_a_value(local_aws: Control) -> None
     in_a_loop(test)
 
 
-def test_an_error_that_nobody_foresaw_reaches_all_as_a_value(
+def test_an_unexpected_error_reaches_all_as_a_value(
     key: PollKey, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: PollKey) -> None:
@@ -249,7 +247,7 @@ def test_an_error_that_nobody_foresaw_reaches_all_as_a_value(
     in_a_loop(test)
 
 
-def test_what_fails_the_poller_is_named_to_all(
+def test_an_error_of_the_poller_itself_reaches_all_as_a_value(
     key: PollKey, local_aws: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     def lost() -> PollRequest:

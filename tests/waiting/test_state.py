@@ -41,7 +41,7 @@ def test_each_status_has_its_verdict() -> None:
     assert (wait.pending, wait.succeeded, wait.failed, wait.missing) == (("a",), 1, 1, 0)
 
 
-def test_what_glacier_said_of_a_failure_is_kept() -> None:
+def test_glaciers_message_of_a_failure_is_kept() -> None:
     result = PollResult(found={"a": {"StatusCode": "Failed", "StatusMessage": "The archive is gone."}})
 
     wait = waiting_for("a").after(result, SOON, GRACE)
@@ -65,7 +65,7 @@ def test_a_status_that_is_not_documented_is_an_error(status_code: str | None) ->
         (False, True, LATER, False),
     ],
 )
-def test_missing_is_what_is_gone_and_was_seen_or_has_had_its_grace(
+def test_a_job_is_missing_if_it_is_gone_and_was_seen_before_or_its_grace_is_over(
     gone: bool, seen: bool, now: datetime, missing: bool
 ) -> None:
     wait = waiting_for("a", seen=frozenset({"a"} if seen else ()))
@@ -76,7 +76,7 @@ def test_missing_is_what_is_gone_and_was_seen_or_has_had_its_grace(
     assert wait.pending == (() if missing else ("a",))
 
 
-def test_a_job_stays_seen_though_a_look_does_not_show_it() -> None:
+def test_a_job_stays_seen_if_a_poll_does_not_show_it() -> None:
     wait = waiting_for("a", "b").after(found(a="InProgress"), SOON, GRACE).after(found(), SOON, GRACE)
 
     assert wait.seen == {"a"}
@@ -84,7 +84,7 @@ def test_a_job_stays_seen_though_a_look_does_not_show_it() -> None:
     assert wait.doubtful(LATER, GRACE) == {"a", "b"}
 
 
-def test_a_good_look_forgets_the_bad_ones() -> None:
+def test_a_successful_poll_resets_the_count_of_failed_ones() -> None:
     wait = waiting_for("a").after_bad_poll().after_bad_poll()
 
     assert wait.bad_polls == 2
@@ -129,13 +129,13 @@ STATES = st.sampled_from(["InProgress", "Succeeded", "Failed", "gone", "not list
     ),
     st.booleans(),
 )
-def test_no_job_is_lost_or_counted_twice_whatever_the_looks_show(
-    looks: tuple[list[str], list[list[str]]], grace_is_over: bool
+def test_no_job_is_lost_or_counted_twice_whatever_the_polls_show(
+    polls: tuple[list[str], list[list[str]]], grace_is_over: bool
 ) -> None:
-    ids, sights = looks
+    ids, results = polls
     wait = waiting_for(*ids)
 
-    for states in sights:
+    for states in results:
         by_id = dict(zip(ids, states, strict=True))
         result = PollResult(
             found={job_id: {"StatusCode": state} for job_id, state in by_id.items() if state[0].isupper()},

@@ -1,1 +1,4 @@
-"""The dataset: tables, file layout, reading, and publication of Parquet files. Knows neither Airflow nor AWS."""
+"""The dataset: tables, file layout, reading, and publication of Parquet files.
+
+Only ``storage`` imports Airflow; no module imports boto.
+"""

@@ -1,4 +1,4 @@
-"""Which rows of an observation show the same job, in a few bytes a row."""
+"""Deduplication of the jobs of an observation, with a few bytes of memory for each row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RowMask: TypeAlias = npt.NDArray[np.bool_]
 
 
 class DuplicateIndex:
-    """An index of the rows' jobs: eight bytes a row, and four more while rows are counted."""
+    """An index of the rows by job: eight bytes for each row, and four more during the counting."""
 
     def __init__(self) -> None:
         self._hashes = array("q")
@@ -34,9 +34,9 @@ class DuplicateIndex:
         self._run_lengths.append(batch.num_rows)
 
     def kept(self, keys_of: Callable[[RowNumbers], list[JobKey]], without: Collection[str]) -> RowMask:
-        """Return which rows are kept: of a job's rows the last, and none of some vaults.
+        """Return the mask of the rows to keep: the last row of each job, and no row of the vaults ``without``.
 
-        :param keys_of: returns the keys of rows: equal hashes do not prove equal keys.
+        :param keys_of: returns the keys of rows; needed because equal hashes do not prove equal keys.
         :param without: names of vaults whose rows are dropped.
         """
         kept = ~np.isin(self._vault_of_rows(), [self._vaults[name] for name in without if name in self._vaults])
@@ -46,7 +46,7 @@ class DuplicateIndex:
         return kept
 
     def jobs_by_vault(self, kept: RowMask) -> Mapping[str, int]:
-        """Return, for each vault name, how many of its rows are kept."""
+        """Return vault name -> number of its rows that are kept."""
         counts = np.bincount(self._vault_of_rows()[kept], minlength=len(self._vaults))
         return {name: int(counts[vault]) for name, vault in self._vaults.items()}
 

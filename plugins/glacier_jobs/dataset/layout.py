@@ -1,4 +1,4 @@
-"""Where an observation lies, and how committed ones are read back.
+"""The file layout of a dataset, and the search for committed observations.
 
 ::
 
@@ -6,7 +6,7 @@
     <root>/vaults/snapshot_date=2026-11-22/<observation_id>.parquet
     <root>/observations/snapshot_date=2026-11-22/<observation_id>.parquet      the commit mark
 
-This module knows neither Airflow nor boto: it is handed an fsspec file system and a path.
+This module imports neither Airflow nor boto; callers pass an fsspec file system and a path.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OBSERVATION_ID = re.compile(r"(?P<account_id>\d{12})_(?P<region>[a-z0-9-]+)_(?P
 
 
 def new_observation(account_id: str, region: str, snapshot_at: datetime) -> Observation:
-    """Name a new observation.
+    """Return a new observation with an id of its own.
 
     :param snapshot_at: when the listing began, an aware UTC datetime.
     """
@@ -51,7 +51,7 @@ def new_observation(account_id: str, region: str, snapshot_at: datetime) -> Obse
 def snapshot_date(observation_id: str) -> date:
     """Return the UTC date of an observation, which is its partition.
 
-    :raises InvalidArgument: this is not an observation's id.
+    :raises InvalidArgument: the text is not an observation id.
     """
     return moment_of(observation_id).date()
 
@@ -59,16 +59,16 @@ def snapshot_date(observation_id: str) -> date:
 def moment_of(observation_id: str) -> datetime:
     """Return when an observation began, to the second, an aware UTC datetime.
 
-    :raises InvalidArgument: this is not an observation's id.
+    :raises InvalidArgument: the text is not an observation id.
     """
     moment = _parts(observation_id)["moment"]
     return datetime.strptime(moment, "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
 
 
 def target_of(observation_id: str) -> tuple[str, str]:
-    """Return the account id and the Region that an observation looked at.
+    """Return the account id and the Region of an observation.
 
-    :raises InvalidArgument: this is not an observation's id.
+    :raises InvalidArgument: the text is not an observation id.
     """
     parts = _parts(observation_id)
     return parts["account_id"], parts["region"]
@@ -78,15 +78,16 @@ def _parts(observation_id: str) -> re.Match[str]:
     match = _OBSERVATION_ID.fullmatch(observation_id)
     if match is None:
         raise InvalidArgument(
-            f"{observation_id!r} is no observation id; expected <account_id>_<region>_<YYYYMMDDTHHMMSS>Z_<6 hex digits>"
+            f"{observation_id!r} is not an observation id; "
+            "expected <account_id>_<region>_<YYYYMMDDTHHMMSS>Z_<6 hex digits>"
         )
     return match
 
 
 def partition_dates(filesystem: AbstractFileSystem, folder: str, key: str) -> dict[date, str]:
-    """Return the path of each ``<key>=<date>`` folder by its date; there may be none.
+    """Return date -> path of the ``<key>=<date>`` folders.
 
-    :param folder: the table's folder, which need not exist.
+    :param folder: the table's folder. If it does not exist, the result is empty.
     """
     filesystem.invalidate_cache()
     try:
@@ -105,17 +106,17 @@ def partition_dates(filesystem: AbstractFileSystem, folder: str, key: str) -> di
 def list_partitions(
     filesystem: AbstractFileSystem, folder: str, key: str, *, since: date | None = None, until: date | None = None
 ) -> dict[date, list[str]]:
-    """Return the Parquet files of each ``<key>=<date>`` folder by its date, oldest first.
+    """Return date -> Parquet files of the ``<key>=<date>`` folders, oldest first.
 
-    :param since: the first date that counts; ``None`` for all from the beginning.
-    :param until: the last date that counts; ``None`` for all up to now.
+    :param since: the first date to include; ``None`` for no limit.
+    :param until: the last date to include; ``None`` for no limit.
     """
     wanted = {
         day: path
         for day, path in sorted(partition_dates(filesystem, folder, key).items())
         if (since is None or day >= since) and (until is None or day <= until)
     }
-    # Years are hundreds of listings, each of them a round trip to an object store.
+    # In parallel: years of observations take hundreds of listings, each a round trip to an object store.
     with ThreadPoolExecutor(_LISTINGS_AT_A_TIME, thread_name_prefix="list-partitions") as pool:
         listings = pool.map(lambda path: filesystem.ls(path, detail=False), wanted.values())
         with unreadable_as_os_error(folder):
@@ -129,22 +130,22 @@ def list_partitions(
 class Dataset:
     """The observations under one root.
 
-    :param filesystem: where the root lies, an fsspec file system.
-    :param root: its path in that file system, without a trailing slash.
+    :param filesystem: the fsspec file system of the root.
+    :param root: the path of the root in that file system, without a trailing slash.
     """
 
     filesystem: AbstractFileSystem
     root: str
 
     def path(self, table: str, observation_id: str) -> str:
-        """Return where a table's file of this observation lies, or would lie."""
+        """Return the path of a table's file of this observation; the file may not exist."""
         return f"{self.root}/{table}/snapshot_date={snapshot_date(observation_id)}/{observation_id}.parquet"
 
     def observation_ids(self, *, since: date | None = None, until: date | None = None) -> list[str]:
-        """Return the committed observations, sorted by account, Region and moment.
+        """Return the ids of the committed observations, sorted by account, Region and time.
 
-        :param since: the first UTC date that counts; ``None`` for all from the beginning.
-        :param until: the last UTC date that counts; ``None`` for all up to now.
+        :param since: the first UTC date to include; ``None`` for no limit.
+        :param until: the last UTC date to include; ``None`` for no limit.
         """
         files = list_partitions(self.filesystem, f"{self.root}/observations", "snapshot_date", since=since, until=until)
         return sorted(PurePosixPath(file).stem for partition in files.values() for file in partition)
@@ -154,7 +155,7 @@ class Dataset:
         return sorted(partition_dates(self.filesystem, f"{self.root}/observations", "snapshot_date"))
 
     def newest_observation_at(self) -> datetime | None:
-        """Return when the newest committed observation began, to the second; ``None`` where there is none."""
+        """Return when the newest committed observation began, to the second; ``None`` if there is none."""
         for day in reversed(self.dates()):
             if observation_ids := self.observation_ids(since=day, until=day):
                 return max(map(moment_of, observation_ids))
@@ -168,22 +169,29 @@ class Dataset:
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
     ) -> pa.RecordBatchReader:
-        """Return a table's rows of some observations, to be read once; no other file is opened.
+        """Return a table's rows of some observations; they can be read once. Opens no other file.
 
-        :param observation_ids: committed ones, as :meth:`observation_ids` gives them.
-        :param columns: those wanted; ``None`` for all.
-        :param where: which rows are wanted, by the wanted columns; ``None`` for all.
+        :param observation_ids: ids of committed observations, as :meth:`observation_ids` returns them.
+        :param columns: the columns to read; ``None`` for all.
+        :param where: a filter on these columns; ``None`` for all rows.
         """
         paths = [self.path(table, observation_id) for observation_id in observation_ids]
         return read_files(self.filesystem, paths, TABLES[table], columns=columns, where=where)
 
     def scan(self, table: str, *, since: date | None = None, until: date | None = None) -> pads.Dataset:
-        """Return a table's committed rows as a pyarrow dataset; no file is opened but those of these dates.
+        """Return a table's committed rows as a pyarrow dataset. Opens only the files of these dates.
+
+        Example::
+
+            from glacier_jobs.storage import open_dataset
+
+            dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
+            jobs = dataset.scan("jobs", since=date(2026, 11, 1)).to_table(columns=["vault_name", "job_id"])
 
         :param table: ``jobs``, ``vaults`` or ``observations``.
-        :param since: the first UTC date that counts; ``None`` for all from the beginning.
-        :param until: the last UTC date that counts; ``None`` for all up to now.
-        :raises InvalidArgument: there is no such table.
+        :param since: the first UTC date to include; ``None`` for no limit.
+        :param until: the last UTC date to include; ``None`` for no limit.
+        :raises InvalidArgument: there is no such table; the message names the tables.
         """
         if table not in TABLES:
             raise InvalidArgument(f"there is no table {table!r}; expected one of {', '.join(TABLES)}")

@@ -1,4 +1,4 @@
-"""A finished file made visible in one step, where nothing was before."""
+"""Publication of complete files: each becomes visible atomically, and only where no file exists."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs.errors import ObservationExists, StoreNotSuitable
 
-#: What a killed run left where it staged is swept away by a later one when it is older than this.
+#: Staged files that a killed run left behind are removed by a later run once they are older than this.
 ABANDONED_AFTER_SECONDS = 2 * 24 * 60 * 60
 
-#: How a staging folder is called where not everything is ours.
+#: The prefix of staging folders in a folder that other programs use, too.
 _STAGING_PREFIX = "glacier-jobs-staging-"
 
 _BLOCK_BYTES = 4 * 1024 * 1024
@@ -30,25 +30,25 @@ log = logging.getLogger(__name__)
 
 
 class Publisher(Protocol):
-    """Where files are finished aside, and how they become visible."""
+    """Stages files, and makes complete files visible."""
 
     def stage(self, name: str) -> Path:
-        """Return a new local folder for files that nobody shall see yet."""
+        """Return a new local folder for files that are not visible yet."""
 
     def publish(self, staged: Path, path: str) -> None:
-        """Make a finished file visible.
+        """Make a complete file visible.
 
-        :raises ObservationExists: the path is taken; what is there is not touched.
+        :raises ObservationExists: the path exists already; the file there is not changed.
         """
 
     def replace(self, staged: Path, path: str) -> None:
-        """Put a finished file where another may be: in one step, so that a reader finds the one or the other."""
+        """Make a complete file visible, in place of any other file: atomically, so that readers see either file."""
 
 
 def publisher_for(filesystem: AbstractFileSystem, root: str) -> Publisher:
-    """Return the way to publish below ``root``.
+    """Return a publisher for files below ``root``.
 
-    :raises StoreNotSuitable: the store has no way to create an object whole and only where none is.
+    :raises StoreNotSuitable: the store cannot create an object atomically, and only where none exists.
     """
     if isinstance(filesystem, LocalFileSystem):
         return _LocalPublisher(Path(root))
@@ -58,20 +58,20 @@ def publisher_for(filesystem: AbstractFileSystem, root: str) -> Publisher:
     ):
         return _ObjectPublisher(filesystem)
     raise StoreNotSuitable(
-        f"the store of {root!r} ({type(filesystem).__name__}) cannot create an object whole and only where none is; "
-        "use a local path, S3, or another store whose fsspec file system offers put_file(mode='create')"
+        f"the store of {root!r} ({type(filesystem).__name__}) cannot create an object atomically, and only "
+        "where none exists; use a local path, S3, or another store whose fsspec file system has put_file(mode='create')"
     )
 
 
 class _LocalPublisher:
-    """Stages below the root, on the same file system, and links without replacing."""
+    """Stages files below the root, on the same file system, and publishes them by hard links, which replace nothing."""
 
     def __init__(self, root: Path) -> None:
         self._staging = root / ".staging"
 
     def stage(self, name: str) -> Path:
         self._staging.mkdir(parents=True, exist_ok=True)
-        _sweep(self._staging)
+        _remove_abandoned(self._staging)
         folder = self._staging / name
         folder.mkdir()
         return folder
@@ -79,7 +79,7 @@ class _LocalPublisher:
     def publish(self, staged: Path, path: str) -> None:
         target = self._ready(staged, path)
         try:
-            # Not rename, which replaces; not open(…, "x"), which shows a file before it is whole.
+            # Not rename, which replaces a file; not open(…, "x"), which shows a file before it is complete.
             os.link(staged, target)
         except FileExistsError as error:
             raise ObservationExists(f"{path} exists already; nothing was changed") from error
@@ -99,22 +99,22 @@ class _LocalPublisher:
         return target
 
 
-def _sweep(place: Path, prefix: str = "") -> None:
-    """Remove what is abandoned in a folder; what cannot be removed is left, and stops nobody."""
+def _remove_abandoned(folder: Path, prefix: str = "") -> None:
+    """Remove abandoned files and folders from a folder. A failure to remove one is logged, and not raised."""
     oldest = time.time() - ABANDONED_AFTER_SECONDS
-    for left in place.glob(f"{prefix}*"):
+    for path in folder.glob(f"{prefix}*"):
         try:
-            status = left.lstat()
+            status = path.lstat()
             if status.st_mtime >= oldest:
                 continue
             if stat.S_ISDIR(status.st_mode):
-                shutil.rmtree(left)
+                shutil.rmtree(path)
             else:
-                left.unlink()
+                path.unlink()
         except FileNotFoundError:
-            continue  # another run ended, or swept, at the same moment
+            continue  # another run removed it at the same time
         except OSError as error:
-            log.warning("%s is abandoned and cannot be removed: %s", left, error)
+            log.warning("%s is abandoned and cannot be removed: %s", path, error)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -126,36 +126,36 @@ def _sync_folder(folder: Path) -> None:
 
 
 class _ObjectPublisher:
-    """Stages in this machine's temporary folder and uploads on the condition that there is no such object."""
+    """Stages files in the local temporary folder, and uploads them on the condition that no such object exists."""
 
     def __init__(self, filesystem: AbstractFileSystem) -> None:
         self._filesystem = filesystem
 
     def stage(self, name: str) -> Path:
-        _sweep(Path(tempfile.gettempdir()), _STAGING_PREFIX)
+        _remove_abandoned(Path(tempfile.gettempdir()), _STAGING_PREFIX)
         return Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{name}-"))
 
     def publish(self, staged: Path, path: str) -> None:
         try:
             self._put(staged, path, mode="create")
         except FileExistsError as error:
-            # An upload that arrived, whose answer was lost, is refused when the client sends it again.
-            if not self._holds(path, staged):
+            # If the answer to a successful upload is lost, the client's retry is refused.
+            if not self._has_same_content(path, staged):
                 raise ObservationExists(f"{path} exists already; nothing was changed") from error
 
     def replace(self, staged: Path, path: str) -> None:
         self._put(staged, path)
 
-    def _put(self, staged: Path, path: str, **how: str) -> None:
+    def _put(self, staged: Path, path: str, **options: str) -> None:
         try:
-            self._filesystem.put_file(str(staged), path, **how)
+            self._filesystem.put_file(str(staged), path, **options)
         except OSError:
             raise
         except Exception as error:
-            # A connection that breaks off comes through as the store's client has it, each with errors of its own.
+            # Each store's client raises errors of its own, for example for a dropped connection.
             raise OSError(f"{path} could not be written: {error}") from error
 
-    def _holds(self, path: str, staged: Path) -> bool:
+    def _has_same_content(self, path: str, staged: Path) -> bool:
         self._filesystem.invalidate_cache()
         if self._filesystem.size(path) != staged.stat().st_size:
             return False

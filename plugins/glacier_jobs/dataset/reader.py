@@ -1,8 +1,9 @@
-"""Many Parquet files read as one stream, as quickly as their store allows.
+"""Fast reading of many Parquet files as one stream.
 
-An hourly observation of a few vaults is a small file, and years of them are very many: what a file costs beside its
-rows decides. So a small file is fetched whole, by one request, many at a time; several are decoded side by side; and
-their rows are passed on in few, larger batches.
+The file of an hourly observation of a few vaults is small, and years of them are very many files. So the cost of each
+file, and not that of its rows, determines the time. Therefore each small file is fetched whole by a single request,
+many files are fetched concurrently, several are decoded concurrently, and their rows are combined into few large
+batches.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs.errors import GlacierJobsError, MalformedFile
 
-#: Up to this, a file is small: it is fetched whole and decoded beside others. A larger one is read alone.
+#: Smaller files are fetched whole, and decoded concurrently. Larger files are read one at a time.
 _SMALL_BYTES = 256 * 1024
 
-#: How many small files are fetched by requests at the same time: with their bytes, the memory that they may take.
+#: How many small files are fetched concurrently. Multiplied by their size, this limits the memory that they take.
 _FETCHED_AT_ONCE = 256
 
-#: How many small files are decoded at the same time, and how many may wait for their turn.
+#: How many small files are decoded concurrently, and how many may be queued for that.
 _DECODERS = min(4, os.cpu_count() or 1)
 _DECODED_AHEAD = 32
 
-#: Rows that are gathered before they are passed on as one batch: a row group of ours.
+#: How many rows are combined into one batch: as many as in a row group of this package's files.
 _BATCH_ROWS = 16_384
 
 
@@ -44,16 +45,16 @@ def read_files(
     columns: Sequence[str] | None = None,
     where: pc.Expression | None = None,
 ) -> pa.RecordBatchReader:
-    """Return the rows of files of one schema, to be read once, without holding more than some files at a time.
+    """Return the rows of files with the same schema; they can be read once. Holds only few files in memory at a time.
 
-    At most 64 MiB of small files are held as they lie in an object store, or else one larger file; and of each small
-    file that is being decoded the rows.
+    From an object store, at most 64 MiB of small files or one larger file are held in memory, and the rows of those
+    small files that are being decoded.
 
-    :param paths: the files; no other is opened.
-    :param columns: those wanted, in the order in which they are to come; ``None`` for all.
-    :param where: which rows are wanted, by the wanted columns; ``None`` for all.
-    :raises OSError: a file cannot be read; raised while the rows are.
-    :raises MalformedFile: a file is not Parquet, or lacks a column; likewise.
+    :param paths: the files to read; no other file is opened.
+    :param columns: the columns to read, in the order of the result; ``None`` for all.
+    :param where: a filter on these columns; ``None`` for all rows.
+    :raises OSError: a file cannot be read; raised while the rows are read.
+    :raises MalformedFile: a file is not Parquet, or lacks a column; raised while the rows are read.
     """
     narrowed = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     files = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
@@ -62,7 +63,7 @@ def read_files(
 
 @contextmanager
 def unreadable_as_os_error(path: str) -> Iterator[None]:
-    """Let an error of a store's client, each of which has errors of its own, be an :class:`OSError` with the path."""
+    """Convert the errors of a store's client, each of which has its own classes, to :class:`OSError` with the path."""
     try:
         yield
     except (OSError, GlacierJobsError):
@@ -71,7 +72,7 @@ def unreadable_as_os_error(path: str) -> Iterator[None]:
         raise OSError(f"{path} could not be read: {error}") from error
 
 
-#: A file's path, and its content.
+#: A file's path and its content.
 _File = tuple[str, pa.NativeFile]
 
 
@@ -85,7 +86,7 @@ def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_
     """Yield the files in their order, from an object store."""
     for first in range(0, len(paths), _FETCHED_AT_ONCE):
         bundle = list(paths[first : first + _FETCHED_AT_ONCE])
-        # With a range, also where that is more than there is: without one, s3fs asks for each file's size first.
+        # With a range, even if the file is shorter: without one, s3fs requests each file's size first.
         with unreadable_as_os_error(f"{bundle[0]}, or one of the {len(bundle) - 1} files after it"):
             bodies = filesystem.cat_ranges(bundle, 0, _SMALL_BYTES, on_error="return")
         for path, body in zip(bundle, bodies, strict=True):
@@ -96,7 +97,7 @@ def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_
 
 
 def _decoded(files: Iterable[_File], narrowed: pa.Schema, where: pc.Expression | None) -> Iterator[pa.Table]:
-    """Yield the rows of the files in their order: of small ones all at once, of others by row groups."""
+    """Yield the rows of the files in their order: small files as a whole, others by row groups."""
     waiting: deque[Future[list[pa.Table]]] = deque()
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="read-files") as pool:
         for path, source in files:
@@ -115,7 +116,7 @@ def _row_groups(
     path: str, source: pa.NativeFile, narrowed: pa.Schema, where: pc.Expression | None
 ) -> Iterator[pa.Table]:
     try:
-        # Not pyarrow.dataset: it keeps the footer of every file that it has read, which for a year is gigabytes.
+        # Not pyarrow.dataset: it keeps the footer of every file in memory, which for a year of files is gigabytes.
         with source, pq.ParquetFile(source) as file:
             if missing := set(narrowed.names) - set(file.schema_arrow.names):
                 raise MalformedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")

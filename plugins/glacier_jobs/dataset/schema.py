@@ -39,17 +39,17 @@ _OBSERVATION_FIELDS = [
     required("snapshot_at", UTC_MICROSECONDS),
 ]
 
-_PLACE_FIELDS = [
+_TARGET_FIELDS = [
     required("account_id", pa.string()),
     required("region", pa.string()),
 ]
 
-#: One row a job that a listing showed.
+#: One row for each job in a listing.
 JOBS = pa.schema(
     [
         *_OBSERVATION_FIELDS,
         required("observed_at", UTC_MICROSECONDS),
-        *_PLACE_FIELDS,
+        *_TARGET_FIELDS,
         required("vault_name", pa.string()),
         required("job_id", pa.string()),
         pa.field("job_description", pa.string()),
@@ -76,11 +76,11 @@ JOBS = pa.schema(
     ]
 )
 
-#: One row a vault that was to be listed.
+#: One row for each vault of the observation, listed or not.
 VAULTS = pa.schema(
     [
         *_OBSERVATION_FIELDS,
-        *_PLACE_FIELDS,
+        *_TARGET_FIELDS,
         required("vault_name", pa.string()),
         required("vault_arn", pa.string()),
         pa.field("creation_date", UTC_MICROSECONDS),
@@ -96,13 +96,13 @@ VAULTS = pa.schema(
     ]
 )
 
-#: Exactly one row: what was looked at, when, and by whom.
+#: Exactly one row: account, Region, scope, times, counts, and the Airflow task of the observation.
 OBSERVATIONS = pa.schema(
     [
         *_OBSERVATION_FIELDS,
         required("ended_at", UTC_MICROSECONDS),
         required("published_at", UTC_MICROSECONDS),
-        *_PLACE_FIELDS,
+        *_TARGET_FIELDS,
         required("scope", pa.string()),
         required("vaults_listed", pa.int64()),
         required("vaults_gone", pa.int64()),
@@ -124,7 +124,7 @@ TABLES: Mapping[str, pa.Schema] = {"jobs": JOBS, "vaults": VAULTS, "observations
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One look at the jobs of an account and Region: the values that all its rows share."""
+    """One snapshot of the jobs of an account and Region: the values that all its rows share."""
 
     observation_id: str
     snapshot_at: datetime
@@ -133,9 +133,9 @@ class Observation:
 
 
 def table_from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Build a table of exactly this schema; a row that lacks a required value is refused.
+    """Build a table of exactly this schema.
 
-    :raises ValueError: names the column.
+    :raises ValueError: a row lacks a required value; the message names the column.
     """
     table = pa.Table.from_pylist(list(rows), schema=schema)
     for field, column in zip(schema, table.columns, strict=True):

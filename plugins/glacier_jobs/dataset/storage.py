@@ -1,4 +1,4 @@
-"""URIs opened through Airflow's object storage."""
+"""Opens URIs through Airflow's object storage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from glacier_jobs.errors import ConnectionNotFound, InvalidArgument
 
 _EXPECTED = "file:///absolute/path, s3://bucket/path, or s3://conn_id@bucket/path with the id of an Airflow connection"
 
-#: Something like ``login:password@``, which is no part of the URIs that are expected.
-_SECRETIVE = re.compile(r":(?!//)[^@]*@")
+#: Matches ``login:password@``, which the expected URIs do not contain.
+_CREDENTIALS = re.compile(r":(?!//)[^@]*@")
 
 
 def open_dataset(uri: str) -> Dataset:
     """Open the dataset at a URI; it need not exist yet.
 
+    Example::
+
+        dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
+        jobs = dataset.scan("jobs").to_table()
+
     :param uri: ``file:///absolute/path``, ``s3://bucket/path``, or ``s3://conn_id@bucket/path`` with the Airflow
         connection of the bucket.
-    :raises InvalidArgument: names what was found and what was expected.
+    :raises InvalidArgument: the URI is not valid; the message names what was found and what was expected.
     :raises ConnectionNotFound: the connection does not exist.
     """
     path = open_path(uri, "dataset_uri")
@@ -30,14 +35,14 @@ def open_dataset(uri: str) -> Dataset:
 
 
 def open_path(uri: str, name: str) -> ObjectStoragePath:
-    """Open the path at a URI; nothing need be there.
+    """Open the path at a URI; the path need not exist.
 
-    :param name: the argument, as a message shall name it.
+    :param name: the name of the argument in error messages.
 
     URIs and errors are those of :func:`open_dataset`.
     """
     parts = urlsplit(uri) if isinstance(uri, str) else None
-    # A file has no host: file://data/x would be data/x below wherever each process was started.
+    # A file URI has no host: file://data/x would be data/x below the working directory of each process.
     if parts is None or not parts.scheme or bool(parts.netloc) is (parts.scheme == "file") or not _is_rooted(parts):
         raise InvalidArgument(f"{name} is {_shown(uri)}; expected {_EXPECTED}")
     if parts.password is not None:
@@ -57,14 +62,14 @@ def _is_rooted(parts: SplitResult) -> bool:
 
 def _shown(uri: object) -> str:
     text = repr(uri)
-    return f"a text of {len(text)} characters (not shown: it may hold a secret)" if _SECRETIVE.search(text) else text
+    return f"a text of {len(text)} characters (not shown: it may hold a secret)" if _CREDENTIALS.search(text) else text
 
 
 def _refuse_missing_connection(conn_id: str, uri: str) -> None:
-    """Refuse a connection that Airflow does not have: object storage would go on with other credentials."""
+    """Refuse a connection that does not exist: object storage would use other credentials without an error."""
     try:
         BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise ConnectionNotFound(
-            f"the Airflow connection {conn_id!r} of {uri} does not exist; create it, or name another"
+            f"the Airflow connection {conn_id!r} of {uri} does not exist; create it, or use another"
         ) from error

@@ -1,4 +1,4 @@
-"""An observation written batch by batch, and published whole or not at all."""
+"""Writes an observation batch by batch, and publishes it as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from glacier_jobs.dataset.layout import Dataset, snapshot_date
 from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.schema import TABLES, Observation, table_from_rows
 
-#: Rows that are gathered before they leave for the file as one row group.
+#: How many rows are combined into one row group of a file.
 ROW_GROUP_ROWS = 16_384
 
-#: Columns whose values repeat from row to row. The others (ids, hashes, dates) hardly ever do: a dictionary of
-#: them would only be a second copy.
+#: Columns whose values repeat from row to row; only these are dictionary-encoded. The values of the others (ids,
+#: hashes, dates) hardly ever repeat: a dictionary would only be a second copy of them.
 REPEATING_COLUMNS: Mapping[str, list[str]] = {
     "jobs": [
         "observation_id", "snapshot_at", "observed_at", "account_id", "region", "vault_name", "job_description",
@@ -42,15 +42,22 @@ def _utc_now() -> datetime:
 
 
 class ObservationWriter:
-    """Writes one observation and publishes it whole, or leaves nothing.
+    """Writes one observation and publishes it as a whole, or leaves nothing behind.
 
-    A context manager: without a call of :meth:`publish`, nothing becomes visible. All files are finished in a staging
+    A context manager: without a call of :meth:`publish`, nothing becomes visible. All files are completed in a staging
     folder first.
 
-    :param dataset: where the observation is published.
+    Example::
+
+        with ObservationWriter(dataset, observation) as writer:
+            writer.write_jobs(batch)
+            jobs_by_vault = writer.finish_jobs()
+            writer.publish(vaults=vault_rows, observation=observation_row)
+
+    :param dataset: the dataset that receives the observation.
     :param observation: its id and the values that its rows share.
-    :param clock: returns the present, an aware UTC datetime.
-    :raises StoreNotSuitable: the store cannot create an object whole or not at all.
+    :param clock: returns the current time, an aware UTC datetime.
+    :raises StoreNotSuitable: the store cannot create an object atomically.
     """
 
     def __init__(self, dataset: Dataset, observation: Observation, *, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -74,7 +81,7 @@ class ObservationWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # On a full disk the footer cannot be written either; the first error is the one to raise.
+        # On a full disk, writing the footer fails, too; the first error must be raised, and not this one.
         with contextlib.suppress(OSError):
             self._jobs.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -90,9 +97,9 @@ class ObservationWriter:
             self._flush()
 
     def finish_jobs(self, *, without: Collection[str] = ()) -> Mapping[str, int]:
-        """Finish the table ``jobs``; of several rows of one job, the last is kept.
+        """Complete the table ``jobs``. If a job has several rows, only the last one is kept.
 
-        :param without: names of vaults whose rows are dropped, because their listing is not complete.
+        :param without: names of vaults whose rows are dropped, because their listing is incomplete.
         :return: vault name -> number of its jobs in the table; a vault without jobs may be absent.
         """
         self._flush()
@@ -106,8 +113,8 @@ class ObservationWriter:
         """Publish all three files; the last of them is the commit mark.
 
         :param vaults: rows of the table ``vaults``, without the columns that all rows share.
-        :param observation: the one row of ``observations``, likewise, and without ``published_at``.
-        :raises ObservationExists: there is another file at this path already; it is not changed.
+        :param observation: the row of ``observations``, without these columns and without ``published_at``.
+        :raises ObservationExists: another file has the path already; it is not changed.
         :raises DayClosed: the day of the observation is finalized.
         """
         observation_id = self._observation.observation_id
@@ -124,12 +131,12 @@ class ObservationWriter:
         *rows, commit_mark = TABLES
         for table in rows:
             self._publisher.publish(self._staged(table), self._dataset.path(table, observation_id))
-        # Uploads take their time, and only the mark makes an observation count.
+        # Checked again: the uploads may have taken long, and only the commit mark makes an observation valid.
         refuse_closed_day(observation_id, day, self._clock())
         self._publisher.publish(self._staged(commit_mark), self._dataset.path(commit_mark, observation_id))
 
     def _staged(self, table: str) -> Path:
-        # Without the ending .parquet: some engines count every file that has it, wherever it lies.
+        # Without the suffix .parquet: some engines read every file that has it, in any subfolder.
         return self._folder / f"{table}.part"
 
     def _open(self, table: str, path: Path) -> pq.ParquetWriter:

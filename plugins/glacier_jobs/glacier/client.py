@@ -1,4 +1,4 @@
-"""Requests to Glacier out of Airflow: how they are configured, repeated and given fresh credentials."""
+"""Requests to Glacier from Airflow: their configuration, their retries, and the renewal of their credentials."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ from glacier_jobs.glacier.transport import register_handlers
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
-#: How many requests to Glacier a hook's client can have under way, unless told otherwise.
+#: The default for the maximum number of concurrent requests of a hook's client.
 DEFAULT_MAX_REQUESTS = 20
 
-#: Where neither the connection nor ``botocore_config`` says otherwise: botocore's standard mode, with this many
-#: attempts, and begun again for this long. One client's standard mode stops to retry when too many of its requests
-#: failed (its retry quota), which for a listing of many vaults at once is soon.
+#: Retries, unless the connection or ``botocore_config`` sets them: botocore's standard mode with this many attempts,
+#: and further rounds of attempts for this long. Further rounds are needed because a client's standard mode stops
+#: retrying once too many of its requests have failed (its retry quota). A listing of many vaults soon reaches that.
 DEFAULT_ATTEMPTS = 8
 DEFAULT_RETRY_SECONDS = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How long a hook repeats a request by itself.
+    """How often and for how long a hook retries a request.
 
-    :param attempts: botocore's, in its standard mode.
-    :param seconds: since a request first began, for how long it is begun again after that.
-    :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's time.
-    :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's time.
+    Example::
+
+        hook = GlacierJobsHook(retry_policy=RetryPolicy(attempts=3, seconds=0.0))
+
+    :param attempts: the number of attempts in botocore's standard mode.
+    :param seconds: after these attempts, further rounds of attempts start until this long after the first attempt.
+    :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's default.
+    :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's default.
     """
 
     attempts: int
@@ -52,20 +56,20 @@ class RetryPolicy:
 
 DEFAULT_RETRY_POLICY = RetryPolicy(attempts=DEFAULT_ATTEMPTS, seconds=DEFAULT_RETRY_SECONDS)
 
-#: For those who poll: the next poll is their retry. Enough to come through the burst of a few throttled requests in
-#: a long listing, and little enough that no thread is held for long when AWS is away. Between a call's attempts are at
-#: most 1 + 2 + 4 + 8 = 15 s; so it holds its thread for at most 40 s where nobody answers at the endpoint's address,
-#: and 115 s where somebody does and then says nothing.
+#: The retry policy of polls; the next poll serves as their retry. The attempts suffice for a few throttled requests in
+#: a long listing, and they do not block a thread for long during an outage of AWS. The delays between the attempts of a
+#: call add up to at most 1 + 2 + 4 + 8 = 15 s. So a call blocks its thread for at most 40 s if the endpoint does not
+#: accept connections, and for 115 s if it accepts them and sends no answer.
 POLLING_RETRY_POLICY = RetryPolicy(attempts=5, seconds=0.0, connect_timeout_seconds=5.0, read_timeout_seconds=15.0)
 
 _SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
-#: Makes a request by a client and returns the whole answer.
+#: Makes a request through a client and returns the whole answer.
 Request: TypeAlias = Callable[[Any], dict[str, Any]]
 
 
 class GlacierCalls(GlacierHook):
-    """The provider's hook with a client of whose answers nothing is lost, and that does not give up soon.
+    """The provider's hook, with complete answers and with longer retries.
 
     Parameters are those of :class:`glacier_jobs.glacier.hook.GlacierJobsHook`.
     """
@@ -78,7 +82,7 @@ class GlacierCalls(GlacierHook):
         **kwargs: Any,
     ) -> None:
         if isinstance(max_requests, bool) or not isinstance(max_requests, int) or max_requests < 1:
-            raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number from 1 on")
+            raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number of at least 1")
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
@@ -88,20 +92,20 @@ class GlacierCalls(GlacierHook):
     def conn_config(self) -> AwsConnectionWrapper:
         """The Airflow connection.
 
-        :raises ConnectionNotFound: it was named and does not exist.
+        :raises ConnectionNotFound: a connection other than the default was given and does not exist.
         """
         wrapper = super().conn_config
         if self.aws_conn_id and self.aws_conn_id != self.default_conn_name and not wrapper:
             del self.__dict__["conn_config"]
             raise ConnectionNotFound(
-                f"the Airflow connection {self.aws_conn_id!r} does not exist; create it, name another, "
+                f"the Airflow connection {self.aws_conn_id!r} does not exist; create it, use another, "
                 "or pass aws_conn_id=None for the credentials of the environment"
             )
         return wrapper
 
     @property
     def config(self) -> Config:
-        """botocore's configuration: the caller's or the connection's, over this hook's defaults."""
+        """botocore's configuration: this hook's defaults, overridden by the caller's or the connection's settings."""
         defaults: dict[str, Any] = {
             "retries": {"mode": "standard", "total_max_attempts": self.retry_policy.attempts},
             "max_pool_connections": self.max_requests,
@@ -112,14 +116,14 @@ class GlacierCalls(GlacierHook):
             defaults["read_timeout"] = self.retry_policy.read_timeout_seconds
         given = super().config
         if getattr(given, "user_agent_appid", None) is None and not os.environ.get("AWS_SDK_UA_APP_ID"):
-            # Left to itself, botocore composes the user agent twice for each request, in a tenth of a listing's time.
+            # Otherwise botocore composes the user agent twice for each request, in a tenth of a listing's time.
             defaults["user_agent"] = _user_agent()
         return Config(**defaults).merge(given)
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
-        """Build a client, from which this hook can also take bodies as they came."""
+        """Build a client whose answers this hook can also read as raw bodies."""
         with translated("build a client for Amazon Glacier"):
             client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
         register_handlers(client)
@@ -129,11 +133,11 @@ class GlacierCalls(GlacierHook):
 
     @cached_property
     def account_id(self) -> str:
-        """The account of the credentials, 12 digits, as STS tells it.
+        """The account id of the credentials, 12 digits, from STS.
 
         Source: AWS Security Token Service API, GetCallerIdentity.
         """
-        with translated("ask STS whose credentials these are (GetCallerIdentity)"):
+        with translated("get the account of the credentials from STS (GetCallerIdentity)"):
             return super().account_id
 
     def _call(self, action: str, request: Request) -> dict[str, Any]:
@@ -147,7 +151,7 @@ class GlacierCalls(GlacierHook):
             return self._call_again(partial(self._call_once, action, request), error, began + self.retry_policy.seconds)
 
     def _call_again(self, call: Callable[[], dict[str, Any]], first_error: Exception, until: float) -> dict[str, Any]:
-        """Begin a request again that has failed, until a moment of the monotonic clock."""
+        """Retry a failed request until the given time of the monotonic clock."""
         failed = [first_error]
 
         def attempt() -> dict[str, Any]:
@@ -166,7 +170,7 @@ class GlacierCalls(GlacierHook):
 
     @property
     def _retries_are_given(self) -> bool:
-        """Whether the caller or the connection says how often a request is repeated."""
+        """Whether the caller or the connection sets the retries."""
         return getattr(super().config, "retries", None) is not None
 
     def _log_retry(self, state: RetryCallState) -> None:
@@ -174,7 +178,7 @@ class GlacierCalls(GlacierHook):
         self.log.warning("%s Trying again in %.0f s", error, state.upcoming_sleep)
 
     def _call_once(self, action: str, request: Request) -> dict[str, Any]:
-        """Make one request, which botocore may repeat; an expired token is renewed once."""
+        """Make one request, which botocore may retry; renew an expired token once."""
         with translated(action):
             client = self.get_conn()
             try:
@@ -185,7 +189,7 @@ class GlacierCalls(GlacierHook):
                 return request(self._renewed(client))
 
     def _renewed(self, stale: Any) -> Any:
-        """Return a client with fresh credentials, built by the first thread that asks."""
+        """Return a client with fresh credentials; only the first of several threads builds it."""
         with self._renewing:
             if self.conn is stale:
                 for cached in ("conn", "conn_config"):
@@ -194,7 +198,7 @@ class GlacierCalls(GlacierHook):
 
     def _log_ambient_account(self) -> None:
         try:
-            with translated("ask STS whose credentials these are"):
+            with translated("get the account of the credentials from STS"):
                 account_id = (
                     self.get_session(region_name=self.region_name)
                     .client("sts", config=self.config.merge(_SHORT), verify=self.verify)

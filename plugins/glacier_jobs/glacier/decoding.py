@@ -1,7 +1,8 @@
-"""Pages of List Jobs decoded at once, without a dictionary for each job.
+"""Pages of List Jobs, decoded without a dictionary for each job.
 
-A body that says only what AWS documents, in the documented types, is decoded straight into records. Any other is left
-to the exact way through :mod:`json`, which keeps what is new and names what is wrong. Both ways lead to the same rows.
+A body with only documented fields of the documented types is decoded into records directly. Any other body is decoded
+through :mod:`json`, which keeps unknown fields and lets errors name the wrong value. Both decoders lead to the same
+rows.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class JobRecord(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     Tier: str | None = None
     InventoryRetrievalParameters: InventoryParameters | None = None
     JobOutputPath: str | None = None
-    # Objects of any depth, of jobs that AWS no longer starts: the exact way keeps their text.
+    # Objects of any depth, of jobs that AWS no longer starts: decoding through json keeps their text.
     SelectParameters: None = None
     OutputLocation: None = None
 
@@ -70,13 +71,13 @@ FIELDS = JobRecord.__struct_fields__
 
 _AS_TUPLE: Callable[[JobRecord], tuple[Any, ...]] = msgspec.structs.astuple
 
-#: Jobs of one page, decoded in one of the two ways.
+#: The jobs of one page, decoded by either decoder.
 Jobs: TypeAlias = list[JobRecord] | list[JobDescription]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordPage:
-    """One page of a listing; ``marker`` says where the next one begins, ``None`` that this is the last."""
+    """One page of a listing; ``marker`` is that of the next page, ``None`` on the last page."""
 
     jobs: Jobs
     marker: str | None
@@ -91,7 +92,7 @@ _DECODER = msgspec.json.Decoder(_Answer)
 
 
 def decoded_records(body: bytes) -> dict[str, Any] | None:
-    """Return an answer of List Jobs whose ``JobList`` holds records; ``None`` where the body says anything else."""
+    """Return an answer of List Jobs whose ``JobList`` holds records; ``None`` for a body of any other content."""
     try:
         answer = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -100,25 +101,25 @@ def decoded_records(body: bytes) -> dict[str, Any] | None:
 
 
 def are_records(jobs: object) -> TypeGuard[list[JobRecord]]:
-    """Tell whether jobs came as records; a page without jobs did not."""
+    """Tell whether these jobs are records; an empty page counts as no records."""
     return isinstance(jobs, list) and bool(jobs) and isinstance(jobs[0], JobRecord)
 
 
 def values_of(jobs: Jobs, field: str) -> Iterable[Any]:
-    """Return what each job says in a field, by AWS's name; null and absent are ``None``."""
+    """Return each job's value of a field, by AWS's name; null and absent are ``None``."""
     if are_records(jobs):
         return map(attrgetter(field), jobs)
     return [job.get(field) for job in jobs if not isinstance(job, JobRecord)]
 
 
 def columns_of(pages: Sequence[Jobs]) -> dict[str, Sequence[Any]]:
-    """Return what the jobs of several pages say: documented field, by AWS's name -> one value a job.
+    """Return the columns of several pages: documented field, by AWS's name -> one value a job.
 
     Null and absent are ``None``.
     """
     pages = [jobs for jobs in pages if jobs]
     if pages and all(map(are_records, pages)):
         records = cast(Iterable[JobRecord], chain.from_iterable(pages))
-        # Turned over as a whole: field by field, each record would be fetched into the cache once a field.
+        # All fields at once: field by field, each record would be loaded into the processor's cache once a field.
         return dict(zip(FIELDS, zip(*map(_AS_TUPLE, records), strict=True), strict=True))
     return {field: [value for jobs in pages for value in values_of(jobs, field)] for field in FIELDS}

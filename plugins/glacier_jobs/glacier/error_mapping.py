@@ -1,4 +1,4 @@
-"""What botocore raises, translated into this package's errors, once, where AWS is called."""
+"""The mapping of botocore's exceptions to this package's errors, applied where AWS is called."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _REFUSED_CREDENTIALS = {
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
 
 _ADVICE = {
-    "InvalidSignatureException": "check the secret access key, and this machine's clock",
+    "InvalidSignatureException": "check the secret access key and this machine's clock",
     "UnrecognizedClientException": "check the access key id",
-    "ExpiredTokenException": "the session's credentials have run out and could not be renewed",
-    "ExpiredToken": "the session's credentials have run out and could not be renewed",
+    "ExpiredTokenException": "the temporary credentials have expired and could not be renewed",
+    "ExpiredToken": "the temporary credentials have expired and could not be renewed",
 }
 
 _NO_CREDENTIALS = (
@@ -60,16 +60,16 @@ _NO_ANSWER = (
 
 
 def is_expired(error: botocore.exceptions.ClientError) -> bool:
-    """Tell whether fresh credentials might help."""
+    """Tell whether the request failed because its credentials have expired."""
     return _code(error) in _EXPIRED
 
 
 @contextmanager
 def translated(action: str) -> Iterator[None]:
-    """Raise what botocore raises inside as an error of this package, with the original as its cause.
+    """Translate botocore's exceptions inside the block to errors of this package, with the original as the cause.
 
-    :param action: what was being done, as a message shall begin: "List Jobs of vault photos in us-east-1".
-    :raises GlacierJobsError: says what failed, what AWS answered, and what to do next.
+    :param action: the beginning of the messages: "List Jobs of vault photos in us-east-1".
+    :raises GlacierJobsError: names what failed, AWS's answer, and what to do next.
     """
     try:
         yield
@@ -79,7 +79,7 @@ def translated(action: str) -> Iterator[None]:
         raise AccessDenied(f"{action}: no usable credentials ({error}); check the Airflow connection") from error
     except botocore.exceptions.NoRegionError as error:
         raise InvalidArgument(
-            f"{action}: no Region is known; give region_name, or set it in the Airflow connection's extra"
+            f"{action}: the Region is not set; pass region_name, or set it in the Airflow connection's extra"
         ) from error
     except _NO_ANSWER as error:
         raise ServiceUnavailable(f"{action}: no usable answer after all attempts ({error}); try again later") from error
@@ -97,22 +97,22 @@ def _from_answer(action: str, error: botocore.exceptions.ClientError) -> Glacier
     metadata = error.response.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode", 0)
     attempts = metadata.get("RetryAttempts", 0) + 1
-    said = f"{action}: AWS answered {code} (HTTP {status}): {message}"
+    answer = f"{action}: AWS answered {code} (HTTP {status}): {message}"
     if code in _THROTTLED or status == 429:
         return Throttled(
-            f"{said}; this was attempt {attempts}. Try again later, make fewer requests at a time, "
-            "or raise 'retries' in the connection's config_kwargs or in botocore_config"
+            f"{answer}; this was attempt {attempts}. Try again later, make fewer concurrent requests, "
+            "or increase 'retries' in the connection's config_kwargs or in botocore_config"
         )
-    # botocore gives the status for a code where it finds none: the body was cut, or is not Glacier's.
+    # botocore puts the HTTP status in place of a missing code: the body was truncated, or it is not from Glacier.
     if code in _UNAVAILABLE or status >= 500 or code.isdigit():
-        return ServiceUnavailable(f"{said}; this was attempt {attempts}. Try again later")
+        return ServiceUnavailable(f"{answer}; this was attempt {attempts}. Try again later")
     if code in _REFUSED_CREDENTIALS or status in (401, 403):
-        advice = _ADVICE.get(code, f"check that the credentials may call it: {error.operation_name}")
-        return AccessDenied(f"{said}; {advice}")
+        advice = _ADVICE.get(code, f"check that the credentials are allowed to call {error.operation_name}")
+        return AccessDenied(f"{answer}; {advice}")
     if code == "ResourceNotFoundException":
         if "job" in message.lower() and "vault not found" not in message.lower():
-            return JobNotFound(f"{said}; finished jobs are kept for about 24 hours")
-        return VaultNotFound(f"{said}; check the vault's name, the account and the Region")
+            return JobNotFound(f"{answer}; finished jobs are kept for about 24 hours")
+        return VaultNotFound(f"{answer}; check the vault's name, the account and the Region")
     if code == "NoLongerSupportedException":
-        return NotSupported(f"{said}; this account has no vaults and cannot make any")
-    return RequestRefused(f"{said}; change the request, it would be refused again")
+        return NotSupported(f"{answer}; this account has no vaults and cannot create any")
+    return RequestRefused(f"{answer}; change the request, because the same request would be refused again")

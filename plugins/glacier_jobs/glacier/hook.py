@@ -1,4 +1,4 @@
-"""The Airflow hook: Amazon Glacier's listings of vaults and jobs, complete."""
+"""The Airflow hook: complete listings of Amazon Glacier's vaults and jobs."""
 
 from __future__ import annotations
 
@@ -26,30 +26,40 @@ if TYPE_CHECKING:
 
 
 class GlacierJobsHook(GlacierCalls):
-    """List the vaults of an account and the jobs of its vaults, completely.
+    """List all vaults of an account and all jobs of its vaults.
 
     All methods are safe to call from several threads.
 
-    :param aws_conn_id: the Airflow connection. One that is named and does not exist is refused; where only the
-        default ``aws_default`` is absent, or with ``None``, boto3's own search for credentials applies.
-    :param region_name: the Region; ``None`` takes it from the connection, then from boto3's own search.
-    :param verify: as boto3 takes it.
+    Example::
+
+        hook = GlacierJobsHook(aws_conn_id="aws_archive", region_name="us-east-1")
+        for vault in hook.list_vaults():
+            jobs = list(hook.list_jobs(vault["VaultName"]))
+
+    :param aws_conn_id: the Airflow connection. If it does not exist, requests raise :class:`ConnectionNotFound`. With
+        ``None``, and if only the default ``aws_default`` does not exist, boto3 searches for credentials.
+    :param region_name: the Region; with ``None`` that of the connection, or else the one that boto3 finds.
+    :param verify: as in boto3.
     :param config: a botocore ``Config`` or its keywords as a dict; with ``None`` the connection's
-        ``config_kwargs`` apply. Where it leaves ``retries`` open, botocore's standard mode applies, for
-        up to :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
-    :param max_requests: how many requests the client can have under way.
-    :param retry_policy: how long a request is repeated where retries are left open, and waited for where time-outs
-        are, a :class:`glacier_jobs.glacier.client.RetryPolicy`.
+        ``config_kwargs`` apply. If it does not set ``retries``, botocore's standard mode applies, for up to
+        :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
+    :param max_requests: the maximum number of concurrent requests of the client.
+    :param retry_policy: the retries and time-outs that apply where the configuration does not set them, a
+        :class:`glacier_jobs.glacier.client.RetryPolicy`.
     """
 
     def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
         """List all vaults of an account in the hook's Region.
 
+        Example::
+
+            names = [vault["VaultName"] for vault in hook.list_vaults()]
+
         :param account_id: 12 digits, or ``-`` for the account of the credentials.
-        :return: vaults as AWS describes them, repeats dropped.
-        :raises InvalidArgument: the account id is not one.
+        :return: the descriptions of the vaults as AWS returns them, without duplicates.
+        :raises InvalidArgument: the account id is not valid.
         :raises AccessDenied: the credentials may not list vaults.
-        :raises TransientError: no usable answer, also after the client's retries; or the listing would never end.
+        :raises TransientError: no usable answer after the client's retries; or the listing would never end.
 
         Source: Amazon Glacier API 2012-06-01, List Vaults.
         """
@@ -76,19 +86,24 @@ class GlacierJobsHook(GlacierCalls):
     ) -> Iterator[JobPage]:
         """List the jobs of one vault, page by page, in AWS's order.
 
-        Repeats are not dropped: a page is what AWS sent. The marker of a page is where a later call can go on.
+        A page holds the jobs as AWS sent them, including duplicates. A later call can resume at the marker of a page.
+
+        Example::
+
+            for page in hook.list_job_pages("photos", completed=True, page_size=50):
+                print(len(page.jobs), page.marker)
 
         :param statuscode: ``InProgress``, ``Succeeded`` or ``Failed``; ``None`` for all.
-        :param completed: whether jobs that ended, also those that failed, are listed, or the others; ``None`` for all.
-        :param page_size: the most jobs in a page; ``None`` leaves it to the service.
+        :param completed: ``True`` for jobs that succeeded or failed, ``False`` for jobs in progress; ``None`` for all.
+        :param page_size: the maximum number of jobs in a page; ``None`` for the service's default.
         :param marker: where an earlier listing stopped; ``None`` begins at the first job.
         :param account_id: 12 digits, or ``-`` for the account of the credentials.
         :return: pages of 0 to ``page_size`` job descriptions; the last has no marker.
-        :raises InvalidArgument: an argument is not what was expected; nothing was asked.
-        :raises VaultNotFound: names the vault and the Region that were asked.
+        :raises InvalidArgument: an argument is not valid; no request was made.
+        :raises VaultNotFound: the vault does not exist; the message names the vault and the Region.
         :raises AccessDenied: the credentials may not list this vault's jobs.
-        :raises MalformedAnswer: the answer is not what AWS documents.
-        :raises TransientError: no usable answer, also after the client's retries; or the listing would never end.
+        :raises MalformedAnswer: the answer differs from AWS's documentation.
+        :raises TransientError: no usable answer after the client's retries; or the listing would never end.
 
         Source: Amazon Glacier API 2012-06-01, List Jobs.
         """
@@ -101,11 +116,18 @@ class GlacierJobsHook(GlacierCalls):
             yield JobPage(jobs=[_without_nulls(job) for job in jobs], marker=next_marker)
 
     def list_record_pages(self, vault_name: str, account_id: str = "-") -> Iterator[RecordPage]:
-        """List the jobs of one vault, page by page, in the form of which rows are made at the least cost.
+        """List the jobs of one vault, page by page, in the form that takes the least time to convert to rows.
 
         Arguments and errors are those of :meth:`list_job_pages`.
 
-        :return: pages whose jobs :func:`glacier_jobs.glacier.rows.pages_batch` takes.
+        Example::
+
+            pages = [
+                ObservedPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc))
+                for page in hook.list_record_pages("photos")
+            ]
+
+        :return: pages of jobs, in the form that :func:`glacier_jobs.glacier.rows.pages_batch` expects.
         """
         parameters = {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
         for jobs, marker in self._job_lists(parameters, None, _decoded_records):
@@ -114,7 +136,7 @@ class GlacierJobsHook(GlacierCalls):
     def _job_lists(
         self, parameters: Mapping[str, str], marker: str | None, decode: Decode
     ) -> Iterator[tuple[list[Any], str | None]]:
-        """Yield the jobs of each page, every one of which has a name, and where the next page begins."""
+        """Yield the jobs of each page, all with vault ARN and id, and the marker of the next page."""
         action = f"List Jobs of vault {parameters['vaultName']} in {self._region_text()}"
         for answer, next_marker in self._pages(action, PagedListing("list_jobs", parameters, decode), marker):
             jobs = answer.get("JobList")
@@ -125,7 +147,7 @@ class GlacierJobsHook(GlacierCalls):
     def _pages(
         self, action: str, listing: PagedListing, marker: str | None = None
     ) -> Iterator[tuple[dict[str, Any], str | None]]:
-        """Yield each answer of a listing, and where the next one begins."""
+        """Yield each answer of a listing, and the marker of the next one."""
         trail = MarkerTrail(action, marker)
         while True:
             answer = self._call(action, partial(listing.page, marker=marker))
@@ -143,11 +165,15 @@ class GlacierJobsHook(GlacierCalls):
         marker: str | None = None,
         account_id: str = "-",
     ) -> Iterator[JobDescription]:
-        """List the jobs of one vault, each once, whatever number of pages that takes.
+        """List the jobs of one vault, all pages, each job once.
 
         Arguments and errors are those of :meth:`list_job_pages`.
 
-        :return: job descriptions as AWS gives them, in AWS's order.
+        Example::
+
+            failed = [job["JobId"] for job in hook.list_jobs("photos", statuscode="Failed")]
+
+        :return: job descriptions as AWS returns them, in AWS's order.
         """
         pages = self.list_job_pages(vault_name, statuscode, completed, page_size, marker, account_id)
         repeats = RepeatFilter()
@@ -156,9 +182,14 @@ class GlacierJobsHook(GlacierCalls):
     def find_jobs(self, vault_name: str, job_ids: Iterable[str], account_id: str = "-") -> dict[str, JobDescription]:
         """Find jobs of one vault by their ids; the listing stops once all are found.
 
-        :param job_ids: the ids that are looked for; not a single string.
-        :return: id -> description of those that are listed, in the order given.
-        :raises InvalidArgument: an argument is not what was expected.
+        Example::
+
+            found = hook.find_jobs("photos", [job_id])
+            status = found[job_id]["StatusCode"] if job_id in found else "not listed"
+
+        :param job_ids: the ids to find; not a single string.
+        :return: id -> description of the jobs that are listed, in the order of ``job_ids``.
+        :raises InvalidArgument: an argument is not valid.
 
         Other errors are those of :meth:`list_job_pages`.
         """
@@ -176,17 +207,21 @@ class GlacierJobsHook(GlacierCalls):
         return {job_id: found[job_id] for job_id in wanted if job_id in found}
 
     def get_job(self, vault_name: str, job_id: str, account_id: str = "-") -> JobDescription:
-        """Return one job's description as Describe Job gives it, with all that AWS says.
+        """Return the description of one job, with all fields of the answer to Describe Job.
 
         The provider's :meth:`describe_job` does the same without this package's retries and errors.
 
+        Example::
+
+            completed = hook.get_job("photos", job_id)["Completed"]
+
         :param account_id: 12 digits, or ``-`` for the account of the credentials.
-        :raises InvalidArgument: an argument is not what was expected; nothing was asked.
-        :raises JobNotFound: the vault has no such job, or no longer.
-        :raises VaultNotFound: names the vault and the Region that were asked.
+        :raises InvalidArgument: an argument is not valid; no request was made.
+        :raises JobNotFound: the vault has no such job, or the job has expired.
+        :raises VaultNotFound: the vault does not exist; the message names the vault and the Region.
         :raises AccessDenied: the credentials may not describe this vault's jobs.
-        :raises MalformedAnswer: the answer is not what AWS documents.
-        :raises TransientError: no usable answer, also after the client's retries.
+        :raises MalformedAnswer: the answer differs from AWS's documentation.
+        :raises TransientError: no usable answer after the client's retries.
 
         Source: Amazon Glacier API 2012-06-01, Describe Job.
         """
@@ -213,10 +248,14 @@ class GlacierJobsHook(GlacierCalls):
     ) -> pd.DataFrame:
         """Return the jobs of one vault as a data frame with the columns and types of the Parquet table ``jobs``.
 
-        Arguments and errors are those of :meth:`list_job_pages`. The observation id is one of its own: a data
-        frame is published nowhere.
+        Arguments and errors are those of :meth:`list_job_pages`. The data frame is not published; its observation id
+        belongs to no published observation.
 
-        :return: one row a job, with Arrow-backed types, also when there is none.
+        Example::
+
+            jobs_by_status = hook.get_jobs_df("photos").groupby("status_code").size()
+
+        :return: one row a job, with Arrow-backed types; without jobs, an empty data frame with all columns.
         """
         import pandas as pd
         import pyarrow as pa
@@ -251,7 +290,7 @@ def _decoded_records(body: bytes) -> dict[str, Any]:
 
 
 def _objects(found: object, name: str, action: str, *, required: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a list of objects of an answer, each with the fields that tell it from others."""
+    """Return a list of objects of an answer, after a check that each has the required fields."""
     if not isinstance(found, list):
         raise MalformedAnswer(f"{action}: the answer's {name} is {type(found).__name__}; expected a list")
     for item in found:
@@ -266,7 +305,7 @@ def _objects(found: object, name: str, action: str, *, required: Sequence[str]) 
 
 
 def _without_nulls(job: JobDescription) -> JobDescription:
-    """Drop the fields that are null, as boto3 does; of the job itself and of the inventory's parameters."""
+    """Drop the null fields of the job and of its inventory parameters, as boto3 does."""
     kept = {name: value for name, value in job.items() if value is not None}
     parameters = kept.get("InventoryRetrievalParameters")
     if isinstance(parameters, dict):

@@ -1,4 +1,4 @@
-"""What one job description says: its words, and the parts of its vault's ARN."""
+"""Status codes, vault ARNs, vault names and account ids."""
 
 from __future__ import annotations
 
@@ -28,15 +28,13 @@ class VaultArn:
 
     @classmethod
     def parse(cls, arn: str) -> VaultArn:
-        """Take an ARN apart.
+        """Split an ARN into its parts.
 
-        :raises MalformedAnswer: names what was found.
+        :raises MalformedAnswer: the text is no vault's ARN; the message shows it.
         """
         match = _VAULT_ARN.fullmatch(arn)
         if match is None:
-            raise MalformedAnswer(
-                f"found {arn!r} where a vault's ARN (arn:aws:glacier:Region:account:vaults/name) belongs"
-            )
+            raise MalformedAnswer(f"found {arn!r}; expected a vault's ARN (arn:aws:glacier:Region:account:vaults/name)")
         return cls(**match.groupdict())
 
     def __str__(self) -> str:
@@ -44,7 +42,7 @@ class VaultArn:
 
 
 def check_vault_name(vault_name: object) -> str:
-    """Return a vault's name that Glacier would accept.
+    """Return a vault's name, checked by Glacier's rules.
 
     :raises InvalidArgument: names what was found and what is allowed.
     """
@@ -54,7 +52,7 @@ def check_vault_name(vault_name: object) -> str:
 
 
 def check_account_id(account_id: object) -> str:
-    """Return an AWS account id, or ``-`` for that of the credentials.
+    """Return an AWS account id, or ``-`` for that of the credentials, checked.
 
     :raises InvalidArgument: names what was found and what is allowed.
     """

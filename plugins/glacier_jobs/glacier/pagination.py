@@ -1,4 +1,4 @@
-"""A paged listing without its I/O: what may be asked, what came back, and when it is over."""
+"""Paged listings without I/O: the parameters, the pages, and the end of a listing."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any, TypeAlias
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer, MarkerRepeated
 from glacier_jobs.glacier.identifiers import STATUS_CODES
 
-#: One job as AWS describes it. A field that AWS left out or sent as null is absent, as in boto3's answers;
-#: a field that AWS added since is kept.
+#: One job as AWS describes it. A field that AWS left out or sent as null is absent, as in boto3's answers.
+#: A field that botocore's service model does not know is kept.
 JobDescription: TypeAlias = dict[str, Any]
 
-#: The newer documents allow a page of 50, the older ones a page of 1,000: the service has the last word.
+#: AWS's newer documents allow up to 50 jobs a page, the older ones up to 1,000; the service decides.
 MAX_PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobPage:
-    """One page of a listing; ``marker`` says where the next one begins, ``None`` that this is the last."""
+    """One page of a listing; ``marker`` is that of the next page, ``None`` on the last page."""
 
     jobs: list[JobDescription]
     marker: str | None
 
 
 def check_statuscode(statuscode: object) -> str | None:
-    """Return the filter on a job's status as List Jobs takes it.
+    """Return the filter on a job's status, as List Jobs expects it.
 
-    :raises InvalidArgument: lists what is allowed.
+    :raises InvalidArgument: lists the allowed values.
     """
     if statuscode is None or (isinstance(statuscode, str) and statuscode in STATUS_CODES):
         return statuscode
@@ -36,9 +36,9 @@ def check_statuscode(statuscode: object) -> str | None:
 
 
 def check_completed(completed: object) -> str | None:
-    """Return the filter on completion as List Jobs takes it, which is a string.
+    """Return the filter on completion as a string, which List Jobs expects.
 
-    :raises InvalidArgument: lists what is allowed.
+    :raises InvalidArgument: lists the allowed values.
     """
     if completed is None:
         return None
@@ -48,9 +48,9 @@ def check_completed(completed: object) -> str | None:
 
 
 def check_page_size(page_size: object) -> str | None:
-    """Return the size of a page as List Jobs takes it, which is a string.
+    """Return the size of a page as a string, which List Jobs expects.
 
-    :raises InvalidArgument: lists what is allowed.
+    :raises InvalidArgument: lists the allowed values.
     """
     if page_size is None:
         return None
@@ -58,14 +58,14 @@ def check_page_size(page_size: object) -> str | None:
         return str(page_size)
     raise InvalidArgument(
         f"page_size is {page_size!r}; allowed are whole numbers from 1 to {MAX_PAGE_SIZE} "
-        "(AWS's newer documents stop at 50), or None for the service's own"
+        "(at most 50 in AWS's newer documents), or None for the service's default"
     )
 
 
 def check_marker(marker: object) -> str | None:
-    """Return the place where a listing goes on.
+    """Return the marker at which a listing resumes.
 
-    :raises InvalidArgument: says what was found.
+    :raises InvalidArgument: names what was found.
     """
     if marker is None or (isinstance(marker, str) and marker):
         return marker
@@ -77,7 +77,7 @@ def list_jobs_parameters(
 ) -> dict[str, str]:
     """Return the parameters of List Jobs that stay the same from page to page.
 
-    :raises InvalidArgument: names the argument, what was found and what is allowed.
+    :raises InvalidArgument: names the argument, what was found, and the allowed values.
 
     Source: Amazon Glacier API 2012-06-01, List Jobs, request parameters.
     """
@@ -90,21 +90,21 @@ def list_jobs_parameters(
 
 
 class MarkerTrail:
-    """The markers that one listing has been given, so that it ends.
+    """The markers that one listing has received; detects a listing that would never end.
 
-    A listing ends on the marker alone: a page may be short or empty and still not be the last. A marker that
-    comes again, directly or after others, would make the listing run for ever.
+    Only the marker tells whether a page is the last: a short or empty page may not be the last one. A marker that is
+    repeated, directly or after others, would make the listing run for ever.
 
-    :param what: the listing, as an error message shall name it.
-    :param start: where the listing begins; ``None`` is its first page.
+    :param listing: how error messages name the listing.
+    :param start: the marker at which the listing begins; ``None`` for its first page.
     """
 
-    def __init__(self, what: str, start: str | None = None) -> None:
-        self._what = what
+    def __init__(self, listing: str, start: str | None = None) -> None:
+        self._listing = listing
         self._seen = {start} if start is not None else set()
 
     def follow(self, marker: object) -> str | None:
-        """Return where the next page begins, or ``None`` after the last.
+        """Return the marker of the next page, or ``None`` after the last.
 
         :raises MarkerRepeated: names the listing and the marker.
         :raises MalformedAnswer: the marker is not text.
@@ -112,24 +112,27 @@ class MarkerTrail:
         if marker is None or marker == "":
             return None
         if not isinstance(marker, str):
-            raise MalformedAnswer(f"{self._what}: the answer's Marker is {marker!r}; expected text or null")
+            raise MalformedAnswer(f"{self._listing}: the answer's Marker is {marker!r}; expected text or null")
         if marker in self._seen:
             raise MarkerRepeated(
-                f"{self._what}: the marker {marker!r} came a second time after {len(self._seen)} markers, "
-                "so the listing would never end; begin it again"
+                f"{self._listing}: the marker {marker!r} came a second time, after {len(self._seen)} markers, "
+                "so the listing would never end; start it again"
             )
         self._seen.add(marker)
         return marker
 
 
 class RepeatFilter:
-    """Drops what a listing shows again: whether a page includes the job its marker names is not documented."""
+    """Drops the duplicates of a listing.
+
+    AWS does not document whether a page includes the job that its marker names.
+    """
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str]] = set()
 
     def new(self, jobs: list[JobDescription]) -> Iterator[JobDescription]:
-        """Yield the jobs that were not there before, by vault ARN and job id."""
+        """Yield the jobs that no earlier call received, compared by vault ARN and job id."""
         for job in jobs:
             key = (job["VaultARN"], job["JobId"])
             if key not in self._seen:

@@ -29,7 +29,7 @@ def _whole_number(value: object) -> int | None:
     else:
         raise ValueError("expected a whole number")
     if not -(2**63) <= number < 2**63:
-        raise ValueError("expected a whole number of 64 bits")
+        raise ValueError("expected a whole number that fits in 64 bits")
     return number
 
 
@@ -41,11 +41,11 @@ def _text(value: object) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("expected text that UTF-8 can hold") from None
+        raise ValueError("expected text that can be encoded as UTF-8") from None
     return value
 
 
-def _truth(value: object) -> bool | None:
+def _boolean(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     raise TypeError("expected true or false")
@@ -55,12 +55,12 @@ _ISO_8601 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d
 
 
 def _utc_text(value: object) -> str | None:
-    """Return a date in the form that Arrow reads; the service's dates are UTC, said or not."""
+    """Return a date in the form that Arrow reads; the service's dates are in UTC, with or without a time zone."""
     if value is None:
         return None
     match = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("expected an ISO 8601 date and time, as 2012-05-01T00:00:06.663Z")
+        raise ValueError("expected an ISO 8601 date and time such as 2012-05-01T00:00:06.663Z")
     second, fraction, offset = match.groups()
     text = f"{second}.{(fraction or '0')[:6]}{offset or 'Z'}"
     pa.scalar(text).cast(UTC_MICROSECONDS)
@@ -83,32 +83,32 @@ def _array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
     if data_type == UTC_MICROSECONDS:
         return pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
     if data_type == pa.int64():
-        # Told the type, Arrow would cut a fraction off without a word.
-        found = pa.array(values)
-        if found.type not in (pa.int64(), pa.null()):
-            raise TypeError(f"found {found.type}")
-        return found.cast(data_type)
+        # Arrow infers the type: with a given type, it would drop fractions silently.
+        inferred = pa.array(values)
+        if inferred.type not in (pa.int64(), pa.null()):
+            raise TypeError(f"found {inferred.type}")
+        return inferred.cast(data_type)
     return pa.array(values, data_type)
 
 
 _CHECKS: Mapping[pa.DataType, Callable[[object], Any]] = {
     pa.string(): _text,
     pa.int64(): _whole_number,
-    pa.bool_(): _truth,
+    pa.bool_(): _boolean,
     UTC_MICROSECONDS: _utc_text,
 }
 
-_ARROW_REFUSES = (pa.ArrowException, TypeError, ValueError, OverflowError)
+_CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
-#: How a message names one row: "vault photos, job HkF9…"
+#: Returns the name of one row in messages: "vault photos, job HkF9…"
 _RowName = Callable[[int], str]
 
 
 def _column(values: Sequence[Any], data_type: pa.DataType, field: str, row_name: _RowName) -> pa.Array:
-    """Turn values as AWS sent them into a column: all at once, or one by one to name the one that cannot be."""
+    """Convert values as AWS sent them to a column: all at once, or one by one to name the value that is wrong."""
     try:
         return _array(values, data_type)
-    except _ARROW_REFUSES:
+    except _CONVERSION_ERRORS:
         return _array(_checked(values, _CHECKS[data_type], field, row_name), data_type)
 
 
@@ -117,7 +117,7 @@ def _checked(values: Sequence[Any], check: Callable[[Any], Any], field: str, row
     for position, value in enumerate(values):
         try:
             checked.append(check(value))
-        except _ARROW_REFUSES as error:
+        except _CONVERSION_ERRORS as error:
             raise MalformedAnswer(f"{row_name(position)}: {field} is {_shortened(value)}; {error}") from error
     return checked
 
@@ -131,7 +131,7 @@ def _job_name(vault_name: str, job_ids: Sequence[Any]) -> _RowName:
     return lambda position: f"vault {vault_name}, job {_shortened(job_ids[position])}"
 
 
-#: AWS's name -> ours, for the fields that are one value each.
+#: AWS's name -> column, for the fields with a single value.
 _JOB_COLUMNS = {
     "JobId": "job_id",
     "JobDescription": "job_description",
@@ -174,7 +174,7 @@ def _unknown(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
 
 
 def _extra(job: Mapping[str, Any]) -> str | None:
-    """Return, as JSON text, the fields of a job that this schema has no column for."""
+    """Return, as JSON text, the fields of a job that have no column in the schema."""
     extra = _unknown(job, _KNOWN)
     if added := _unknown(job.get(_PARAMETERS) or {}, _KNOWN_PARAMETERS):
         extra[_PARAMETERS] = added
@@ -196,7 +196,7 @@ def _parameters_column(parameters: Sequence[Any], row_name: _RowName) -> pa.Arra
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedPage:
-    """The jobs of one page, and when it came, an aware UTC datetime."""
+    """The jobs of one page, and when the page was received, an aware UTC datetime."""
 
     jobs: Jobs
     observed_at: datetime
@@ -205,15 +205,15 @@ class ObservedPage:
 def jobs_batch(
     jobs: Sequence[Mapping[str, Any]], *, observation: Observation, vault_name: str, observed_at: datetime
 ) -> pa.RecordBatch:
-    """Turn the jobs of one page into rows of the table ``jobs``, as :func:`pages_batch` does."""
+    """Convert the jobs of one page to rows of the table ``jobs``, as :func:`pages_batch` does."""
     page = ObservedPage(jobs=[dict(job) for job in jobs], observed_at=observed_at)
     return pages_batch([page], observation=observation, vault_name=vault_name)
 
 
 def pages_batch(pages: Sequence[ObservedPage], *, observation: Observation, vault_name: str) -> pa.RecordBatch:
-    """Turn job descriptions of one vault into rows of the table ``jobs``.
+    """Convert job descriptions of one vault to rows of the table ``jobs``.
 
-    :param pages: in the order in which they came.
+    :param pages: in the order in which they were received.
     :return: a batch with the schema :data:`JOBS`, one row a job, in the order given.
     :raises MalformedAnswer: names vault, job and field, what was found and what was expected.
     """
@@ -253,7 +253,7 @@ def _json_column(values: Sequence[Any], field: str, row_name: _RowName) -> pa.Ar
 
 
 def _extra_column(pages: Sequence[ObservedPage], row_name: _RowName) -> pa.Array:
-    """Return what the jobs say that the table has no column for; jobs that came as records say no such thing."""
+    """Return the column ``extra``: the fields without a column of their own; records have no such fields."""
     if all(are_records(page.jobs) for page in pages):
         return pa.nulls(sum(len(page.jobs) for page in pages), pa.string())
     jobs: list[Any] = []
@@ -277,7 +277,7 @@ _VAULT_COLUMNS = {
 
 
 def vault_columns(vault: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what List Vaults says of a vault as values for the table ``vaults``.
+    """Convert a vault's description by List Vaults to values of the table ``vaults``.
 
     :raises MalformedAnswer: names vault and field, what was found and what was expected.
     """

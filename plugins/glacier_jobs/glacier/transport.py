@@ -78,7 +78,7 @@ class SentRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """All that an answer says, and how it was requested; a stubbed client sends nothing."""
+    """The whole content of an answer, and how it was requested (``None`` for a stubbed client, which sends nothing)."""
 
     content: dict[str, Any]
     sent: SentRequest | None
@@ -87,7 +87,7 @@ class Answer:
 class _Call:
     """One call of a client, observed through botocore's events.
 
-    :param outcome: how the first attempt ended, where it has been made already; botocore then takes this for its own.
+    :param outcome: how the first attempt ended, if it has been made already; botocore then uses it as its own attempt.
     """
 
     def __init__(self, outcome: Outcome | None = None) -> None:
@@ -141,7 +141,7 @@ _current_call: ContextVar[_Call | None] = ContextVar("glacier_jobs_call", defaul
 
 
 def register_handlers(client: Any) -> None:
-    """Let :func:`call_operation` observe the client's events. All other calls are answered as boto3 answers them."""
+    """Let :func:`call_operation` observe the client's events. The answers to all other calls stay as boto3's."""
     for event, handler in {
         "before-sign": _Call.before_sign,
         "before-send": _Call.before_send,
@@ -160,9 +160,9 @@ def _handler_of_current_call(handle: Callable[[_Call, Mapping[str, Any]], Any]) 
 
 
 def decoded_json(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body holds.
+    """Return the JSON object of a body.
 
-    :raises ResponseParserError: it holds none.
+    :raises ResponseParserError: the body is not a JSON object.
     """
     try:
         answer = json.loads(body)
@@ -180,12 +180,12 @@ def call_operation(
     decode: Decode = decoded_json,
     outcome: Outcome | None = None,
 ) -> Answer:
-    """Make a request and return its answer with all that its body says.
+    """Make a request and return its answer, with all fields of its body.
 
-    :param client: one that :func:`register_handlers` was called with.
-    :param outcome: how the first attempt ended, where it has been made already.
-    :raises ResponseParserError: the body could not be read, :data:`BODY_ATTEMPTS` times. botocore would take a body
-        that is not JSON for an empty answer.
+    :param client: a client that was passed to :func:`register_handlers`.
+    :param outcome: how the first attempt ended, if it has been made already.
+    :raises ResponseParserError: the body could not be read, :data:`BODY_ATTEMPTS` times. botocore by itself would treat
+        a body that is not JSON as an empty answer.
     """
     for attempt in range(1, BODY_ATTEMPTS + 1):
         call = _Call(outcome)
@@ -202,7 +202,7 @@ def call_operation(
 
 
 class PagedListing:
-    """The requests of one listing, which differ only in their marker; made by one thread at a time.
+    """The requests of one listing, which differ only in their marker. Not safe to use from several threads at once.
 
     :param method: the client's method.
     :param parameters: all parameters but the marker.
@@ -216,7 +216,7 @@ class PagedListing:
         self._next_page: _NextPageRequest | None = None
 
     def page(self, client: Any, marker: str | None) -> dict[str, Any]:
-        """Request one page and return the answer as ``decode`` reads it."""
+        """Request one page and return the answer, decoded by ``decode``."""
         outcome = None
         if marker and self._next_page and self._next_page.client is client:
             try:
@@ -237,11 +237,11 @@ class PagedListing:
 
 
 def _next_page_request(client: Any, sent: SentRequest | None) -> _NextPageRequest | None:
-    """Return how to request the next page without the client's method; ``None`` where the method does more."""
+    """Return how to request the next page without the client's method; ``None`` if the method must be used."""
     if sent is None or _public_methods_only.is_set():
         return None
     try:
-        # Adaptive mode measures each answer, also the good ones, to find its rate.
+        # Adaptive mode measures every answer, including successful ones, to adapt its rate.
         if client.meta.config.retries["mode"] == "adaptive" or _signed_headers(sent.request) is None:
             return None
         return _NextPageRequest(client, sent)
@@ -280,7 +280,7 @@ class _NextPageRequest:
         request = self._new_request("GET", self._url + quote(marker, safe="-._~"), headers=self._signed)
         request.context = dict(self._sent.context)
         self._sign(self._sent.operation.name, request)
-        # A plain dict: botocore's own mapping would take a tenth of the time of a page.
+        # A plain dict: botocore's own mapping takes a tenth of the time of a page.
         headers: Any = self._headers | {name: value.encode() for name, value in request.headers.items()}
         headers[_ATTEMPT_ID] = str(uuid.uuid4()).encode()
         prepared = self._new_prepared_request("GET", request.url or "", headers, None, False)
@@ -295,7 +295,7 @@ class _NextPageRequest:
         return response
 
     def report(self, response: AWSResponse) -> None:
-        """Let botocore know of a good answer: in standard mode, each allows for a further retry."""
+        """Report a successful answer to botocore: in standard mode, each one refills the retry quota."""
         self.client.meta.events.emit(
             f"after-call.{self._event}",
             http_response=response,

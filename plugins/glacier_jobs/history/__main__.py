@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GlacierJobsError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{len(days)} days folded" + (f", {days[0]} to {days[-1]}" if days else ""))
+    print(f"{len(days)} days aggregated" + (f", {days[0]} to {days[-1]}" if days else ""))
     return 0
 
 

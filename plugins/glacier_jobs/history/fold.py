@@ -42,7 +42,7 @@ JOB_LIFECYCLES = pa.schema(
     ]
 )
 
-#: One row a listing of a vault; ``looked_at`` says from when on it counts.
+#: One row a listing of a vault; it counts from ``looked_at`` on.
 VAULT_LISTINGS = pa.schema(
     [
         *[VAULTS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "observation_id")],
@@ -61,7 +61,7 @@ VAULT_COLUMNS = [
 ]  # fmt: skip
 OBSERVATION_COLUMNS = ["observation_id", "snapshot_at", "account_id", "region", "scope"]
 
-#: In place of an end: of the days that are not finalized, every listing counts.
+#: In place of an end of the period: all listings of the days that are not finalized count.
 NO_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 #: The listings of the given observations, without those that were carried over from earlier days.
@@ -75,7 +75,7 @@ _VAULT_KEY = ["account_id", "region", "vault_name", "vault_arn"]
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the aggregation of a day needs of all days before it.
+    """The result of all days before a day that the aggregation of this day needs.
 
     :param open_jobs: the jobs that later listings may change, with the schema :data:`JOB_LIFECYCLES`.
     :param vault_listings: the listings that still matter, with the schema :data:`VAULT_LISTINGS`.
@@ -87,7 +87,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class RawRows:
-    """The raw rows of some days; each can be read once.
+    """The raw rows of some days; each table can be read once.
 
     :param jobs: rows of ``jobs``, with :data:`JOB_COLUMNS`.
     :param vaults: rows of ``vaults``, with :data:`VAULT_COLUMNS`.
@@ -119,11 +119,11 @@ EMPTY_STATE = State(open_jobs=JOB_LIFECYCLES.empty_table(), vault_listings=VAULT
 def fold(before: State, raw: RawRows, *, until: datetime = NO_END) -> Folded:
     """Aggregate days into history.
 
-    The order of the rows makes no difference, nor does the number of days at once, with one exception: a job that a
-    listing missed and that a listing of a later day shows again is closed once for each time; the last of these rows is
-    right in all columns but ``first_seen_at`` and ``sightings``.
+    The result depends neither on the order of the rows nor on the number of days at once, with one exception: if a
+    listing missed a job and a listing of a later day shows it again, the job is closed once for each time. The last of
+    these rows is correct in all columns except ``first_seen_at`` and ``sightings``.
 
-    :param before: the state at the end of the day before; :data:`EMPTY_STATE` where there is none.
+    :param before: the state at the end of the day before; :data:`EMPTY_STATE` if there is none.
     :param raw: all raw rows of the days.
     :param until: the midnight at which the days end. A later listing by an observation that began before is carried
         over to the next day.
@@ -160,7 +160,7 @@ def vault_listings_of(raw: RawRows, *, before: State) -> pa.Table:
 
 def _create_vault_listings(engine: Engine, before: State, raw: RawRows) -> None:
     engine.register(carried_listings=before.vault_listings, known_vaults=before.open_jobs.select(_VAULT_KEY))
-    # Read more than once; a reader can be read only once.
+    # The statement reads these tables more than once, and a reader can be read only once.
     engine.register_reusable("vaults", raw.vaults)
     engine.register_reusable("observations", raw.observations)
     engine.create_table("vault_listings", statement("history/vault_listings"))

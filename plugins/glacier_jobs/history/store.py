@@ -1,4 +1,4 @@
-"""Job history: each finalized day aggregated ("folded") into files that are written once.
+"""The files of job history: each finalized day is aggregated ("folded") into files that are written once.
 
 ::
 
@@ -7,10 +7,10 @@
     <root>/open_looks/as_of=2026-11-22/open_looks.parquet             the vault listings that the next day needs
     <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               the open jobs that it needs: the commit mark
 
-The root is that of the dataset, unless another is given. A day is folded once it is finalized
-(:mod:`glacier_jobs.dataset.cutoff`), from the state of the day before and the raw rows of the day. The same rows give
-the same files. So two runs at once, a repeated run and a crash between two files lead to the same files, and no file is
-ever overwritten.
+The root is that of the dataset, unless another is given. A day is aggregated after it is finalized
+(:mod:`glacier_jobs.dataset.cutoff`), from the state at the end of the day before and the raw rows of the day. The same
+rows give the same files. So two concurrent runs, a repeated run, and a run after a crash between two files lead to the
+same files, and no file is ever overwritten.
 """
 
 from __future__ import annotations
@@ -68,10 +68,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """The folded days under one root.
+    """The aggregated days under one root.
 
-    :param filesystem: where the root lies, an fsspec file system.
-    :param root: its path in that file system, without a trailing slash.
+    Example::
+
+        dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
+        history = History.beside(dataset)
+        if (last := history.last_folded_day()) is not None:
+            closed_jobs = history.read("job_history", since=None, until=last).read_all()
+
+    :param filesystem: the fsspec file system of the root.
+    :param root: the path of the root in that file system, without a trailing slash.
     """
 
     filesystem: AbstractFileSystem
@@ -79,60 +86,60 @@ class History:
 
     @classmethod
     def beside(cls, dataset: Dataset) -> History:
-        """Return the history that lies under the dataset's own root."""
+        """Return the history under the root of the dataset."""
         return cls(filesystem=dataset.filesystem, root=dataset.root)
 
     def path(self, table: str, day: date) -> str:
-        """Return where a table's file of a day lies, or would lie."""
+        """Return the path of a table's file of a day; the file may not exist."""
         return f"{self.root}/{table}/{_KEYS[table]}={day}/{table}.parquet"
 
     def folded_days(self) -> list[date]:
-        """Return the days that are folded, oldest first."""
+        """Return the aggregated days, oldest first."""
         marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
         return sorted(day for day in marked if self.filesystem.exists(self.path(_MARK, day)))
 
     def last_folded_day(self, *, until: date | None = None) -> date | None:
-        """Return the newest day that is folded.
+        """Return the newest aggregated day; ``None`` if there is none.
 
-        :param until: the last day that counts; ``None`` for any.
+        :param until: the last day to include; ``None`` for no limit.
         """
         marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
         newest_first = sorted((day for day in marked if until is None or day <= until), reverse=True)
-        # A folder may be there before its file is.
+        # A folder may exist before its file.
         return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
 
     def state(self, day: date | None) -> State:
-        """Return the state at the end of a folded day; with ``None``, before the first."""
+        """Return the state at the end of an aggregated day; with ``None``, that before the first day."""
         return State(open_jobs=self.open_jobs(day), vault_listings=self.open_vault_listings(day))
 
     def open_jobs(self, day: date | None) -> pa.Table:
-        """Return the jobs still open at the end of a folded day; with ``None``, before the first."""
+        """Return the jobs still open at the end of an aggregated day; with ``None``, before the first day."""
         return EMPTY_STATE.open_jobs if day is None else self._read("open_jobs", day)
 
     def open_vault_listings(self, day: date | None) -> pa.Table:
-        """Return the vault listings that matter after a folded day; with ``None``, before the first."""
+        """Return the vault listings that the day after an aggregated day needs; with ``None``, the first day."""
         return EMPTY_STATE.vault_listings if day is None else self._read("open_looks", day)
 
     def read(
         self, table: str, *, since: date | None, until: date, columns: Sequence[str] | None = None
     ) -> pa.RecordBatchReader:
-        """Return a table's rows of some folded days, to be read once; no other file is opened.
+        """Return a table's rows of some aggregated days; they can be read once. Opens no other file.
 
         :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the vault listings
             of the observations of these days.
-        :param since: the first day that counts; ``None`` for all from the beginning.
-        :param until: the last day that counts, a folded one.
-        :param columns: those wanted; ``None`` for all.
+        :param since: the first day to include; ``None`` for no limit.
+        :param until: the last day to include; it must be aggregated.
+        :param columns: the columns to read; ``None`` for all.
         """
         days = sorted(partition_dates(self.filesystem, f"{self.root}/{table}", _KEYS[table]))
-        # A day's folder holds one file, whose name is known: years of days need not be listed one by one.
+        # Each folder holds one file with a known name, so that the folders need not be listed.
         paths = [self.path(table, day) for day in days if (since is None or day >= since) and day <= until]
         return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns)
 
     def publish(self, day: date, folded: Folded) -> None:
         """Write the files of a day; the last one is its commit mark.
 
-        :raises HistoryDiffers: the day was folded before with another result; nothing was changed.
+        :raises HistoryDiffers: the day was aggregated before with a different result; nothing was changed.
         """
         tables = {
             "job_history": folded.closed,
@@ -142,7 +149,7 @@ class History:
         }
         publisher = publisher_for(self.filesystem, self.root)
         for table in _KEYS:
-            # A unique name: another run may be folding the same day, and a killed one leaves its folder.
+            # A unique name: a concurrent run may write the same day, and a killed run leaves its folder behind.
             folder = publisher.stage(f"{table}-{day}-{secrets.token_hex(6)}")
             try:
                 staged = folder / f"{table}.part"
@@ -158,7 +165,7 @@ class History:
         except ObservationExists as error:
             if not self._read(table, day).equals(rows):
                 raise HistoryDiffers(
-                    f"{path} holds {day} as it was folded before, which differs from the result of the raw files now; "
+                    f"{path} holds an earlier aggregate of {day}, which differs from that of the raw files now; "
                     "nothing was changed. Rebuild the history under a new root, and compare"
                 ) from error
 
@@ -167,7 +174,7 @@ class History:
 
 
 def raw_rows(dataset: Dataset, observation_ids: Sequence[str]) -> RawRows:
-    """Return the raw rows of some observations, as :func:`~glacier_jobs.history.fold.fold` takes them."""
+    """Return the raw rows of some observations, for :func:`~glacier_jobs.history.fold.fold`."""
     return RawRows(
         jobs=dataset.read("jobs", observation_ids, columns=JOB_COLUMNS),
         vaults=dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
@@ -176,11 +183,16 @@ def raw_rows(dataset: Dataset, observation_ids: Sequence[str]) -> RawRows:
 
 
 def fold_closed_days(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
-    """Fold each day that is finalized and not folded yet, oldest first.
+    """Aggregate each day that is finalized and not aggregated yet, oldest first.
 
-    :param now: an aware UTC datetime.
-    :return: the days that were folded.
-    :raises HistoryDiffers: a day was partly folded before, with another result.
+    Example::
+
+        dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
+        days = fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
+
+    :param now: the current time, an aware UTC datetime.
+    :return: the days that were aggregated.
+    :raises HistoryDiffers: a day was partly aggregated before, with a different result.
     """
     with shared_database():
         return list(_fold_days(dataset, history, last_settled_day(now)))
@@ -197,7 +209,7 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
         folded = fold(state, raw_rows(dataset, observation_ids), until=midnight(day) + _DAY)
         history.publish(day, folded)
         log.info(
-            "Folded %s: %d observations, %d jobs closed, %d open",
+            "Aggregated %s: %d observations, %d jobs closed, %d open",
             day,
             len(observation_ids),
             folded.closed.num_rows,
@@ -208,11 +220,12 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
 
 
 def rebuild(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
-    """Fold all days again, under a new root, which an interrupted rebuild may have begun.
+    """Aggregate all finalized days again, under a new root. Continues an interrupted rebuild.
 
-    :return: the days that were folded.
+    :param now: the current time, an aware UTC datetime.
+    :return: the days that were aggregated.
     :raises InvalidArgument: the root is that of the dataset, whose history is in use.
     """
     if (history.filesystem, history.root) == (dataset.filesystem, dataset.root):
-        raise InvalidArgument(f"{history.root} is the root of the dataset itself; name a new one")
+        raise InvalidArgument(f"{history.root} is the root of the dataset itself; expected a new root")
     return fold_closed_days(dataset, history, now=now)

@@ -1,4 +1,5 @@
-"""The page "Glacier jobs" in Airflow's UI: a FastAPI application that asks :mod:`glacier_jobs.reports.questions`.
+"""The page "Glacier jobs" in Airflow's UI: a FastAPI application over :mod:`glacier_jobs.reports.questions`.
 
-Nothing heavy is imported before the first request: Airflow builds the application in every API server.
+Modules that take long to import are imported by the first request, because every API server of Airflow builds the
+application at its start.
 """

@@ -1,4 +1,4 @@
-"""The page's requests, and their answers in JSON or as files."""
+"""The routes of the page's data, in JSON or as files."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ _ArnOrId = Annotated[str, Query(max_length=1024)]
 
 @router.get("/overview")
 async def overview() -> JSONResponse:
-    """Answer what needs attention."""
+    """Return what needs attention."""
     return JSONResponse(await answered(lambda service: service.overview()))
 
 
 @router.get("/watch")
 async def watch() -> JSONResponse:
-    """Answer what was not listed."""
+    """Return the vaults and hours that were not listed."""
     return JSONResponse(await answered(lambda service: service.watch()))
 
 
 @router.get("/pictures")
 async def pictures() -> JSONResponse:
-    """Answer the numbers behind the pictures."""
+    """Return the data of the charts."""
     return JSONResponse(await answered(lambda service: service.pictures(), lane="long"))
 
 
 @router.get("/jobs")
 async def jobs(selection: Annotated[PageOfSelection, Query()]) -> JSONResponse:
-    """Answer one page of the jobs that match."""
+    """Return one page of the jobs that match."""
     return JSONResponse(await answered(lambda service: service.jobs(selection)))
 
 
 @router.get("/jobs.{file_format}")
 async def download(file_format: FileFormat, selection: Annotated[Selection, Query()]) -> FileResponse:
-    """Answer all jobs that match, as a file."""
+    """Return all jobs that match, as a file."""
     path, name = await answered(lambda service: service.write_jobs(selection, file_format), lane="long")
     return FileResponse(path, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
 
 
 @router.get("/job")
 async def job(vault_arn: _ArnOrId, job_id: _ArnOrId, created_at: datetime | None = None) -> JSONResponse:
-    """Answer all that is known of one job."""
+    """Return everything that is known about one job."""
     if created_at is not None and created_at.tzinfo is None:
         raise HTTPException(422, "created_at has no time zone")
     return JSONResponse(await answered(lambda service: service.job(vault_arn, job_id, created_at), lane="long"))

@@ -16,7 +16,7 @@ def application() -> FastAPI:
     app = FastAPI(
         title="Glacier jobs",
         dependencies=SIGNED_IN_AND_PERMITTED,
-        # FastAPI would answer these to everybody.
+        # FastAPI serves these without authentication.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -24,10 +24,10 @@ def application() -> FastAPI:
     app.add_middleware(GuardingHeaders)
     app.include_router(api.router)
     app.include_router(static_files.router)
-    # Also what is not there is told only to those who may ask.
-    app.add_api_route("/{path:path}", _nothing, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    # So that unknown paths, too, require sign-in and permission.
+    app.add_api_route("/{path:path}", _not_found, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
     return app
 
 
-def _nothing(path: str) -> None:
-    raise HTTPException(404, "There is nothing here.")
+def _not_found(path: str) -> None:
+    raise HTTPException(404, "This address does not exist.")

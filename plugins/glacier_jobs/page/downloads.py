@@ -1,4 +1,4 @@
-"""Jobs as files for other programs."""
+"""Writes jobs to files for download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from glacier_jobs.page.selection import FileFormat
 
-#: What people write freely; ids may begin with a minus, and stay as they are.
+#: The columns with free text. Ids may begin with a minus, and are not changed.
 _FREE_TEXTS = ("job_description", "status_message")
 
 
@@ -24,7 +24,7 @@ def _write_csv(jobs: pa.Table, path: Path) -> None:
     for position, field in enumerate(jobs.schema):
         column = jobs.column(position)
         if pa.types.is_timestamp(field.type):
-            # Without its time zone, which is UTC: not every machine has a time zone database.
+            # Formatted without the time zone, which is UTC: not every machine has a time zone database.
             texts = pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%S")
             jobs = jobs.set_column(position, field.name, pc.binary_join_element_wise(texts, "Z", ""))
         elif field.name in _FREE_TEXTS:
@@ -32,7 +32,6 @@ def _write_csv(jobs: pa.Table, path: Path) -> None:
     pyarrow.csv.write_csv(jobs, path)
 
 
-#: Format -> how jobs are written to a file. Parquet holds them exactly as they are. CSV is quoted as RFC 4180
-#: says, in UTF-8, with times in ISO 8601; a free text that a spreadsheet would take for a formula gets an apostrophe
-#: in front.
+#: Format -> function that writes jobs to a file. Parquet holds the exact values. CSV is quoted by RFC 4180, in UTF-8,
+#: with times in ISO 8601; a free text that a spreadsheet would interpret as a formula is prefixed with an apostrophe.
 WRITERS: Mapping[FileFormat, Callable[[pa.Table, Path], None]] = {"csv": _write_csv, "parquet": _write_parquet}

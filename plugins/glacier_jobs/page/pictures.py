@@ -1,4 +1,4 @@
-"""The numbers behind the pictures."""
+"""The data of the charts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from glacier_jobs.page.cache import CachedAnswers
 from glacier_jobs.page.serialization import rows
 from glacier_jobs.reports.axis_limits import axis_limit
 
-#: How far back the pictures look.
+#: The periods of the charts.
 STATUS_DAYS = 7
 HISTORY_DAYS = 31
 
-#: So many vaults have a colour of their own; the others, by bytes, are one. Of more, some would look the same to those
-#: who are colour-blind.
+#: How many vaults, the largest by bytes, have a colour of their own; the others are combined. With more colours, some
+#: would look the same to colour-blind people.
 VAULTS_SHOWN = 5
 
 #: Account id, Region and name.
@@ -60,7 +60,7 @@ def _limit(heights: Mapping[str, float]) -> dict[str, Any] | None:
 
 
 def _volume(daily: pa.Table) -> dict[str, Any]:
-    """Sum up by day and vault; all but the largest vaults become one, without a name."""
+    """Sum up by day and vault; all vaults but the largest are combined into one without a name."""
     summed: defaultdict[tuple[str, _Vault], Counter[str]] = defaultdict(Counter)
     total: Counter[_Vault] = Counter()
     for row in daily.to_pylist():

@@ -1,4 +1,4 @@
-"""Who may see the page, and what a browser may do with it: holds for every route."""
+"""Authentication, permissions and security headers of every route."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from fastapi import Depends
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Airflow's sign-in (else 401), its permission to see plugins' pages, and that to read assets (else 403): what is shown
-#: is the content of the asset ``glacier_jobs``.
+#: Requires sign-in to Airflow (otherwise 401), and the permissions to see plugins' pages and to read assets (otherwise
+#: 403). The latter because the page shows the content of the asset ``glacier_jobs``.
 SIGNED_IN_AND_PERMITTED = [
     Depends(requires_access_view(AccessView.PLUGINS)),
     Depends(requires_access_asset("GET")),
 ]
 
 _HEADERS = {
-    # Nothing comes from elsewhere, and nothing runs but our own files: should a text from AWS ever become markup, it
-    # does nothing.
+    # Allows only resources and scripts of this application: even if a text from AWS became markup, it could not run.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -29,17 +28,17 @@ _HEADERS = {
 
 
 class GuardingHeaders:
-    """ASGI middleware: adds the headers that tell a browser what it may do with an answer."""
+    """ASGI middleware: adds the security headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        await self._app(scope, receive, send_with_headers)

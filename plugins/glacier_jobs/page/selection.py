@@ -1,4 +1,4 @@
-"""Which jobs somebody wants to see, as the page's address says it."""
+"""The selection of jobs, as given by the query parameters of the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-#: What all jobs that match can be downloaded as.
+#: The file formats for downloads.
 FileFormat: TypeAlias = Literal["csv", "parquet"]
 
 _Value = Annotated[str, StringConstraints(max_length=300)]
@@ -17,9 +17,9 @@ MAX_PAGE_SIZE = 200
 
 
 class Selection(BaseModel):
-    """Filters and order; of a filter that is given several times, any value will do.
+    """Filters and order. If a filter has several values, a job must have one of them.
 
-    An empty value stands for one that is missing, as the tier of some inventory jobs.
+    An empty value matches a missing value, such as the tier of some inventory jobs.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -30,9 +30,9 @@ class Selection(BaseModel):
     status: _Values = []
     action: _Values = []
     tier: _Values = []
-    #: A part of an id, a description, a status message or a vault's name.
+    #: A part of an id, a description, a status message or a vault name.
     q: Annotated[str, StringConstraints(max_length=1024)] = ""
-    #: A column; with a leading minus, the largest first.
+    #: A column; with a leading minus in descending order.
     sort: Annotated[str, StringConstraints(pattern=r"^-?[a-z_]{1,40}$")] = DEFAULT_SORT
 
     def arguments(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Selection(BaseModel):
 
 
 class PageOfSelection(Selection):
-    """A selection, and which page of it."""
+    """A selection, and the number and size of one page of it."""
 
     page: Annotated[int, Field(ge=1, le=10_000_000)] = 1
     size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = 50

@@ -1,4 +1,4 @@
-"""Answers as JSON."""
+"""Conversion of answers to JSON."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pyarrow as pa
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a table's rows; moments and days are texts in ISO 8601, moments in UTC with a Z."""
+    """Return a table's rows, with times and dates as texts in ISO 8601, times in UTC with the suffix Z."""
     return [row(values) for values in table.to_pylist()]
 
 
 def row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one row, likewise."""
+    """Return one row in the same form."""
     return {name: _value(value) for name, value in values.items()}
 
 
 def moment(at: datetime | None) -> str | None:
-    """Return a moment as a text in ISO 8601, in UTC with a Z."""
+    """Return a time as text in ISO 8601, in UTC with the suffix Z."""
     return None if at is None else at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 

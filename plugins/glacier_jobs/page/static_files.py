@@ -1,4 +1,4 @@
-"""The built files of the page, as the package ships them: ``include/page_frontend`` holds their tables."""
+"""Serves the built files of the page, which the package includes; their sources are in ``include/page_frontend``."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class _File:
 
 
 @cache
-def _shipped() -> dict[str, _File]:
-    """Return all files by their names; a name that is not among them is not looked for anywhere."""
+def _included_files() -> dict[str, _File]:
+    """Return file name -> file. Only these files are served; the file system is not searched for other names."""
     found = {}
     for resource in files("glacier_jobs.page").joinpath("static").iterdir():
         media_type = _MEDIA_TYPES.get("." + resource.name.rpartition(".")[2])
@@ -41,10 +41,10 @@ def _shipped() -> dict[str, _File]:
 
 
 def _answer(name: str, request: Request) -> Response:
-    file = _shipped().get(name)
+    file = _included_files().get(name)
     if file is None:
-        raise HTTPException(404, "There is no such file.")
-    # Asked again each time, so that an upgrade is seen at once; and not kept for whoever signs in next.
+        raise HTTPException(404, "This file does not exist.")
+    # Revalidated for each request, so that an upgrade is visible immediately; and not cached for other users.
     headers = {"ETag": file.etag, "Cache-Control": "private, no-cache", "Vary": "Cookie, Authorization"}
     if request.headers.get("If-None-Match") == file.etag:
         return Response(status_code=304, headers=headers)
@@ -53,11 +53,11 @@ def _answer(name: str, request: Request) -> Response:
 
 @router.get("/")
 def index(request: Request) -> Response:
-    """Answer the page itself."""
+    """Return the page itself."""
     return _answer("index.html", request)
 
 
 @router.get("/static/{name}")
 def static(name: str, request: Request) -> Response:
-    """Answer one of the files that the page asks for."""
+    """Return one of the files that the page loads."""
     return _answer(name, request)

@@ -1,4 +1,4 @@
-"""The threads in which the page's questions are answered: off the event loop, few, and not for ever."""
+"""The threads that compute the page's answers: few, outside of the event loop, and with a time limit."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: What is asked often shall not wait for what takes long: each goes its own way.
+#: Quick and long requests have separate threads, so that frequent requests do not wait for those that take long.
 Lane: TypeAlias = Literal["quick", "long"]
 
-#: So many questions of a lane are answered at a time; each takes all processors anyway.
+#: How many requests of a lane are computed at a time. More would gain nothing: each uses all processors.
 AT_A_TIME = 2
 
-#: So many more may wait; the next is turned away.
+#: How many more requests of a lane may wait; further ones are refused.
 WAITING = 20
 
-#: After this, a question is broken off, and whoever still waits is told so.
+#: The time limit of a computation; after it, the computation is interrupted, and the request gets an error.
 SECONDS = 60.0
 
-#: What DuckDB may hold for a question before it spills to disk.
+#: How much memory DuckDB may use for an answer before it spills to disk.
 MEMORY = "512MiB"
 
-_TOLD_CHARACTERS = 300
+_MAX_DETAIL_CHARACTERS = 300
 
-_under_way: Counter[Lane] = Counter()
+_running_or_waiting: Counter[Lane] = Counter()
 
 log = logging.getLogger(__name__)
 
 
 class Unreadable(Exception):
-    """The dataset could not be read, or not be computed with."""
+    """The dataset could not be read, or its files could not be processed."""
 
 
 @cache
@@ -53,17 +53,16 @@ def _pool(lane: Lane) -> ThreadPoolExecutor:
 async def answered(compute: Callable[[PageService], _T], *, lane: Lane = "quick") -> _T:
     """Compute an answer in a thread, and return it.
 
-    :param compute: is called with the service of this process.
-
-    :raises HTTPException: 404, 422, 502 or 503, with words for whoever looks at the page.
+    :param compute: called with the service of this process.
+    :raises HTTPException: 404, 422, 502 or 503, with a message for the user of the page.
     """
-    if _under_way[lane] >= AT_A_TIME + WAITING:
-        raise HTTPException(503, "Too many questions at a time; try again shortly.", {"Retry-After": "5"})
-    _under_way[lane] += 1
+    if _running_or_waiting[lane] >= AT_A_TIME + WAITING:
+        raise HTTPException(503, "Too many requests at a time; try again shortly.", {"Retry-After": "5"})
+    _running_or_waiting[lane] += 1
     future = asyncio.get_running_loop().run_in_executor(_pool(lane), _answer, compute)
-    future.add_done_callback(partial(_one_less, lane))
+    future.add_done_callback(partial(_done, lane))
     try:
-        # A store that hangs keeps its thread, and nobody who asks.
+        # A store that does not respond blocks its thread, but not the request.
         return await asyncio.wait_for(asyncio.shield(future), SECONDS + 5.0)
     except asyncio.TimeoutError as error:
         raise HTTPException(503, "The dataset does not answer in time.", {"Retry-After": "30"}) from error
@@ -77,18 +76,18 @@ async def answered(compute: Callable[[PageService], _T], *, lane: Lane = "quick"
         raise HTTPException(502, str(error)) from error
     except Unreadable as error:
         log.warning("The page Glacier jobs: %s", error, exc_info=error)
-        raise HTTPException(502, f"{error} Airflow's API server says more in its log.") from error
+        raise HTTPException(502, f"{error} See the log of Airflow's API server for details.") from error
 
 
-def _one_less(lane: Lane, future: asyncio.Future[Any]) -> None:
-    _under_way[lane] -= 1
+def _done(lane: Lane, future: asyncio.Future[Any]) -> None:
+    _running_or_waiting[lane] -= 1
     if not future.cancelled():
-        # Whoever waited is gone, and Python would warn of an error that nobody took.
+        # Retrieved here: if the request timed out, Python would warn of an exception that was never retrieved.
         future.exception()
 
 
 def _answer(compute: Callable[[PageService], _T]) -> _T:
-    # Imported here and not at the top: this delays the first request, and not the start of every API server.
+    # Imported here, so that the imports delay the first request and not the start of every API server.
     import duckdb
     import pyarrow as pa
 
@@ -99,6 +98,6 @@ def _answer(compute: Callable[[PageService], _T]) -> _T:
         with limits(memory=MEMORY, seconds=SECONDS):
             return compute(page_service())
     except (OSError, pa.ArrowException, duckdb.Error) as error:
-        # The rest is a traceback, for the log.
+        # Only the first line: the rest is a traceback, for the log.
         summary = str(error).partition("Detail:")[0].strip().partition("\n")[0]
-        raise Unreadable(f"The dataset cannot be read: {summary[:_TOLD_CHARACTERS].rstrip('. ')}.") from error
+        raise Unreadable(f"The dataset cannot be read: {summary[:_MAX_DETAIL_CHARACTERS].rstrip('. ')}.") from error

@@ -1,4 +1,4 @@
-"""Questions to a dataset, answered by SQL as Arrow tables.
+"""Questions about a dataset, answered by SQL as Arrow tables.
 
 Example::
 

@@ -1,4 +1,4 @@
-"""The arguments of the questions, checked and converted to what their SQL takes."""
+"""The arguments of the questions: checked, and converted to the types of their SQL."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from glacier_jobs.dataset.cutoff import midnight
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.identifiers import VaultArn
 
-#: What ``found_jobs`` can be sorted by.
+#: The columns by which ``found_jobs`` can be sorted.
 SORTABLE = (
     "account_id", "region", "vault_name", "vault_arn", "job_id", "action", "tier", "status_code", "status_message",
     "job_description", "archive_id", "creation_date", "completion_date", "running_seconds", "expires_at", "bytes",
     "as_of",
 )  # fmt: skip
 
-#: A century before or after the present is still a moment.
-_MOST_HOURS = 876_600
+#: A century: a time this long before or after the present is still in the range of ``datetime``.
+_MAX_HOURS = 876_600
 
-#: Between them, a day more or less is still a moment.
+#: The limits of times. They leave a margin, because the tables also need times before and after the given ones.
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=timezone.utc), datetime(9000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -28,33 +28,32 @@ def _moment(argument: str, value: object) -> datetime:
     given = value
     if isinstance(given, str):
         try:
-            # Python 3.10 reads no Z.
+            # Python 3.10 does not parse the suffix Z.
             given = datetime.fromisoformat(given[:-1] + "+00:00" if given.endswith("Z") else given)
         except ValueError:
             given = None
         if given is not None and len(str(value)) == len("2026-11-22"):
             given = given.date()
     if isinstance(given, datetime):
-        # What the tables look before and after it must be moments too.
         if given.tzinfo is not None and _FIRST < given < _LAST:
             return given.astimezone(timezone.utc)
     elif isinstance(given, date) and _FIRST < midnight(given) < _LAST:
         return midnight(given)
     raise InvalidArgument(
-        f"{argument} is {value!r}; expected a date, or a date and time with a time zone, of {_FIRST:%Y} to {_LAST:%Y}"
+        f"{argument} is {value!r}; expected a date, or a date and time with a time zone, from {_FIRST:%Y} to {_LAST:%Y}"
     )
 
 
 def _number(argument: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
-    raise InvalidArgument(f"{argument} is {value!r}; expected a number from 0 on")
+    raise InvalidArgument(f"{argument} is {value!r}; expected a number of at least 0")
 
 
 def _hours(argument: str, value: object) -> float:
     hours = _number(argument, value)
-    if hours > _MOST_HOURS:
-        raise InvalidArgument(f"{argument} is {value!r}; expected at most {_MOST_HOURS:,}")
+    if hours > _MAX_HOURS:
+        raise InvalidArgument(f"{argument} is {value!r}; expected at most {_MAX_HOURS:,}")
     return hours
 
 
@@ -92,10 +91,10 @@ def _flag(argument: str, value: object) -> bool:
 def _whole_number(argument: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
         return value
-    raise InvalidArgument(f"{argument} is {value!r}; expected a whole number from 0 on")
+    raise InvalidArgument(f"{argument} is {value!r}; expected a whole number of at least 0")
 
 
-#: How an argument is checked where it is not any number.
+#: Argument -> its check; all others must be numbers.
 _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "since": _moment,
     "until": _moment,
@@ -113,7 +112,7 @@ _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
 
 
 def checked(argument: str, value: object) -> Any:
-    """Return an argument's value as SQL takes it.
+    """Return an argument's value, checked and converted to the type that the SQL expects.
 
     :raises InvalidArgument: names the argument, what was found and what was expected.
     """

@@ -1,8 +1,8 @@
 """The newest listing of each vault, found from the newest observation backwards.
 
-An observation of all vaults covers its whole account and Region: a vault that it does not mention is gone. So one
-observation of each account and Region is usually enough. Older ones are read only for a vault that could not be
-listed, or where an observation covered named vaults only.
+An observation of all vaults covers its whole account and Region: a vault without a row in it does not exist any more.
+So one observation of each account and Region is usually enough. Older ones are read only for a vault that could not be
+listed, or if an observation covered named vaults only.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _Target = tuple[str, str]
 
 
 def newest_listings(dataset: Dataset, observation_ids: Iterable[str], before: pa.Table) -> pa.Table:
-    """Return for each vault the listing of the newest observation that listed it, unless it has gone since.
+    """Return for each vault the listing of the newest observation that listed it, unless the vault has gone since.
 
-    :param observation_ids: committed observations, of which as few as possible are read.
-    :param before: listings from before the first of these, with the schema
+    :param observation_ids: committed observations; as few of them as possible are read.
+    :param before: listings from before the first of these observations, with the schema
         :data:`~glacier_jobs.history.fold.VAULT_LISTINGS`.
     :return: one row a vault, with the same schema.
     """
@@ -61,7 +61,7 @@ class _TargetSearch:
 
     @property
     def open(self) -> bool:
-        """Whether older observations can add anything."""
+        """Whether older observations can add a listing."""
         return not self._complete or bool(self._unlisted)
 
     def add(self, vaults: Sequence[_Row], *, all_vaults: bool) -> None:

@@ -1,15 +1,9 @@
 """The questions: each is an SQL file below ``sql/``, whose header describes grain, columns and units.
 
-Example::
-
-    from glacier_jobs import reports
-    reports.run("latest_jobs", "s3://conn_id@bucket/glacier")                  -> pyarrow.Table
-    reports.run("failures", "file:///data/glacier", hours=72)
-
-All is computed in UTC, over committed observations only. The questions about the newest listings read only the files of
-the observations that they need. The questions about history and coverage read the aggregated days
-(:mod:`glacier_jobs.history.store`), a file or two a day, and the raw files of the days after them; without aggregated
-days, all raw files.
+All times are in UTC, and only committed observations are read. The questions about the newest listings read only the
+files of the observations that they need. The questions about history and coverage read the aggregated days
+(:mod:`glacier_jobs.history.store`), one or two files for each day, and the raw files of the days after them. Without
+aggregated days, they read all raw files.
 """
 
 from __future__ import annotations
@@ -28,10 +22,10 @@ from glacier_jobs.reports.arguments import checked
 from glacier_jobs.reports.tables import ReportTables
 from glacier_jobs.sql.engine import Engine, shared_database, statement
 
-#: Argument -> value, as a question's SQL takes them.
+#: Argument -> value, with the types that a question's SQL expects.
 _Arguments = Mapping[str, Any]
 
-#: In place of a default where there is none.
+#: In place of the default of an argument that must be given.
 REQUIRED = "required"
 
 
@@ -40,8 +34,8 @@ class Question:
     """A question and its arguments.
 
     :param tables: registers the tables that the SQL names.
-    :param defaults: argument -> its value where it is not given. A time span counts back from the present. With
-        :data:`REQUIRED`, it must be given.
+    :param defaults: argument -> default value. A time span means that long before the present. An argument with
+        :data:`REQUIRED` must be given.
     """
 
     tables: Callable[[ReportTables, Engine, _Arguments], None]
@@ -82,7 +76,7 @@ def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> Non
 
 _NOW = timedelta()
 
-#: Name -> question about the dataset as a whole; all can be asked without arguments.
+#: Name -> question about the dataset as a whole; none requires arguments.
 QUESTIONS: Mapping[str, Question] = {
     "latest_jobs": Question(tables=_newest_jobs),
     "latest_vaults": Question(tables=_latest_jobs),
@@ -134,16 +128,25 @@ LOOKUPS: Mapping[str, Question] = {
 def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | None = None, **params: Any) -> pa.Table:
     """Answer one question.
 
+    Example::
+
+        from glacier_jobs import reports
+
+        failures = reports.run("failures", "s3://aws_archive@my-bucket/glacier", hours=72)
+        for failure in failures.to_pylist():
+            print(failure["vault_name"], failure["job_id"], failure["status_message"])
+
     :param name: one of :data:`QUESTIONS` or :data:`LOOKUPS`.
-    :param dataset_uri: the dataset's root, ``file:///…`` or ``s3://conn_id@bucket/…``; or a dataset that is open.
-    :param history_uri: where the folded days lie; ``None`` for the dataset's own root.
-    :param params: the question's arguments, which its SQL file explains, and ``now``, an aware datetime that stands
-        for the present. ``since`` and ``until`` are dates or aware datetimes, or either in ISO 8601.
-    :return: the answer, as the header of the question's SQL file describes it; with its columns also where there is
-        no row.
-    :raises InvalidArgument: there is no such question, or it has no such argument; names those it has.
-    :raises OSError: the dataset cannot be read; names the file that could not be, a
-        :class:`~glacier_jobs.errors.MalformedFile` where it is not what it should be.
+    :param dataset_uri: the dataset's root, ``file:///…`` or ``s3://conn_id@bucket/…``; or an open dataset.
+    :param history_uri: the root of the aggregated days; ``None`` for that of the dataset.
+    :param params: the arguments of the question, described in the header of its SQL file; and ``now``, an aware
+        datetime in place of the present time. ``since`` and ``until`` are dates or aware datetimes, or either as text
+        in ISO 8601.
+    :return: the answer, as the header of the question's SQL file describes it. Without rows, it still has all columns.
+    :raises InvalidArgument: there is no such question or argument, or a value is not valid; the message names what is
+        allowed.
+    :raises OSError: the dataset cannot be read; the message names the file. It is a
+        :class:`~glacier_jobs.errors.MalformedFile` if the content of the file is not as expected.
     """
     now = params.pop("now", None)
     return Inquiry.into(dataset_uri, history_uri=history_uri, now=now).ask(name, **params)
@@ -151,7 +154,14 @@ def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | N
 
 @dataclass(frozen=True)
 class Inquiry:
-    """Several questions asked at the same moment, which read once what they share."""
+    """Several questions about the state at the same time. Data that several of them need is read once.
+
+    Example::
+
+        inquiry = Inquiry.into("s3://aws_archive@my-bucket/glacier")
+        expiring = inquiry.ask("expiring_outputs", within_hours=6)
+        slow = inquiry.ask("slower_than_typical")
+    """
 
     tables: ReportTables
 
@@ -159,7 +169,7 @@ class Inquiry:
     def into(
         cls, dataset_uri: str | Dataset, *, history_uri: str | History | None = None, now: datetime | None = None
     ) -> Inquiry:
-        """Prepare to ask questions of a dataset; arguments and errors are those of :func:`run`."""
+        """Open a dataset for questions; arguments and errors are those of :func:`run`."""
         if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
             raise InvalidArgument(f"now is {now!r}; expected a datetime with a time zone")
         dataset = _opened(dataset_uri)
@@ -188,7 +198,7 @@ class Inquiry:
             return engine.query(sql, **arguments, **({"now": self.tables.now} if "$now" in sql else {}))
 
     def _checked(self, argument: str, value: object, default: object) -> Any:
-        """Return an argument as the SQL takes it."""
+        """Return an argument, checked and converted to the type that the SQL expects."""
         if value is None and default is None:
             return None
         if isinstance(value, timedelta) and value is default:
@@ -201,7 +211,7 @@ class Inquiry:
 def _opened(dataset_uri: str | Dataset) -> Dataset:
     if isinstance(dataset_uri, Dataset):
         return dataset_uri
-    # Airflow is needed to open a URI, and for nothing else here.
+    # Imported here: only opening a URI needs Airflow.
     from glacier_jobs.dataset.storage import open_dataset
 
     return open_dataset(dataset_uri)

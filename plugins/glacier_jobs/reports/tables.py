@@ -1,4 +1,4 @@
-"""The tables that the questions' SQL names, read from as few files as possible."""
+"""The tables that the SQL of the questions names, read from as few files as possible."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from glacier_jobs.sql.engine import Engine, statement
 
 _DAY = timedelta(days=1)
 
-#: Stands for vault and job id. The ids are long, and a year of them need not be held to tell one job from another.
+#: A hash of vault and job id identifies a job: the ids are long, and a year of them would take much memory.
 _JOB_KEY = "md5_number(concat_ws(' ', vault_arn, job_id)) AS job_key"
 
 #: The columns for questions that count and measure jobs.
@@ -47,9 +47,9 @@ _LATEST_COLUMNS = [
 
 @dataclass(frozen=True)
 class ReportTables:
-    """The tables of one dataset and its history, as they were when first read.
+    """The tables of one dataset and its history, as of the first read.
 
-    What several questions need is read once.
+    Data that several questions need is read once.
 
     :param now: the present time, an aware UTC datetime.
     """
@@ -67,13 +67,13 @@ class ReportTables:
         engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
     def register_failed_jobs(self, engine: Engine, since: datetime) -> None:
-        """Register ``jobs``: the failed ones of every observation from a moment on."""
+        """Register ``jobs``: the failed jobs of all observations since a time."""
         observation_ids = self.dataset.observation_ids(since=since.date())
         failed = pc.field("status_code") == "Failed"
         engine.register(jobs=self.dataset.read("jobs", observation_ids, columns=_LATEST_COLUMNS, where=failed))
 
     def register_vault_listings(self, engine: Engine, since: datetime, until: datetime) -> None:
-        """Register ``vault_listings``: those of a period, and before it the newest complete one of each vault."""
+        """Register ``vault_listings``: those of a period, and the newest complete one of each vault before it."""
         first, last = since.date(), until.date()
         before = self._newest_listings_before(first)
         folded = self._folded
@@ -110,8 +110,8 @@ class ReportTables:
     def register_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
         """Register ``history``: one row a job, from the aggregated days and the raw files of the days after them.
 
-        :param since: jobs that were closed before this may be left out.
-        :param whole: with all columns, and not only those that are counted and measured.
+        :param since: jobs that were closed before this time may be left out.
+        :param whole: whether to include all columns, and not only those for counts and measurements.
         """
         columns = JOB_LIFECYCLES.names if whole else _MEASURES
         selected = f"SELECT {', '.join(columns)}, {_JOB_KEY} FROM"
@@ -157,7 +157,7 @@ class ReportTables:
 
     @cached_property
     def newest_at(self) -> datetime | None:
-        """When the newest committed observation began, to the second; ``None`` where there is none."""
+        """When the newest committed observation began, to the second; ``None`` if there is none."""
         newest = max(map(moment_of, self._open_observation_ids), default=None)
         return newest or self.dataset.newest_observation_at()
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def announced_datasets(extras: Iterable[object]) -> list[str]:
-    """Return the URIs of the datasets that events name, each once, in the order of the events.
+    """Return the URIs of the datasets in asset events, each once, in the order of the events.
 
     :param extras: the ``extra`` of each event: ``{"observations": [{"dataset_uri": …, …}, …]}``, as the snapshot DAG
-        emits it. An event of another form names none.
+        emits it. Events of another form are ignored.
     """
     uris: dict[str, None] = {}
     for extra in extras:

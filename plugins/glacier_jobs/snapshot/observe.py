@@ -1,4 +1,4 @@
-"""One observation: all vaults of an account and Region, listed concurrently and published as one."""
+"""Makes one observation: lists all vaults of an account and Region concurrently, and publishes the result as one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from glacier_jobs.glacier.rows import ObservedPage, pages_batch, vault_columns
 OnVaultError: TypeAlias = Literal["fail", "record"]
 Outcome: TypeAlias = Literal["listed", "gone", "failed"]
 
-#: Jobs of one vault that are gathered before they become rows: fewer cost more time a job, more cost memory.
+#: How many jobs of one vault are converted to rows at once: fewer take more time for each job, more take memory.
 _BATCH_ROWS = 500
 
 _PROGRESS_SECONDS = 15.0
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """The Airflow task that observes, where there is one."""
+    """The Airflow task that makes the observation, if there is one."""
 
     dag_id: str | None = None
     run_id: str | None = None
@@ -57,7 +57,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedObservation:
-    """A published observation, in numbers; ``failed_vaults`` are names."""
+    """A published observation; ``jobs`` and ``vaults`` are counts, ``failed_vaults`` are names."""
 
     observation: Observation
     jobs: int
@@ -95,17 +95,24 @@ def observe(
 ) -> PublishedObservation:
     """List all jobs of all vaults and publish them as one observation.
 
-    :param hook: lists; its ``max_requests`` bounds how many requests are under way.
+    Example::
+
+        dataset = open_dataset("file:///data/glacier")
+        published = observe(GlacierJobsHook(aws_conn_id="aws_archive"), dataset, on_vault_error="record")
+
+    :param hook: makes the requests; its ``max_requests`` limits how many are concurrent.
     :param account_id: 12 digits, or ``-`` for the account of the hook's credentials.
-    :param vault_names: the vaults to list. ``None`` lists all that List Vaults shows; with names it is not
-        called, so that the columns that only it returns (dates, counts, sizes) are null.
-    :param on_vault_error: ``fail`` publishes nothing when a vault cannot be listed; ``record`` publishes the
-        others, and the vault with its error. A vault that is deleted meanwhile is not an error, but ``gone``.
+    :param vault_names: the vaults to list; ``None`` for all that List Vaults returns. With names, List Vaults is not
+        called, and the columns that only it returns (dates, counts, sizes) are null.
+    :param on_vault_error: with ``fail``, nothing is published if a vault cannot be listed. With ``record``, the other
+        vaults are published, and the failed vault with its error. A vault that was deleted in the meantime is no
+        error; its outcome is ``gone``.
     :return: what was published.
+    :raises InvalidArgument: an argument is not valid.
     :raises VaultsRefused: with ``fail``, some vaults cannot be listed, at least one of them permanently.
     :raises VaultsUnavailable: with ``fail``, some vaults could not be listed for now; with ``record``, none could.
     :raises WrongAccount: a vault's ARN names another account.
-    :raises ObservationExists: there is another observation with this id.
+    :raises ObservationExists: another observation has this id.
     :raises DayClosed: the day on which the listing began was finalized before it ended.
     :raises OSError: the dataset could not be written.
     """
@@ -118,10 +125,10 @@ def observe(
     observation = new_observation(real_account_id, hook.conn_region_name, snapshot_at)
     with ObservationWriter(dataset, observation) as writer:
         if vault_names is None:
-            vaults = [_vault(vault, observation) for vault in hook.list_vaults(account_id)]
+            vaults = [_listed_vault(vault, observation) for vault in hook.list_vaults(account_id)]
         else:
             vaults = _named_vaults(vault_names, observation, hook.conn_partition)
-        # One thread converts all rows: Arrow's allocator keeps a heap for each thread that ever did.
+        # A single thread converts all rows: Arrow's allocator keeps a heap for each thread that it was used in.
         with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
             lister = _VaultLister(
                 hook=hook,
@@ -162,9 +169,9 @@ def observe(
     )
 
 
-def _vault(described: Mapping[str, Any], observation: Observation) -> _Vault:
-    _refuse_other_accounts({described["VaultARN"]}, observation)
-    return _Vault(name=described["VaultName"], arn=described["VaultARN"], columns=vault_columns(described))
+def _listed_vault(description: Mapping[str, Any], observation: Observation) -> _Vault:
+    _refuse_other_accounts({description["VaultARN"]}, observation)
+    return _Vault(name=description["VaultName"], arn=description["VaultARN"], columns=vault_columns(description))
 
 
 def _named_vaults(vault_names: Sequence[str], observation: Observation, partition: str) -> list[_Vault]:
@@ -186,14 +193,14 @@ def _refuse_other_accounts(arns: Iterable[str], observation: Observation) -> Non
     for arn in arns:
         if VaultArn.parse(arn).account_id != observation.account_id:
             raise WrongAccount(
-                f"the vault {arn} belongs to another account than {observation.account_id}, which is observed; "
+                f"the vault {arn} does not belong to the observed account {observation.account_id}; "
                 "check account_id and the credentials"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Rows of one vault, and the number of pages they came in."""
+    """Rows of one vault, and the number of pages that they are from."""
 
     batch: pa.RecordBatch
     pages: int
@@ -201,7 +208,7 @@ class _Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class _VaultLister:
-    """Lists one vault, into rows."""
+    """Lists one vault, and converts its jobs to rows."""
 
     hook: GlacierJobsHook
     observation: Observation
@@ -225,7 +232,7 @@ class _VaultLister:
         except WrongAccount:
             raise
         except VaultNotFound as not_found:
-            # A named vault that never existed is an error; a vault that existed has been deleted since.
+            # A named vault whose first page is refused never existed, which is an error. Others were deleted meanwhile.
             error, outcome = (not_found, "failed") if self.named and not pages else (not_found, "gone")
         except GlacierJobsError as failure:
             error, outcome = failure, "failed"
@@ -252,7 +259,7 @@ class _Cancelled(Exception):
 def _list_concurrently(lister: _VaultLister, vaults: Sequence[_Vault], writer: ObservationWriter) -> list[_Listing]:
     """List all vaults in threads, and write their rows as they arrive, in this thread."""
     max_requests = lister.hook.max_requests
-    # Bounded, so that memory stays flat when the disk is slower than the network.
+    # Bounded, so that memory does not grow if the disk is slower than the network.
     arrivals: queue.Queue[_Rows | _Listing | Exception] = queue.Queue(max_requests)
     cancelled = threading.Event()
 
@@ -331,7 +338,7 @@ class _Progress:
 
 
 def _all_failed_transiently(listings: Sequence[_Listing]) -> bool:
-    """Tell whether every vault failed transiently: then a later try is worth more than a record of failures."""
+    """Tell whether every vault failed with a transient error. Then a retry is better than a record of failures."""
     return all(isinstance(listing.error, TransientError) for listing in listings)
 
 

@@ -13,7 +13,7 @@ from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
 #: Airflow's default for the longest list that a task may be mapped over (``core.max_map_length``).
 MAX_TARGETS = 1024
 
-# Airflow's own rule, but for "://": that would be a whole URI, which may hold a secret and would be shown as a name.
+# Airflow's own rule, but without "://": a whole URI may hold a secret, and names are shown.
 _CONNECTION_ID = re.compile(r"(?!.*://)[\w#!()\-.:/\\]{1,250}")
 _REGION_NAME = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
@@ -31,9 +31,9 @@ def parse_targets(given: object) -> list[Target]:
     """Return the targets that a list, or JSON text of one, describes.
 
     :param given: a list of objects with ``aws_conn_id`` (``null`` for the credentials of the environment) and
-        ``region_name``, and optionally ``account_id`` (``-``, that of the credentials, where it is absent) and
-        ``vault_names`` (all vaults where it is absent).
-    :return: 1 to :data:`MAX_TARGETS` targets in the order given, each with all its keys.
+        ``region_name``, and optionally ``account_id`` (default ``-``, that of the credentials) and ``vault_names``
+        (default: all vaults).
+    :return: 1 to :data:`MAX_TARGETS` targets in the given order, each with all keys.
     :raises InvalidArgument: names the target, the key, what was found and what was expected.
     """
     if isinstance(given, str):
@@ -47,7 +47,7 @@ def parse_targets(given: object) -> list[Target]:
         raise InvalidArgument(f"targets are an empty list; {_EXPECTED}")
     if len(given) > MAX_TARGETS:
         raise InvalidArgument(
-            f"there are {len(given)} targets; a task can be mapped over {MAX_TARGETS} at the most: use a second DAG"
+            f"there are {len(given)} targets; a task can be mapped over at most {MAX_TARGETS}: use a second DAG"
         )
     targets = [_target(position, target) for position, target in enumerate(given)]
     for position, target in enumerate(targets):
@@ -59,7 +59,7 @@ def parse_targets(given: object) -> list[Target]:
 def target_name(
     aws_conn_id: str | None, region_name: str, account_id: str = "-", vault_names: Sequence[str] | None = None
 ) -> str:
-    """Return a readable name of a target; it holds no secret, and may not be unique."""
+    """Return a readable name of a target. It contains no secret, and it may not be unique."""
     parts = [aws_conn_id or "environment"]
     if account_id != "-":
         parts.append(account_id)
@@ -73,8 +73,8 @@ def target_name(
 def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[str, Any] | None]) -> list[str]:
     """Return a line for each target that was not observed, or not with all its vaults.
 
-    :param targets: targets, which may have more keys.
-    :param observed: for each target the operator's XCom, ``None`` where it published no observation.
+    :param targets: the targets; additional keys are ignored.
+    :param observed: for each target the operator's XCom, ``None`` if it published no observation.
     """
     lines = []
     for target, observation in zip(targets, observed, strict=True):
@@ -89,7 +89,7 @@ def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[
 
 _EXPECTED = (
     'expected a list of 1 or more objects such as {"aws_conn_id": "aws_default", "region_name": "us-east-1", '
-    '"account_id": "123456789012", "vault_names": ["photos"]}, of which the last two keys are optional'
+    '"account_id": "123456789012", "vault_names": ["photos"]}; the last two keys are optional'
 )
 
 

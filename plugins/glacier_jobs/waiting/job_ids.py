@@ -16,16 +16,17 @@ _PARQUET_MAGIC = b"PAR1"
 
 
 def is_single(value: object) -> bool:
-    """Tell whether a sensor's ``job_id`` means one id, and not a list or file that may happen to hold one."""
+    """Tell whether a sensor's ``job_id`` is a single id, and not a list or file, which may contain one id only."""
     value = _unrendered(value)
     return isinstance(value, Mapping) or (isinstance(value, str) and not _URI.fullmatch(value.strip()))
 
 
 def awaited_ids(value: object) -> tuple[str, ...]:
-    """Return the ids that a sensor's ``job_id`` means, in their order, each once.
+    """Return the ids of a sensor's ``job_id`` in their order, each once.
 
-    :param value: an id; several, also lazily from XCom or rendered to text; what Initiate Job answers (``{"jobId"}``)
-        in place of an id; or a URI of a text with an id a line, or of a Parquet file with a column ``job_id``.
+    :param value: an id; several ids, also as a lazy sequence from XCom or rendered to text; the answer to Initiate Job
+        (``{"jobId"}``) in place of an id; or the URI of a text with one id a line, or of a Parquet file with a column
+        ``job_id``.
     :raises InvalidArgument: names what was found and what was expected.
     :raises ConnectionNotFound: the URI names a connection that does not exist.
     :raises AccessDenied: the URI's file may not be read.
@@ -40,13 +41,13 @@ def awaited_ids(value: object) -> tuple[str, ...]:
 
 
 def _unrendered(value: object) -> object:
-    """Return what Jinja made text of; an id or a URI never begins with a bracket."""
+    """Return the value that Jinja rendered to text; an id or a URI never begins with a bracket."""
     if not isinstance(value, str) or not value.lstrip().startswith(("[", "(", "{")):
         return value
     try:
         return ast.literal_eval(value.strip())
     except (ValueError, SyntaxError) as error:
-        raise InvalidArgument(f"job_id is {value[:200]!r}; expected one id, several, or a URI of ids") from error
+        raise InvalidArgument(f"job_id is {value[:200]!r}; expected one id, several ids, or a URI of ids") from error
 
 
 def _plain(item: object) -> object:
@@ -57,14 +58,19 @@ def _checked(job_ids: Iterable[str]) -> tuple[str, ...]:
     checked = tuple(job_ids)
     for job_id in checked:
         if job_id == "None":
-            raise InvalidArgument("job_id is 'None', which Jinja makes of nothing; is the upstream task upstream?")
+            raise InvalidArgument(
+                "job_id is 'None', which Jinja renders for a missing value; expected an id. Check that the task that "
+                "returns it runs upstream of this one"
+            )
         if not _ID.fullmatch(job_id):
-            raise InvalidArgument(f"job_id holds {job_id[:200]!r}, which is no job's id; expected one id an entry")
+            raise InvalidArgument(
+                f"job_id holds {job_id[:200]!r}, which is not a job id; expected one id in each entry"
+            )
     return checked
 
 
 def _read(uri: str) -> list[str]:
-    # Late, like pyarrow: DAG files import this module.
+    # Imported here, like pyarrow: DAG files import this module, and their parsing must be fast.
     from glacier_jobs.dataset.reader import unreadable_as_os_error
     from glacier_jobs.dataset.storage import open_path
 
@@ -73,7 +79,7 @@ def _read(uri: str) -> list[str]:
         with unreadable_as_os_error(uri):
             content = path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise InvalidArgument(f"job_id is {uri!r}, which is no file") from error
+        raise InvalidArgument(f"job_id is {uri!r}, which is not a file") from error
     except PermissionError as error:
         raise AccessDenied(f"job_id is {uri!r}, which may not be read ({error})") from error
     except OSError as error:
@@ -83,7 +89,7 @@ def _read(uri: str) -> list[str]:
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{uri} is neither Parquet nor UTF-8 text with an id a line") from error
+        raise InvalidArgument(f"{uri} is neither Parquet nor UTF-8 text with one id a line") from error
     return several([line for line in lines if line.strip()], uri)
 
 
@@ -94,7 +100,9 @@ def _parquet_column(content: bytes, uri: str) -> list[object]:
     try:
         file = pq.ParquetFile(BytesIO(content))
         if "job_id" not in file.schema_arrow.names:
-            raise InvalidArgument(f"{uri} has the columns {', '.join(file.schema_arrow.names)}; expected one job_id")
+            raise InvalidArgument(
+                f"{uri} has the columns {', '.join(file.schema_arrow.names)}; expected a column job_id"
+            )
         column: list[object] = file.read(columns=["job_id"])["job_id"].to_pylist()
     except pa.ArrowInvalid as error:
         raise InvalidArgument(f"{uri} is not a readable Parquet file: {error}") from error
