@@ -1,4 +1,4 @@
-// What is looked at, as the page's address says it: an address that is sent to somebody shows them the same.
+// The state of the page as query parameters: a shared link shows the same view.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
@@ -58,13 +58,13 @@ export function write(view: View): string {
   return text && `?${text}`;
 }
 
-// Airflow copies the address of the frame into its own when the frame says that it was loaded; it does not hear of
-// addresses that a script sets.
+// Airflow copies the frame's address to its own on the frame's load event. It does not notice addresses that a script
+// sets.
 function tellAirflow(): void {
   try {
     window.frameElement?.dispatchEvent(new Event("load"));
   } catch {
-    // The page is framed by another origin, which has no business with our address.
+    // A page of another origin frames this page, and must not get its address.
   }
 }
 

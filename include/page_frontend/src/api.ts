@@ -1,4 +1,4 @@
-// What the server is requested, and what it answers. Airflow's own cookie says who asks.
+// Requests to the server, and the types of its answers. Airflow's cookie authenticates them.
 
 export interface Place {
   account_id: string;
@@ -77,7 +77,7 @@ export interface Ready {
   dataset_uri: string;
   version: string;
   newest_at: string;
-  // The moment that the answers take for the present.
+  // The moment that the answers take as the present.
   read_at: string;
   // A listing that is older needs attention.
   stale_hours: number;
@@ -99,7 +99,7 @@ export interface NotObserved {
 }
 
 export interface Watch {
-  // Whether nothing needs attention, of the overview too.
+  // Whether nothing needs attention, including the kinds in the overview.
   nothing: boolean;
   nobody_observes: boolean;
   vaults: number;
@@ -116,7 +116,7 @@ export interface JobsPage {
   rows: Job[];
 }
 
-// Where an axis ends, and at which moments or days something lies beyond; neighbours share a label.
+// The end of an axis, and the moments or days of values beyond it; neighbours share a label.
 export interface Limit {
   top: number;
   cuts: { at: string[]; most: number }[];
@@ -183,7 +183,7 @@ async function reason(response: Response): Promise<string> {
     if (typeof detail === "string") return detail;
     if (Array.isArray(detail)) return detail.map((each: { msg?: string }) => each.msg ?? "").join("; ");
   } catch {
-    // Not JSON: the answer of something between Airflow and us.
+    // Not JSON: the answer of a proxy in front of Airflow.
   }
   return `Airflow answered with an error (${response.status}).`;
 }

@@ -17,7 +17,7 @@ export function App() {
   const [view, change] = useView();
   const overview = useRequest<Overview>("api/overview", null);
   useInterval(() => {
-    // Asking again would break off what is under way, so that a slow answer never came.
+    // A new request would cancel the pending one, so that a slow answer would never arrive.
     if (!overview.loading) overview.again();
   }, REFRESH_MILLISECONDS);
   const now = useServersNow(overview.answer);
@@ -28,7 +28,7 @@ export function App() {
   params.set("page", String(view.page));
   params.set("size", String(view.size));
   const jobs = useRequest<JobsPage>(ready && `api/jobs?${params}`, version);
-  // What is late grows later though nothing new comes.
+  // Ages grow although there is no newer observation.
   const watch = useRequest<Watch>(ready && "api/watch", ready && `${version} ${ready.read_at}`);
   const pictures = useRequest<PicturesAnswer>(ready && "api/pictures", version);
 
@@ -75,7 +75,7 @@ export function App() {
   );
 }
 
-// The server's time, which a browser's clock need not agree with, going on.
+// The server's time, continued by the browser's clock, which may differ from it.
 function useServersNow(overview: Overview | null): number {
   const [ahead, setAhead] = useState(0);
   const [now, setNow] = useState(Date.now());
@@ -138,7 +138,7 @@ function NothingYet({ overview }: { overview: Exclude<Overview, Ready> }) {
   );
 }
 
-// Says once, to those who listen, that there is something newer.
+// Announces newer listings to screen readers, once.
 function Announcement({ overview }: { overview: Requested<Overview> }) {
   const [said, setSaid] = useState("");
   const [known, setKnown] = useState<string | null>(null);

@@ -6,7 +6,7 @@ import type { Requested } from "./requests";
 import { Problem, Waiting } from "./states";
 import { ago, count, counted, duration, hoursBetween, moment } from "./formatting";
 
-// So many of a kind are shown before somebody asks for more.
+// How many items of a kind are shown at first.
 const FEW = 3;
 
 interface Properties {
@@ -321,7 +321,7 @@ function ShowAll({ change, status, sort, total, label }: ShowAllProperties) {
   );
 }
 
-// A card shows the beginning of a description; all of it is in the job's dialog.
+// A card shows the beginning of a description; the job's dialog shows all of it.
 const CARD_CHARACTERS = 80;
 
 function what(job: { job_description: string | null; job_id: string }): string {

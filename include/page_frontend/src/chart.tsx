@@ -1,4 +1,4 @@
-// A picture drawn by uPlot, in the colours of the page. Hovering tells the numbers in its legend.
+// A chart drawn by uPlot, in the colours of the page. The legend shows the numbers under the pointer.
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
@@ -11,7 +11,7 @@ export type Options = Omit<uPlot.Options, "width" | "height">;
 
 const drawn = new Set<() => void>();
 
-// The colours are those of the style sheet when a picture is drawn.
+// The colours are read from the style sheet when a chart is drawn.
 export function redrawCharts(): void {
   for (const draw of drawn) draw();
 }
@@ -72,7 +72,7 @@ function day(split: number, step: number): string {
   return step < DAY && !at.includes("T00:00") ? at.slice(11, 16) : at.slice(5, 10);
 }
 
-// Values one on top of the other; a null is nothing.
+// Stacked values; a null counts as zero.
 export function stacked(values: (number | null)[][]): number[][] {
   const tops: number[][] = [];
   for (const layer of values) {
@@ -84,12 +84,12 @@ export function stacked(values: (number | null)[][]): number[][] {
 
 export const seconds = (text: string): number => new Date(text).getTime() / 1000;
 
-// The end of a vertical axis from zero: the limit if there is one, else all is shown.
+// The end of a vertical axis that starts at zero: the limit if there is one, else the largest value.
 export function end(limit: Limit | null, most: number): number {
   return limit ? limit.top * 1.1 : most * 1.05;
 }
 
-// Mark what is cut with a triangle at the upper edge, and write its value above.
+// Mark cut values with a triangle at the upper edge, and write their value above it.
 export function cutMarks(limit: Limit | null, value: (number: number) => string): Partial<uPlot.Options> {
   if (!limit) return {};
   const draw = (plot: uPlot) => {
@@ -104,7 +104,7 @@ export function cutMarks(limit: Limit | null, value: (number: number) => string)
   return { padding: [26, null, null, null], hooks: { draw: [draw] } };
 }
 
-// Write beside the last point of each series what it is.
+// Label each series at its last point.
 export function endLabels(labels: { text: string; series: number }[]): Partial<uPlot.Options> {
   const draw = (plot: uPlot) => {
     for (const old of plot.over.querySelectorAll(".end-label")) old.remove();

@@ -1,4 +1,4 @@
-// Dark or light, as Airflow is: it marks its own document, which frames ours, with the class of its colour mode.
+// Dark or light mode as in Airflow: the document that frames this page has the class of Airflow's colour mode.
 
 const preference = matchMedia("(prefers-color-scheme: dark)");
 
@@ -14,7 +14,7 @@ function isDark(): boolean {
   const classes = airflowsDocument()?.classList;
   if (classes?.contains("dark")) return true;
   if (classes?.contains("light")) return false;
-  // Opened by itself: what Airflow's UI remembers in this browser.
+  // Opened without the frame: the mode that Airflow's UI stores in this browser.
   const chosen = localStorage.getItem("theme");
   return chosen === "dark" || (chosen !== "light" && preference.matches);
 }

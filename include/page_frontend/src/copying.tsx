@@ -6,7 +6,7 @@ const COPIED_MILLISECONDS = 2500;
 const FAILED_MILLISECONDS = 10_000;
 
 interface Properties {
-  // What the text is, for the button's name.
+  // The name of the text, for the button's accessible name.
   name: string;
   text: string;
 }
@@ -43,7 +43,7 @@ async function copied(text: string, shown: HTMLElement): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Over plain HTTP there is no clipboard, and in a frame it may not be allowed: the older way works in both.
+    // The clipboard API is missing over plain HTTP and can be forbidden in a frame. The older command works in both.
   }
   const selection = getSelection()!;
   selection.selectAllChildren(shown);

@@ -15,7 +15,7 @@ const LABELS: Record<FilterName, string> = {
 
 const TYPING_MILLISECONDS = 300;
 
-// So many choices are on view at a time; typing narrows them down.
+// How many choices are shown at a time; typing filters them.
 const SHOWN = 100;
 const SEARCHABLE_FROM = 9;
 
@@ -82,7 +82,7 @@ export function Filters({ view, change, choices }: Properties) {
 function Text({ value, set }: { value: string; set: (value: string) => void }) {
   const [typed, setTyped] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
-  // A space that was typed last is not in the address yet, and not gone either.
+  // A trailing space is not in the address, but must stay in the box.
   useEffect(() => setTyped((before) => (before.trim() === value ? before : value)), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
@@ -131,7 +131,7 @@ function Several({ name, choices, chosen, choose }: SeveralProperties) {
       document.removeEventListener("focusin", leave);
     };
   }, [open]);
-  // A value of the address that no job has just now can be taken away all the same.
+  // A value in the address that no job has can be removed as well.
   const known = new Set(choices.map((choice) => choice.value));
   const all = [...choices, ...chosen.filter((value) => !known.has(value)).map((value) => ({ value, jobs: 0 }))];
   const wanted = all.filter((choice) => worded(name, choice.value).toLowerCase().includes(narrowed.toLowerCase()));

@@ -1,4 +1,4 @@
-// Numbers, sizes and times as people read them. All times are UTC.
+// Readable numbers, sizes and times. All times are UTC.
 
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 const HOUR = 3_600_000;

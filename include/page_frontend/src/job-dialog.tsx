@@ -21,14 +21,14 @@ interface Properties {
 export function JobDialog({ job, version, now, close }: Properties) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    // Modal: the browser keeps the focus within, and gives it back to what was left.
+    // Modal: the browser keeps the focus inside, and restores it afterwards.
     dialog.current?.showModal();
     return () => dialog.current?.close();
   }, []);
   const params = new URLSearchParams({ vault_arn: job.vault_arn, job_id: job.job_id });
   if (job.created_at) params.set("created_at", job.created_at);
   const { answer, of, error, loading, again } = useRequest<{ observations: JobObservation[] }>(`api/job?${params}`, version);
-  // Of another job, if the page's address was changed meanwhile.
+  // The answer can be that of another job if the address has changed.
   const observations = of === `api/job?${params}` ? (answer?.observations ?? []) : [];
   const newest = observations[observations.length - 1];
   const title = text(newest?.job_description) ?? (newest ? "Job without a description" : "Job");
@@ -84,7 +84,7 @@ function after(completed: string): string {
   return new Date(new Date(completed).getTime() + RETENTION_HOURS * 3_600_000).toISOString();
 }
 
-// Listings one after the other that say the same.
+// Consecutive listings with the same status.
 interface Stretch {
   status: string | null;
   first: JobObservation;
@@ -173,9 +173,9 @@ function Timeline({ observations, now }: { observations: JobObservation[]; now: 
 }
 
 const BYTES = new Set(["archive_size_in_bytes", "inventory_size_in_bytes"]);
-// What says how we know, and not what Glacier said.
+// Columns about the observation, which Glacier does not send.
 const OURS = new Set(["observation_id", "snapshot_at", "observed_at"]);
-// What somebody needs elsewhere, in a command or a search.
+// Columns with a copy button: users need them in commands and searches.
 const COPIED: Record<string, string> = {
   account_id: "account id",
   archive_id: "archive id",

@@ -17,7 +17,7 @@ import { NOTHING, action, ago, count, counted, duration, exactMoment, hoursBetwe
 
 const SECONDS_AN_HOUR = 3600;
 
-// What the cells need beside their job.
+// The data that cells need in addition to their job.
 interface Around {
   now: number;
   open: (job: Job) => void;
@@ -69,7 +69,7 @@ const HEADERS: Record<string, string> = {
   bytes: "Size",
 };
 
-// The larger the first time, where that is what one looks for.
+// Columns that are sorted in descending order first.
 const LARGEST_FIRST = new Set(["creation_date", "running_seconds", "bytes"]);
 
 const columns = helper.columns(
@@ -174,7 +174,7 @@ export function Jobs({ view, change, requested, choices, now }: Properties) {
                     key={row.id}
                     role="row"
                     onClick={(event) => {
-                      // The button within is for keyboards; whoever selects text does not want to open anything.
+                      // The button inside is for keyboards. Selecting text must not open the job.
                       if (event.target instanceof Element && event.target.closest("button")) return;
                       if (!getSelection()?.toString()) around.open(row.original);
                     }}

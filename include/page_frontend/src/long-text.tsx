@@ -1,8 +1,8 @@
-// A text of any length, of which a few lines are shown at first.
+// A text of any length; a few lines of it are shown at first.
 
 import { useId, useState } from "preact/hooks";
 
-// A text with more characters may take more lines than are shown at first, and has a button.
+// A text with more characters can take more lines than are shown at first, and has a button.
 const FEW_CHARACTERS = 200;
 
 export function LongText({ text }: { text: string }) {

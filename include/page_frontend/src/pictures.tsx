@@ -111,7 +111,7 @@ function OverTime({ answer }: { answer: PicturesAnswer }) {
       { label: "Hour", value: (_plot, value) => (value === null ? "–" : moment(utcText(value))) },
       ...layers.map((layer) => ({
         label: layer.name,
-        // A line of the background's colour keeps the layers apart.
+        // A line in the background's colour separates the layers.
         stroke: colour("raised"),
         fill: colour(layer.colour),
         width: 1,
@@ -226,12 +226,12 @@ function Times({ answer }: { answer: PicturesAnswer }) {
 
 const DAY = 86_400;
 
-// Half a day on either side, so that the first and the last bar are whole.
+// Half a day on each side, so that the first and the last bar are complete.
 function wholeDays(_plot: uPlot, min: number, max: number): uPlot.Range.MinMax {
   return [(min ?? 0) - DAY / 2, (max ?? 0) + DAY / 2];
 }
 
-// Of a logarithmic axis: the times that people count in.
+// The ticks of a logarithmic axis: common time spans.
 const MINUTES = [1, 2, 5, 10, 30, 60, 180, 360, 720, 1440, 2880, 7200, 20160];
 
 function times(_plot: uPlot, _axis: number, min: number, max: number): number[] {

@@ -1,4 +1,4 @@
-"""Pictures as SVG, drawn by Matplotlib: numbers in, a file's text out, with nothing to fetch and no script."""
+"""Charts as SVG, drawn by Matplotlib: numbers in, SVG text out, without scripts or references to other files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from glacier_jobs.reports.axis_limits import AxisLimit
 
-#: Inches, as a report shows them: alone in a row, or two side by side.
+#: Inches: a chart that takes the whole width of the report, and one of two beside each other.
 _WIDE, _HALF = (9.4, 3.0), (4.6, 2.0)
 _BLUE, _SOFT, _LINE = "#2f6fb2", "#5c6773", "#dfe3e8"
 
-#: What the report draws its pictures on. Lines of this colour keep stacked values apart for those who cannot tell the
-#: colours from one another.
+#: The background of the report. Lines of this colour separate stacked values, for readers who cannot distinguish the
+#: colours.
 _BACKGROUND = "#ffffff"
 
-#: For marks at years, months, days, hours, minutes and seconds.
+#: The formats of tick labels for years, months, days, hours, minutes and seconds.
 _DATES = ["%Y", "%b %Y", "%b %d", "%H:%M", "%H:%M", "%H:%M:%S"]
 
 _STYLE: dict[Any, Any] = {
-    # Texts stay texts, in a font that the reader has.
+    # Text is kept as text, in a font of the reader's system.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 8.5,
@@ -51,7 +51,7 @@ _STYLE: dict[Any, Any] = {
 class Series:
     """Values of one kind, one for each place on the horizontal axis.
 
-    :param name: as the legend shall call it.
+    :param name: the label in the legend.
     :param colour: ``#rrggbb``.
     """
 
@@ -80,8 +80,8 @@ def stacked_areas(
     """Draw values over time, one on top of the other, in the order given from the bottom up.
 
     :param moments: ascending, at least two.
-    :param number: how a value is written.
-    :param limit: of the sums; what lies beyond it is cut and labelled.
+    :param number: formats a value.
+    :param limit: the limit of the sums; values beyond it are cut and labelled.
     """
     with _drawing(_WIDE, number) as (axes, svg):
         axes.stackplot(date2num(moments), [each.values for each in series], colors=[each.colour for each in series])
@@ -105,9 +105,9 @@ def stacked_bars(
     """Draw a bar for each day, in parts one on top of the other.
 
     :param days: at least one.
-    :param number: how a value is written.
-    :param unit: the values at whose round multiples the axis is marked.
-    :param limit: of the sums; what lies beyond it is cut and labelled.
+    :param number: formats a value.
+    :param unit: the axis has ticks at round multiples of this value.
+    :param limit: the limit of the sums; values beyond it are cut and labelled.
     """
     with _drawing(_WIDE, number, unit) as (axes, svg):
         floor = [0.0] * len(days)
@@ -139,9 +139,9 @@ def spreads(
     """Draw for each day a box from the median to the 90th percentile, and a line up to the longest.
 
     :param days: the first and the last are the ends of the horizontal axis.
-    :param number: how a value is written.
-    :param unit: the values at whose round multiples the axis is marked.
-    :param limit: of the longest; what lies beyond it is cut and labelled.
+    :param number: formats a value.
+    :param unit: the axis has ticks at round multiples of this value.
+    :param limit: the limit of the longest times; values beyond it are cut and labelled.
     """
     with _drawing(_HALF, number, unit) as (axes, svg):
         boxes = [
@@ -178,7 +178,7 @@ def _span(axes: Axes, days: Sequence[date]) -> None:
 def _cut(
     axes: Axes, limit: AxisLimit | None, places: Sequence[float], number: Callable[[float], str], unit: float = 1.0
 ) -> None:
-    """End the vertical axis at a limit, with a triangle above what is cut, and its largest value above that."""
+    """End the vertical axis at a limit. Mark cut values with a triangle, and the largest of them with its value."""
     if limit is None:
         return
     axes.set_ylim(top=limit.top / unit * 1.1)
@@ -211,7 +211,7 @@ def _cut(
 def _drawing(
     inches: tuple[float, float], number: Callable[[float], str], unit: float = 1.0
 ) -> Iterator[tuple[Axes, io.StringIO]]:
-    """Give the axes to draw on; what was drawn is in the buffer at the end."""
+    """Yield the axes to draw on, and the buffer that contains the SVG afterwards."""
     svg = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=inches, layout="constrained")
@@ -222,7 +222,7 @@ def _drawing(
         axes.xaxis.set_major_formatter(
             ConciseDateFormatter(locator, formats=_DATES, zero_formats=_DATES, show_offset=False)
         )
-        # A size or a duration below nothing is AWS's mistake, which a picture cannot show and must not fail for.
+        # A negative size or duration is an error of AWS. A chart cannot show it, and must not fail.
         axes.set_ylim(bottom=0, top=max(axes.get_ylim()[1], 1.0))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value * unit)))

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: answers in, text out."""
+"""The report as one self-contained HTML page: answers in, HTML text out."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from glacier_jobs.alerts.attention import FAILED_WITHIN, GAP_DAYS, STALE_HOURS, 
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
 from glacier_jobs.reports.axis_limits import axis_limit
 
-#: Rows of a table that the page shows, and how many of them at once; all are in the Parquet beside it.
+#: The number of rows of a table on the page, and of those shown at first. All rows are in the Parquet files.
 MAX_ROWS = 200
 FEW_ROWS = 10
 
-#: The colours of the charts are those of the page, so that neighbours in a stack differ in lightness as well, also for
-#: those who are colour-blind. From the bottom of the stack to its top.
+#: The colours of the charts, which are those of the page in Airflow's UI, from the bottom of a stack to its top.
+#: Neighbours differ in lightness too, so that readers with any form of colour blindness can distinguish them.
 STATUS_COLOURS = {"failed": "#8c3500", "succeeded": "#4fa37f", "in_progress": "#1f4a99"}
 VAULT_COLOURS = ("#335998", "#bc8825", "#25277b", "#79998f", "#58170e")
 OTHERS_COLOUR = "#6a6e73"
@@ -166,10 +166,10 @@ def _picture(
 
 @dataclass(frozen=True, kw_only=True)
 class _Panel:
-    """One drawing.
+    """One panel of a chart.
 
-    :param title: what stands above it, where a picture has several.
-    :param label: what it shows, for those who cannot see it.
+    :param title: its heading, where a chart has several panels.
+    :param label: the text alternative.
     """
 
     svg: str
@@ -178,7 +178,7 @@ class _Panel:
 
     @property
     def source(self) -> str:
-        """The drawing as an image's address: its styles and names shall not mix with the page's."""
+        """The SVG as a data URL: as an image, its styles and ids do not affect the page."""
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
@@ -266,23 +266,23 @@ def _volume(table: pa.Table) -> dict[str, Any]:
 
 
 def _days(table: pa.Table) -> list[date]:
-    """Return all days from the first to the last that a table speaks of."""
+    """Return all days from the first to the last day of a table."""
     ends = pc.min_max(table["day"]).as_py()
     return [ends["min"] + number * _DAY for number in range((ends["max"] - ends["min"]).days + 1)]
 
 
 def _sums(series: Sequence[Series]) -> list[float]:
-    """Return how high the values lie on top of one another, at each place of the horizontal axis."""
+    """Return the height of the stack at each position of the horizontal axis."""
     return [sum(values) for values in zip(*(each.values for each in series), strict=True)]
 
 
 def _size_unit(most: float) -> float:
-    """Return the power of 1024 in which the axis of sizes up to this one has round numbers."""
+    """Return the power of 1024 in which an axis up to this size has round tick labels."""
     return 1024.0 ** max(0, math.floor(math.log(max(most, 1.0), 1024)))
 
 
 def _time_unit(most: float) -> float:
-    """Return the hours, or the minute of an hour, in which the axis of times up to this one has round numbers."""
+    """Return the unit in hours, an hour or a minute, in which an axis up to this time has round tick labels."""
     return 1.0 if most > 2 else 1 / 60
 
 

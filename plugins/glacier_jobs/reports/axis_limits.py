@@ -1,4 +1,4 @@
-"""Where the axis of a chart ends, so that a few outliers do not flatten the other values."""
+"""The end of a chart's vertical axis, chosen so that a few outliers do not flatten the other values."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 #: "Exploratory Data Analysis" (1977).
 _FENCE = 3.0
 
-#: With fewer values than this, none is called an outlier.
+#: With fewer values, none counts as an outlier.
 _MIN_VALUES = 5
 
-#: At most this share of the values is cut, but always one may be. Values that recur, such as those of a weekly batch,
-#: are no outliers.
+#: The largest share of values that can be cut; one value can always be cut. Values that recur, such as those of a
+#: weekly batch, are not outliers.
 _MAX_SHARE = 0.1
 
-#: The smallest value that is cut is at least so many times the largest that is not.
+#: The smallest cut value is at least this many times the largest value that is not cut.
 _MIN_GAP = 2.0
 
-#: Cut values that are closer than this part of the horizontal axis share a label, so that labels do not overlap.
+#: Cut values that are closer than this share of the horizontal axis have one label, so that labels do not overlap.
 _LABEL_WIDTH = 0.25
 
 
@@ -38,7 +38,7 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisLimit:
-    """The end of an axis, and what lies beyond it.
+    """The end of an axis, and the values beyond it.
 
     :param top: the largest value that is shown in full.
     :param cuts: ascending; at least one.
@@ -51,8 +51,8 @@ class AxisLimit:
 def axis_limit(values: Sequence[float]) -> AxisLimit | None:
     """Return where the axis ends, or ``None`` where it shows all values in full.
 
-    :param values: the height of what is drawn at each place of the horizontal axis. Heights of zero or less are no
-        sign of what is usual, and are left out of the quartiles.
+    :param values: the height at each position of the horizontal axis. The quartiles are computed without heights of
+        zero or less, which do not show what is usual.
 
     Example:
         >>> axis_limit([3, 4, 5, 4, 40])
