@@ -25,10 +25,12 @@ export function Attention({ ready, watch, now, change }: Properties) {
       <h2 id="attention">Needs attention</h2>
       {answer && watch.error && <Problem error={watch.error} again={watch.again} stale />}
       {answer?.nobody_observes && (
-        <p class="problem" role="status">
-          Snapshots have stopped. Glacier drops a finished job about 24 hours after it ended: check the runs of the DAG{" "}
-          <code>glacier_jobs_snapshot</code>.
-        </p>
+        <div class="problem" role="status">
+          <p>
+            Snapshots have stopped. Glacier drops a finished job about 24 hours after it ended: check the runs of the DAG{" "}
+            <code>glacier_jobs_snapshot</code>.
+          </p>
+        </div>
       )}
       {nothing && (
         <p class="all-well">
@@ -168,7 +170,7 @@ function Vaults({ requested, now }: { requested: Requested<Watch>; now: number }
     ...answer.stale.rows.map((vault) => ({
       key: vault.vault_arn,
       name: place(vault),
-      says: "Not listed any more",
+      says: "Not listed recently",
       since: `last listed ${ago(vault.as_of, now)}`,
     })),
   ];

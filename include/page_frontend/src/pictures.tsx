@@ -285,7 +285,7 @@ function Volume({ answer }: { answer: PicturesAnswer }) {
     <Picture
       title="Volume by vault"
       says={`Bytes of the jobs that succeeded on each of ${answer.history_days} days. ${STACKED}${limit ? CUT : ""}`}
-      empty={rows.length === 0}
+      empty={!rows.some((row) => row.bytes > 0)}
       head={["Day", "Vault", "Jobs", "Bytes"]}
       rows={() =>
         [...rows]
