@@ -14,7 +14,7 @@ from typing import Any
 
 from local_airflow.environment import aws_connection
 from local_aws.client import Control
-from local_aws.store import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
+from local_aws.vaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 
 #: Vault names of the local AWS's large seed.
 VAULT_NAME = "large-{:04}"
