@@ -128,10 +128,10 @@ class Control:
         account_id: str = DEFAULT_ACCOUNT_ID,
         region: str = DEFAULT_REGION,
     ) -> list[str]:
-        """Add archives with made-up content, by ``Size`` and perhaps ``ArchiveId``, ``ArchiveDescription``,
-        ``CreationDate``.
+        """Add archives with generated content.
 
-        :return: their ids.
+        :param archives: each with ``Size``, and optionally ``ArchiveId``, ``ArchiveDescription`` and ``CreationDate``.
+        :return: the archive IDs.
         """
         added = self._execute(
             "add_archives", vault_name=vault_name, archives=list(archives), account_id=account_id, region=region

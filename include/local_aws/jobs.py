@@ -11,7 +11,7 @@ from local_aws import timestamps
 Description = dict[str, Any]
 """A job as List Jobs and Describe Job return it, with AWS's member names."""
 
-LIFECYCLE = "_life"
+LIFECYCLE_KEY = "_life"
 """The key of the lifecycle in a description given to ``add_jobs``: when and how the job completes. AWS has no such
 member."""
 
@@ -125,10 +125,10 @@ def job_from_description(
     description = {
         "JobId": job_id,
         "VaultARN": vault_arn,
-        **{key: value for key, value in given.items() if key != LIFECYCLE},
+        **{key: value for key, value in given.items() if key != LIFECYCLE_KEY},
     }
     description = json.loads(json.dumps(description))
-    lifecycle: Mapping[str, Any] = given.get(LIFECYCLE) or {}
+    lifecycle: Mapping[str, Any] = given.get(LIFECYCLE_KEY) or {}
     if unknown := set(lifecycle) - _LIFECYCLE_KEYS:
         raise ValueError(
             f"job {description['JobId']}: unknown lifecycle keys: {sorted(unknown)}; known: {sorted(_LIFECYCLE_KEYS)}"
