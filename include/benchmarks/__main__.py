@@ -30,19 +30,19 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
 
 
 def main() -> int:
-    """Run what was asked for; the result is the exit code, also where a target was missed."""
+    """Run the selected benchmarks and return the exit code: 0 even if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"some of {', '.join(BENCHMARKS)}; all by default")
-    parser.add_argument("--json", type=Path, default=ROOT / ".local" / "benchmarks.json", help="where the JSON goes")
+    parser.add_argument("--json", type=Path, default=ROOT / ".local" / "benchmarks.json", help="path of the JSON file")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
-        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
     figures: list[Figure] = []
     for name in options.names or BENCHMARKS:
-        began = time.monotonic()
+        started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
             figures += BENCHMARKS[name](Path(folder))
-        print(f"== {name}: {time.monotonic() - began:.0f} s", flush=True)
+        print(f"== {name}: {time.monotonic() - started:.0f} s", flush=True)
     print()
     print(table(figures))
     options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The three clients that are compared: the least possible one, what a user would write today, and ours.
+"""The three clients that are compared: a minimal one, what a user would write today (the baseline), and ours.
 
-Each is prepared first by doing its whole work on an empty vault, so that imports, credentials and everything else that
-a process does once are out of the way, and then does all its work in one call that returns how many jobs it listed.
+Each client first lists an empty vault, so that imports, credentials and other one-time work are not measured. Then one
+call does all the work and returns the number of listed jobs.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 
 from local_airflow.environment import aws_connection
 from local_aws.client import Control
-from local_aws.store import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
+from local_aws.vaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION
 
-#: Vault names of the local AWS's large seed.
+#: Vault names of the large seed of the local AWS.
 VAULT_NAME = "large-{:04}"
 
-#: The vault that the clients are prepared with.
+#: The vault for the warm-up of the clients.
 EMPTY_VAULT = "empty"
 
-#: What the clients leave in their folder.
-PEERS_FILE = "jobs.parquet"
+#: The results of the clients in their folders.
+BASELINE_FILE = "jobs.parquet"
 OUR_DATASET = "dataset"
 
-#: Lists all vaults and returns how many jobs they have.
+#: Lists all vaults and returns the number of jobs.
 Work = Callable[[], int]
 
 
-def least(endpoint: str, vaults: int, folder: Path) -> Work:
-    """The least that can list jobs: urllib3 and a fast JSON decoder, unsigned, nothing kept and nothing written."""
+def minimal(endpoint: str, vaults: int, folder: Path) -> Work:
+    """Return a minimal client: urllib3 and a fast JSON decoder, no signatures, and no data kept or written."""
     import msgspec
     import urllib3
 
     pool = urllib3.PoolManager()
-    # What the local AWS asks for before it answers; a real Glacier would refuse this signature.
+    # The local AWS requires a signature but does not verify it; the real Glacier would reject this one.
     scope = f"{Control(endpoint).boto3_arguments()['aws_access_key_id']}/20260101/{DEFAULT_REGION}/glacier/aws4_request"
     headers = {
         "x-amz-glacier-version": "2012-06-01",
@@ -45,8 +45,8 @@ def least(endpoint: str, vaults: int, folder: Path) -> Work:
 
     def page(vault_name: str, marker: str | None) -> dict[str, Any]:
         url = f"{endpoint}/{DEFAULT_ACCOUNT_ID}/vaults/{vault_name}/jobs"
-        answer = pool.request("GET", url, fields={"marker": marker} if marker else None, headers=headers)
-        decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+        response = pool.request("GET", url, fields={"marker": marker} if marker else None, headers=headers)
+        decoded: dict[str, Any] = msgspec.json.decode(response.data)
         return decoded
 
     def list_vaults(names: Sequence[str]) -> int:
@@ -54,9 +54,9 @@ def least(endpoint: str, vaults: int, folder: Path) -> Work:
         for name in names:
             marker = None
             while True:
-                answer = page(name, marker)
-                jobs += len(answer["JobList"])
-                marker = answer["Marker"]
+                response = page(name, marker)
+                jobs += len(response["JobList"])
+                marker = response["Marker"]
                 if marker is None:
                     break
         return jobs
@@ -65,8 +65,8 @@ def least(endpoint: str, vaults: int, folder: Path) -> Work:
     return lambda: list_vaults(_names(vaults))
 
 
-def peer(endpoint: str, vaults: int, folder: Path) -> Work:
-    """What a user would write today: the boto3 paginator of each vault, a data frame, ``to_parquet``."""
+def baseline(endpoint: str, vaults: int, folder: Path) -> Work:
+    """Return what a user would write today: boto3's paginator for each vault, a data frame, ``to_parquet``."""
     import boto3
     import pandas as pd
 
@@ -81,12 +81,12 @@ def peer(endpoint: str, vaults: int, folder: Path) -> Work:
         pd.DataFrame(rows).to_parquet(file)
         return len(rows)
 
-    list_vaults([EMPTY_VAULT], folder / "prepared.parquet")
-    return lambda: list_vaults(_names(vaults), folder / PEERS_FILE)
+    list_vaults([EMPTY_VAULT], folder / "warm-up.parquet")
+    return lambda: list_vaults(_names(vaults), folder / BASELINE_FILE)
 
 
 def ours(endpoint: str, vaults: int, folder: Path) -> Work:
-    """An observation, as the operator makes it."""
+    """Return a snapshot as the operator makes it."""
     os.environ["AIRFLOW_CONN_BENCHMARK"] = aws_connection(endpoint)
     os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
     logging.disable(logging.CRITICAL)
@@ -96,7 +96,7 @@ def ours(endpoint: str, vaults: int, folder: Path) -> Work:
     from glacier_jobs.storage import open_dataset
 
     hook = GlacierJobsHook(aws_conn_id="benchmark")
-    observe(hook, open_dataset((folder / "prepared").as_uri()), vault_names=[EMPTY_VAULT])
+    observe(hook, open_dataset((folder / "warm-up").as_uri()), vault_names=[EMPTY_VAULT])
     dataset = open_dataset((folder / OUR_DATASET).as_uri())
     return lambda: observe(hook, dataset, vault_names=_names(vaults)).jobs
 
@@ -105,4 +105,4 @@ def _names(vaults: int) -> list[str]:
     return [VAULT_NAME.format(number) for number in range(vaults)]
 
 
-CLIENTS: Mapping[str, Callable[[str, int, Path], Work]] = {"least": least, "peer": peer, "ours": ours}
+CLIENTS: Mapping[str, Callable[[str, int, Path], Work]] = {"minimal": minimal, "baseline": baseline, "ours": ours}

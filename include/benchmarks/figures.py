@@ -1,4 +1,4 @@
-"""Figures as the table and the JSON show them: ours, what it is compared with, their ratio, and the target."""
+"""Benchmark figures and their table: our value, the value compared with, their ratio, and the target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a figure is held to: its ``ratio``, or its ``ours`` in the figure's unit."""
+    """The target of a figure: for its ``ratio``, or for its ``ours`` in its unit."""
 
     of: Literal["ratio", "ours"]
     at_most: float | None = None
@@ -21,9 +21,9 @@ class Figure:
     """Two measurements of the same run.
 
     :param name: what was measured.
-    :param unit: of ``ours`` and ``other``.
+    :param unit: the unit of ``ours`` and ``other``.
     :param other_name: what ours is compared with.
-    :param reads: ``more`` where the ratio is other / ours (so many times better), ``share`` where it is ours / other.
+    :param reads: ``more`` for the ratio other / ours (times better), ``share`` for ours / other.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How ours compares, as ``reads`` says; ``None`` where that would be a division by nothing."""
-        above, below = (self.other, self.ours) if self.reads == "more" else (self.ours, self.other)
-        return above / below if below else None
+        """The ratio in the direction of ``reads``; ``None`` if its divisor is 0."""
+        dividend, divisor = (self.other, self.ours) if self.reads == "more" else (self.ours, self.other)
+        return dividend / divisor if divisor else None
 
     @property
     def holds(self) -> bool | None:
-        """Whether the target is met; ``None`` where there is none."""
+        """Whether the target is met; ``None`` without a target."""
         if self.target is None:
             return None
         value = self.ratio if self.target.of == "ratio" else self.ours
@@ -53,7 +53,7 @@ class Figure:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return all that is known, for other programs."""
+        """Return all values for JSON."""
         return {**asdict(self), "ratio": self.ratio, "holds": self.holds}
 
 
@@ -76,12 +76,12 @@ def _row(figure: Figure) -> tuple[str, ...]:
         f"{_number(figure.ours)} {figure.unit}",
         f"{figure.other_name}: {_number(figure.other)} {figure.unit}",
         "" if figure.ratio is None else f"{figure.ratio:.2f}x",
-        _aim(figure),
+        _target(figure),
         {None: "", True: "holds", False: "MISSED"}[figure.holds],
     )
 
 
-def _aim(figure: Figure) -> str:
+def _target(figure: Figure) -> str:
     if figure.target is None:
         return ""
     unit = "x" if figure.target.of == "ratio" else f" {figure.unit}"

@@ -1,4 +1,4 @@
-"""A client measured in a process of its own, so that no measurement stands on what another left behind."""
+"""Measures each client in a separate process, so that measurements do not affect each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a client's work took; memory is the peak above the process that was ready and idle."""
+    """Time and memory of a client; memory is the peak minus the memory of the idle process after the warm-up."""
 
     jobs: int
     wall_seconds: float
@@ -35,22 +35,22 @@ class Usage:
 def measure(client: str, *, endpoint: str, vaults: int, folder: Path) -> Usage:
     """Run one client over all vaults in a new process.
 
-    :param folder: where it may write; it is made if need be.
-    :raises subprocess.CalledProcessError: it failed; its own words are on stderr.
+    :param folder: the folder for its files, created if it does not exist.
+    :raises subprocess.CalledProcessError: the process failed; stderr contains its messages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.measuring", client, endpoint, str(vaults), str(folder)]
-    ended = subprocess.run(  # noqa: S603 - our own command
+    completed = subprocess.run(  # noqa: S603 - a fixed command
         command, env=environment(), stdout=subprocess.PIPE, text=True, check=True
     )
-    return Usage(**json.loads(ended.stdout.splitlines()[-1]))
+    return Usage(**json.loads(completed.stdout.splitlines()[-1]))
 
 
 def measure_in_turn(clients: dict[str, int], *, endpoint: str, vaults: int, folder: Path) -> dict[str, list[Usage]]:
-    """Run clients in turn, each as often as asked, so that a noisy minute strikes all of them.
+    """Run clients in turn, so that other load on the machine affects all of them.
 
-    :param clients: name -> how often.
-    :return: name -> its measurements.
+    :param clients: number of runs by name.
+    :return: measurements by name.
     """
     usages: dict[str, list[Usage]] = {client: [] for client in clients}
     for turn in range(max(clients.values())):
@@ -63,7 +63,7 @@ def measure_in_turn(clients: dict[str, int], *, endpoint: str, vaults: int, fold
 
 
 def environment() -> dict[str, str]:
-    """Variables of a process that shall find our folders, and no AWS but the one that it is told."""
+    """Return the environment of a process that imports this project and has no AWS settings."""
     return {
         **clean_environment(),
         "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT / 'include'}",
@@ -74,10 +74,10 @@ def environment() -> dict[str, str]:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has held."""
+    """Return the peak memory of this process."""
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
-    # Not getrusage, whose peak is that of the parent, where that was higher.
+    # Not getrusage: it returns the peak of the parent if that was higher.
     (peak_kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(peak_kib) / 1024
 
@@ -89,10 +89,10 @@ def _main() -> None:
     parser.add_argument("vaults", type=int)
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    work = CLIENTS[options.client](options.endpoint, options.vaults, options.folder)
+    run_client = CLIENTS[options.client](options.endpoint, options.vaults, options.folder)
     idle_bytes = psutil.Process().memory_info().rss
     wall, cpu = time.perf_counter(), time.process_time()
-    jobs = work()
+    jobs = run_client()
     usage = Usage(
         jobs=jobs,
         wall_seconds=time.perf_counter() - wall,

@@ -1,14 +1,14 @@
-"""How long each question takes, and what it needs, over months and years of hourly observations.
+"""Benchmark of the questions: time and memory over months and years of hourly snapshots.
 
 ::
 
     python -m benchmarks.reports                         # 30 days of 12 targets, on disk; 2 days of them on S3
     python -m benchmarks.reports --days 365 --s3-days 30 # a year: 105,120 files a table
 
-The history is folded first, and then asked: what is measured after it stands on all days but the last. Every figure is
-taken in a process of its own: seconds of wall clock, and peak memory above that of the process before it began. S3 is
-the local AWS in a process of its own, and each request to it is delayed as by a network; a real S3 answers more
-requests at a time.
+The benchmark first aggregates all finalized days into the history. The later measurements use the history for all days
+except the last. Each measurement runs in a separate process and has the wall clock time, and the peak memory minus the
+memory before. S3 is a local AWS in a separate process, and each request to it has a delay like that of a network. The
+real S3 processes more requests in parallel.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from local_aws.client import Control
 UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
 NOW = UNTIL + timedelta(minutes=30)
 _BUCKET = "bench"
-_REBUILD, _FOLD_ONE, _REPORT, _COVERAGE = "rebuild all days", "fold one day", "report", "coverage of all days"
-#: Made from the raw observations, which stay.
+_REBUILD, _AGGREGATE_ONE, _REPORT, _COVERAGE = "rebuild all days", "aggregate one day", "report", "coverage of all days"
+#: Tables derived from the raw snapshots, which are kept.
 _DERIVED = ("job_history", "vault_looks", "open_looks", "open_jobs", "reports")
 
 
 def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
     from s3fs import S3FileSystem
 
-    class DistantS3(S3FileSystem):  # type: ignore[misc]  # fsspec has no types
-        """An S3 that is as far away as a Region is."""
+    class DelayedS3(S3FileSystem):  # type: ignore[misc]  # fsspec has no types
+        """An S3 filesystem that delays each request, as the network to a Region does."""
 
         async def _call_s3(self, *args: Any, **kwargs: Any) -> Any:
             await asyncio.sleep(latency_ms / 1000)
             return await super()._call_s3(*args, **kwargs)
 
     keys = Control(endpoint).boto3_arguments()
-    return DistantS3(
+    return DelayedS3(
         key=keys["aws_access_key_id"],
         secret=keys["aws_secret_access_key"],
         endpoint_url=endpoint,
@@ -58,7 +58,7 @@ def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:
 
 
 def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
-    """Do one piece of work in this process, and tell what it took."""
+    """Do one piece of work in this process, and return its time, memory and rows."""
     from fsspec.implementations.local import LocalFileSystem
 
     from glacier_jobs import reports
@@ -71,27 +71,27 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     dataset = Dataset(filesystem=filesystem, root=root)
     history = History.beside(dataset)
     rows = 0
-    before, began = peak_mib(), time.perf_counter()
+    before, started = peak_mib(), time.perf_counter()
     if work == _REBUILD:
         rows = len(fold_closed_days(dataset, history, now=NOW))
-    elif work == _FOLD_ONE:
-        folded = history.last_folded_day() or min(dataset.dates())
-        rows = len(fold_closed_days(dataset, history, now=closes_at(folded + timedelta(days=1)) + SETTLES_AFTER))
+    elif work == _AGGREGATE_ONE:
+        last_day = history.last_folded_day() or min(dataset.dates())
+        rows = len(fold_closed_days(dataset, history, now=closes_at(last_day + timedelta(days=1)) + SETTLES_AFTER))
     elif work == _REPORT:
         rows = len(make_report(dataset, root, now=NOW)["answers"])
     elif work == _COVERAGE:
         rows = reports.run("coverage", dataset, now=NOW, since=min(dataset.dates())).num_rows
     else:
         rows = reports.run(work, dataset, now=NOW).num_rows
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     return {"seconds": seconds, "mib": peak_mib() - before, "rows": rows}
 
 
-def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
-    """Do one piece of work in a process of its own."""
+def _measure_in_process(work: str, root: str, endpoint: str | None, latency_ms: float) -> dict[str, float]:
+    """Do one piece of work in a separate process."""
     arguments = ["--work", work, "--root", root, "--latency-ms", str(latency_ms)]
     arguments += ["--endpoint", endpoint] if endpoint else []
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(  # noqa: S603 - a fixed command
         [sys.executable, "-m", "benchmarks.reports", *arguments], check=True, capture_output=True, text=True
     )
     figures: dict[str, float] = json.loads(done.stdout)
@@ -101,8 +101,8 @@ def _measured(work: str, root: str, endpoint: str | None, latency_ms: float) -> 
 def _measure_all(place: str, root: str, endpoint: str | None, latency_ms: float) -> Iterator[dict[str, Any]]:
     from glacier_jobs.reports import QUESTIONS
 
-    for work in [_REBUILD, *QUESTIONS, _COVERAGE, _REPORT, _FOLD_ONE]:
-        figures = _measured(work, root, endpoint, latency_ms)
+    for work in [_REBUILD, *QUESTIONS, _COVERAGE, _REPORT, _AGGREGATE_ONE]:
+        figures = _measure_in_process(work, root, endpoint, latency_ms)
         took = f"{figures['seconds']:8.2f} s {figures['mib']:6.0f} MiB {figures['rows']:9,.0f} rows"
         print(f"{place:<22} {work:<20} {took}", flush=True)
         yield {"place": place, "work": work, **figures}
@@ -110,7 +110,7 @@ def _measure_all(place: str, root: str, endpoint: str | None, latency_ms: float)
 
 @contextlib.contextmanager
 def _s3_copy(source: Path) -> Iterator[tuple[str, str]]:
-    """Serve a copy of a dataset from an S3 on this machine; yield its root and endpoint."""
+    """Serve a copy of a dataset from a local S3; yield its root and endpoint."""
     from local_aws.process import running
 
     with running() as local_aws:
@@ -121,15 +121,15 @@ def _s3_copy(source: Path) -> Iterator[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make datasets, measure, and print a table, then the same as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description="Measure the questions.")
-    parser.add_argument("--days", type=int, default=30, help="days of hourly observations on disk (a year: 365)")
-    parser.add_argument("--s3-days", type=int, default=2, help="days of them on S3; 0 for none")
+    """Generate datasets, run the measurements, and print a table; write JSON if selected."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reports", description="Benchmark of the questions.")
+    parser.add_argument("--days", type=int, default=30, help="days of hourly snapshots on disk (a year: 365)")
+    parser.add_argument("--s3-days", type=int, default=2, help="days of hourly snapshots on S3; 0 for none")
     parser.add_argument("--targets", type=int, default=12, help="accounts and Regions")
-    parser.add_argument("--jobs-an-hour", type=float, default=1.0, help="jobs started in each target")
+    parser.add_argument("--jobs-an-hour", type=float, default=1.0, help="jobs initiated per hour in each target")
     parser.add_argument("--latency-ms", type=float, default=20.0, help="delay of each request to S3")
-    parser.add_argument("--folder", type=Path, help="where the files are made, and stay for the next time")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument("--folder", type=Path, help="folder for the datasets, which are kept and reused")
+    parser.add_argument("--json", type=Path, help="path of the JSON file")
     for hidden in ("--work", "--root", "--endpoint"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -139,8 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.history_maker import make_dataset
 
     figures: list[dict[str, Any]] = []
-    with contextlib.ExitStack() as ending:
-        folder = given.folder or ending.enter_context(tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-"))
+    with contextlib.ExitStack() as stack:
+        folder = given.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-"))
         for days, on_s3 in ((given.days, False), (given.s3_days, True)):
             if not days:
                 continue
@@ -149,12 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for table in _DERIVED:
                     shutil.rmtree(root / table, ignore_errors=True)
             else:
-                began = time.perf_counter()
+                started = time.perf_counter()
                 made = make_dataset(
                     root, until=UNTIL, days=days, targets=given.targets, jobs_an_hour=given.jobs_an_hour
                 )
                 print(f"{made:,} observations of {given.targets} targets in {days} days, "
-                      f"written in {time.perf_counter() - began:.0f} s", flush=True)  # fmt: skip
+                      f"written in {time.perf_counter() - started:.0f} s", flush=True)  # fmt: skip
             if on_s3:
                 with _s3_copy(root) as (s3_root, endpoint):
                     place = f"S3, {given.latency_ms:g} ms, {days} days"

@@ -1,4 +1,4 @@
-"""Waiting measured: a thousand deferred sensors on one vault, by :mod:`benchmarks.waiting`."""
+"""Benchmark of waiting: a thousand deferred sensors on one vault, with :mod:`benchmarks.waiting`."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from benchmarks.measuring import environment
 
 
 def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterator[Figure]:
-    """Yield how often Glacier is called for all sensors together, and how long the event loop stood still."""
-    ended = subprocess.run(  # noqa: S603 - our own command
+    """Yield the number of Glacier calls for all sensors together, and the longest stalls of the event loop."""
+    completed = subprocess.run(  # noqa: S603 - a fixed command
         [sys.executable, "-m", "benchmarks.waiting", "--triggers", str(triggers), "--jobs", str(jobs), "--json"],
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    held = json.loads(ended.stdout.splitlines()[-1])
+    result = json.loads(completed.stdout.splitlines()[-1])
     yield Figure(
         name=f"List Jobs calls per interval, {triggers:,} deferred sensors on one vault of {jobs:,} jobs",
         unit="calls",
-        ours=held["calls"] / held["polls"],
-        other=held["calls_of_one_listing"],
+        ours=result["calls"] / result["polls"],
+        other=result["calls_of_one_listing"],
         other_name="one listing",
         target=Target(of="ratio", at_most=1.1),
     )
     yield Figure(
         name="longest event loop stall with these sensors, without full garbage collections",
         unit="ms",
-        ours=held["longest_stall_seconds"] * 1000,
+        ours=result["longest_stall_seconds"] * 1000,
         other=100,
         other_name="allowed",
         target=Target(of="ours", at_most=100),
@@ -41,7 +41,7 @@ def waiting(folder: Path, *, triggers: int = 1_000, jobs: int = 5_000) -> Iterat
     yield Figure(
         name="longest full garbage collection with these sensors",
         unit="ms",
-        ours=held["longest_collection_seconds"] * 1000,
-        other=held["longest_stall_seconds"] * 1000,
+        ours=result["longest_collection_seconds"] * 1000,
+        other=result["longest_stall_seconds"] * 1000,
         other_name="event loop stall",
     )

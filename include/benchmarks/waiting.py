@@ -1,8 +1,8 @@
-"""``python -m benchmarks.waiting``: a thousand deferred sensors in one event loop, as a triggerer holds them.
+"""``python -m benchmarks.waiting``: a thousand deferred sensors in one event loop, as in a triggerer.
 
-They await a job each, of one vault with five times as many, for several intervals; then all jobs succeed, and each
-tells it. Printed are the calls made, by the local AWS's own count and against those of a single listing; the longest
-time for which the event loop was stalled; and the memory that a trigger costs.
+Each sensor waits for one job of a vault that has five times as many. After several intervals all jobs succeed, and each
+trigger sends its event. The benchmark prints the number of calls, as counted by the local AWS and compared with one
+listing, the longest stall of the event loop, and the memory per trigger.
 """
 
 from __future__ import annotations
@@ -31,58 +31,58 @@ if TYPE_CHECKING:
     from glacier_jobs.triggers import GlacierJobTrigger
 
 _HEARTBEAT_SECONDS = 0.002
-_FULL = 2
-_HOURS = 3600
+_FULL_COLLECTION = 2
+_HOUR_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
-    """What it took to hold the triggers."""
+class WaitingResult:
+    """The measurements of a run."""
 
     triggers: int
     polls: int
     calls: int
     calls_of_one_listing: int
     longest_stall_seconds: float
-    """While they wait and are served; full garbage collections aside."""
+    """While the triggers wait and send their events, without full garbage collections."""
     longest_collection_seconds: float
-    """Of Python's full garbage collections meanwhile, over all that Airflow and botocore hold."""
-    longest_stall_of_beginning_seconds: float
-    """While they begin."""
+    """The longest full garbage collection of Python in this time, over all objects of Airflow and botocore."""
+    longest_stall_at_start_seconds: float
+    """While the triggers start."""
     memory_bytes: int
-    """How much the process grew, over all triggers."""
-    told: int
-    """How many triggers said in the end that their job had succeeded."""
+    """Memory growth of the process, for all triggers together."""
+    succeeded: int
+    """Number of triggers whose event reported that the job had succeeded."""
 
 
 class Heartbeat:
-    """Notices when the event loop is late, and how much of that Python's full garbage collections take.
+    """Measures stalls of the event loop, without the time of Python's full garbage collections.
 
-    They stop every thread of a triggerer, whatever it waits for, and their length is that of all that it has loaded.
+    A full collection stops all threads of a triggerer, and takes longer the more objects are loaded, whatever waits.
     """
 
     def __init__(self) -> None:
         self.longest_stall_seconds = 0.0
         self.longest_collection_seconds = 0.0
         self._collected_seconds = 0.0
-        self._collection_began: float | None = None
-        gc.callbacks.append(self._collects)
+        self._collection_started: float | None = None
+        gc.callbacks.append(self._on_collection)
         self._task = asyncio.ensure_future(self._beat())
 
-    def _collects(self, phase: str, info: dict[str, int]) -> None:
-        if info["generation"] < _FULL:
+    def _on_collection(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < _FULL_COLLECTION:
             return
         if phase == "start":
-            self._collection_began = time.perf_counter()
-        elif self._collection_began is not None:
-            seconds = time.perf_counter() - self._collection_began
-            self._collected_seconds, self._collection_began = self._collected_seconds + seconds, None
+            self._collection_started = time.perf_counter()
+        elif self._collection_started is not None:
+            seconds = time.perf_counter() - self._collection_started
+            self._collected_seconds, self._collection_started = self._collected_seconds + seconds, None
             self.longest_collection_seconds = max(self.longest_collection_seconds, seconds)
 
     def _collecting_seconds(self) -> float:
-        """Return what collections took so far; one in another thread may be over before that thread can say so."""
-        under_way = 0.0 if self._collection_began is None else time.perf_counter() - self._collection_began
-        return self._collected_seconds + under_way
+        """Return the time of all collections so far, including one whose end another thread has not reported yet."""
+        in_progress = 0.0 if self._collection_started is None else time.perf_counter() - self._collection_started
+        return self._collected_seconds + in_progress
 
     async def _beat(self) -> None:
         while True:
@@ -93,51 +93,53 @@ class Heartbeat:
             self.longest_stall_seconds = max(self.longest_stall_seconds, stall_seconds)
 
     async def stop(self) -> None:
-        """Notice nothing more."""
-        gc.callbacks.remove(self._collects)
+        """Stop measuring."""
+        gc.callbacks.remove(self._on_collection)
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
 
 
-async def hold(local_aws: Control, job_ids: list[str], *, listed: int, intervals: int, poll_seconds: float) -> Held:
-    """Hold a trigger for each job through some intervals, and then let all jobs succeed.
+async def run_triggers(
+    local_aws: Control, job_ids: list[str], *, listed: int, intervals: int, poll_seconds: float
+) -> WaitingResult:
+    """Run a trigger for each job through some intervals, and then let all jobs succeed.
 
-    :param listed: how many jobs a listing of the vault shows.
+    :param listed: number of jobs in a listing of the vault.
     """
     process = psutil.Process()
-    ready_bytes = process.memory_info().rss
+    bytes_before = process.memory_info().rss
     local_aws.reset_calls()
-    beginning = Heartbeat()
-    told = []
+    starting = Heartbeat()
+    outcomes = []
     for job_id in job_ids:
-        told.append(asyncio.ensure_future(_outcome(_trigger(job_id, poll_seconds))))
+        outcomes.append(asyncio.ensure_future(_outcome(_trigger(job_id, poll_seconds))))
         await asyncio.sleep(0)
-    await _calls(local_aws, 1)
-    await beginning.stop()
+    await _wait_for_calls(local_aws, 1)
+    await starting.stop()
     waiting = Heartbeat()
     pages = -(-listed // 50)
-    await _calls(local_aws, intervals * pages)
-    held_bytes = process.memory_info().rss
-    await asyncio.to_thread(local_aws.advance, 5 * _HOURS)
-    outcomes = await asyncio.gather(*told)
+    await _wait_for_calls(local_aws, intervals * pages)
+    bytes_while_waiting = process.memory_info().rss
+    await asyncio.to_thread(local_aws.advance, 5 * _HOUR_SECONDS)
+    results = await asyncio.gather(*outcomes)
     await waiting.stop()
     calls = (await asyncio.to_thread(local_aws.calls)).total
-    return Held(
+    return WaitingResult(
         triggers=len(job_ids),
         polls=round(calls / pages),
         calls=calls,
         calls_of_one_listing=pages,
         longest_stall_seconds=waiting.longest_stall_seconds,
         longest_collection_seconds=waiting.longest_collection_seconds,
-        longest_stall_of_beginning_seconds=beginning.longest_stall_seconds,
-        memory_bytes=held_bytes - ready_bytes,
-        told=outcomes.count("judged"),
+        longest_stall_at_start_seconds=starting.longest_stall_seconds,
+        memory_bytes=bytes_while_waiting - bytes_before,
+        succeeded=results.count("judged"),
     )
 
 
-async def _calls(local_aws: Control, at_least: int) -> None:
-    while (await asyncio.to_thread(local_aws.calls)).total < at_least:  # noqa: ASYNC110 - another process counts
+async def _wait_for_calls(local_aws: Control, at_least: int) -> None:
+    while (await asyncio.to_thread(local_aws.calls)).total < at_least:  # noqa: ASYNC110 - counted in another process
         await asyncio.sleep(0.1)
 
 
@@ -170,48 +172,48 @@ async def _outcome(trigger: GlacierJobTrigger) -> str:
     raise AssertionError("the trigger ended without an event")
 
 
-def _told(held: Held, console: TextIO) -> None:
-    unshared = held.triggers * held.polls
+def _print_result(result: WaitingResult, console: TextIO) -> None:
+    unshared_polls = result.triggers * result.polls
     lines = [
-        f"{held.triggers} triggers in one event loop, through {held.polls} polls:",
-        f"  calls made                     {held.calls}",
-        f"  per poll, of one listing's     {held.calls / held.polls / held.calls_of_one_listing:.2f}",
-        f"  of those of a poll by each     {held.calls / unshared:.3f}",
-        f"  longest stall of the loop      {1000 * held.longest_stall_seconds:.0f} ms "
-        f"(while all begin: {1000 * held.longest_stall_of_beginning_seconds:.0f} ms)",
-        f"  longest garbage collection     {1000 * held.longest_collection_seconds:.0f} ms, not counted above",
-        f"  memory a trigger               {held.memory_bytes / held.triggers / 1024:.1f} KiB",
-        f"  told that their job succeeded  {held.told}",
+        f"{result.triggers} triggers in one event loop, {result.polls} polls:",
+        f"  calls                           {result.calls}",
+        f"  per poll, relative to a listing {result.calls / result.polls / result.calls_of_one_listing:.2f}",
+        f"  relative to unshared polls      {result.calls / unshared_polls:.3f}",
+        f"  longest stall of the loop       {1000 * result.longest_stall_seconds:.0f} ms "
+        f"(at the start: {1000 * result.longest_stall_at_start_seconds:.0f} ms)",
+        f"  longest garbage collection      {1000 * result.longest_collection_seconds:.0f} ms, not counted above",
+        f"  memory per trigger              {result.memory_bytes / result.triggers / 1024:.1f} KiB",
+        f"  triggers with a succeeded job   {result.succeeded}",
     ]
     print(*lines, sep="\n", file=console)
 
 
 def main() -> int:
-    """Run the benchmark; the result is the exit code, 1 if a trigger was not served."""
+    """Run the benchmark and return the exit code: 1 if the job of a trigger did not succeed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
     parser.add_argument("--triggers", type=int, default=1_000)
-    parser.add_argument("--jobs", type=int, default=5_000, help="in the vault; the awaited ones lie among them")
+    parser.add_argument("--jobs", type=int, default=5_000, help="jobs in the vault, including the awaited ones")
     parser.add_argument("--intervals", type=int, default=5)
     parser.add_argument("--poll-seconds", type=float, default=2.0)
-    parser.add_argument("--json", action="store_true", help="tell it for a program")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     if options.jobs < options.triggers:
-        parser.error(f"{options.triggers} triggers cannot await {options.jobs} jobs")
+        parser.error(f"{options.triggers} triggers need at least as many jobs, not {options.jobs}")
     with tempfile.TemporaryDirectory() as folder, running() as local_aws:
         environment = airflow_environment(Path(folder), endpoint=local_aws.endpoint, dataset=Path(folder), targets=[])
         os.environ.clear()
         os.environ.update(environment)
-        jobs = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOURS}}] * options.jobs)
-        # The last one with them: a poll ends once all awaited jobs were found.
+        jobs = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOUR_SECONDS}}] * options.jobs)
+        # Including the last job of the listing, because a poll ends as soon as all awaited jobs were found.
         job_ids = [jobs[-1 - number * len(jobs) // options.triggers] for number in range(options.triggers)]
         with os.fdopen(os.dup(1), "w") as console, (Path(folder) / "log").open("w") as log:
-            # Every trigger logs each poll, as it does in a triggerer; that is to be measured, and not to be read.
+            # Every trigger logs each poll, as in a triggerer. This is part of the measurement, but not of the output.
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            import glacier_jobs.triggers  # noqa: F401 - before anything is measured
+            import glacier_jobs.triggers  # noqa: F401 - imported before the measurement
 
-            held = asyncio.run(
-                hold(
+            result = asyncio.run(
+                run_triggers(
                     local_aws,
                     job_ids,
                     listed=options.jobs,
@@ -220,10 +222,10 @@ def main() -> int:
                 )
             )
             if options.json:
-                print(json.dumps(asdict(held)), file=console)
+                print(json.dumps(asdict(result)), file=console)
             else:
-                _told(held, console)
-    return 0 if held.told == held.triggers else 1
+                _print_result(result, console)
+    return 0 if result.succeeded == result.triggers else 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""A made-up past, so that the page "Glacier jobs" has every state to show: eight days of an account that is not there.
+"""Generates eight days of snapshots of a fictional account, so that the page "Glacier jobs" shows every state.
 
 Each vault has a nightly inventory, and restores, audits or restore tests in working hours, fewer at weekends. A
-migration campaign grows from day to day. There are an outage of the record, a vault that cannot be listed any more,
+migration campaign grows from day to day. There are an outage without snapshots, a vault that can no longer be listed,
 jobs that fail or are slow, and one vault with hostile descriptions.
 
-``python -m demo.past <folder>`` adds it to a dataset. No DAG looks at this account, so nothing contradicts it later.
+``python -m demo.past <folder>`` adds it to a dataset. No DAG observes this account, so later snapshots do not
+contradict it.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ ACCOUNT_ID = "210987654321"
 REGIONS = ("eu-central-1", "us-west-2")
 DAYS = 8
 
-#: Nothing was observed in between, for longer than Glacier keeps a finished job.
+#: No snapshots between these ages, which is longer than Glacier retains a finished job.
 OUTAGE = (timedelta(days=5, hours=2), timedelta(days=3, hours=20))
 
-#: This vault could be listed until then.
+#: The vault that can no longer be listed, and for how long.
 FORBIDDEN, FORBIDDEN_FOR = "contracts-2014", timedelta(hours=9)
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
-#: The vault in which the hostile descriptions are.
+#: The vault with hostile descriptions.
 HOSTILE = "hostile-texts"
 _HOSTILE_DESCRIPTIONS = (
     "<script>alert('restore')</script>",
@@ -49,14 +50,14 @@ _HOSTILE_DESCRIPTIONS = (
     "x" * 1000,
 )
 
-#: Hours from the shortest to the longest, and the most frequent.
-_HOURS: Mapping[str, tuple[float, float, float]] = {
+#: Duration in hours by tier: minimum, maximum and most frequent value.
+_DURATION_HOURS: Mapping[str, tuple[float, float, float]] = {
     "Expedited": (0.02, 0.083, 0.04),
     "Standard": (3.0, 5.0, 3.8),
     "Bulk": (5.0, 12.0, 8.0),
 }
 
-#: How many jobs fail in 24 hours.
+#: Number of jobs that fail in 24 hours.
 _FAILURES_A_DAY = 6
 #: AWS documents no texts; these are in the style of its other messages.
 _MESSAGES = (
@@ -64,14 +65,14 @@ _MESSAGES = (
     "The archive could not be retrieved. Initiate a new job",
 )
 
-#: Jobs slower than typical: in which vault, of which tier, in progress for at least how many hours, and how many.
+#: Jobs slower than typical: vault, tier, minimum hours in progress, and number of jobs.
 _SLOW = (("film-masters", "Bulk", 13.5, 3), ("photo-library", "Standard", 6.5, 1))
 
 _WEEKEND = (5, 6)
-#: At weekends, people initiate only this share of a working day's jobs.
+#: The number of jobs at a weekend day, as a share of those on a working day.
 _WEEKEND_SHARE = 0.45
 
-#: This share of the retrievals has no description.
+#: The share of the retrievals without a description.
 _UNDESCRIBED_SHARE = 0.04
 
 
@@ -165,17 +166,17 @@ _VAULTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """One job, and when it is in which state."""
+    """A job, and the times at which its state changes."""
 
     description: Mapping[str, Any]
     created_at: datetime
     completed_at: datetime
-    dropped_at: datetime
+    expires_at: datetime
     failure: str | None = None
 
-    def at(self, moment: datetime) -> dict[str, Any] | None:
-        """Return what Glacier says of the job at a moment, ``None`` where it does not list it."""
-        if not self.created_at <= moment < self.dropped_at:
+    def description_at(self, moment: datetime) -> dict[str, Any] | None:
+        """Return the description of the job at a time, ``None`` if Glacier does not list it then."""
+        if not self.created_at <= moment < self.expires_at:
             return None
         if moment < self.completed_at:
             return {**self.description, "InventorySizeInBytes": None, "StatusCode": "InProgress", "Completed": False}
@@ -185,18 +186,18 @@ class _Job:
             "StatusCode": "Failed" if self.failure else "Succeeded",
             "StatusMessage": self.failure or "Succeeded",
             "Completed": True,
-            "CompletionDate": _written(self.completed_at),
+            "CompletionDate": _isoformat(self.completed_at),
         }
 
 
 def add_past(folder: Path, *, now: datetime, seed: int = 20261122) -> int:
-    """Publish the observations of the made-up past; return how many.
+    """Publish the generated snapshots, and return their number.
 
     :param folder: the root of the dataset.
-    :param now: when the newest of them is made, an aware UTC datetime.
+    :param now: the time of the newest snapshot, an aware UTC datetime.
     """
     dataset = Dataset(filesystem=LocalFileSystem(), root=str(folder))
-    jobs = _jobs(now, random.Random(seed))  # noqa: S311 - nothing secret
+    jobs = _jobs(now, random.Random(seed))  # noqa: S311 - not a secret
     moments = [now - _HOUR * hours for hours in range(DAYS * 24, -1, -1)]
     observed = [moment for moment in moments if not now - OUTAGE[0] < moment < now - OUTAGE[1]]
     for moment in observed:
@@ -206,28 +207,28 @@ def add_past(folder: Path, *, now: datetime, seed: int = 20261122) -> int:
     return len(observed) * len(REGIONS)
 
 
-def _jobs(now: datetime, chance: random.Random) -> dict[_Vault, list[_Job]]:
-    """Make the jobs of each vault up to now; of the days before the first observation, some are still listed then."""
-    jobs = {vault: [job for job in _jobs_of(vault, now, chance) if job.created_at <= now] for vault in _VAULTS}
-    for name, tier, least_hours, count in _SLOW:
+def _jobs(now: datetime, rng: random.Random) -> dict[_Vault, list[_Job]]:
+    """Generate the jobs of each vault up to now, starting before the first snapshot, which still lists some of them."""
+    jobs = {vault: [job for job in _jobs_of(vault, now, rng) if job.created_at <= now] for vault in _VAULTS}
+    for name, tier, minimum_hours, count in _SLOW:
         [vault] = [vault for vault in _VAULTS if vault.name == name]
-        _let_some_be_slow(jobs[vault], now, tier, _HOUR * least_hours, count, chance)
+        _make_some_slow(jobs[vault], now, tier, _HOUR * minimum_hours, count, rng)
     for days in range(DAYS + 1):
-        _let_some_fail(jobs, now - _DAY * days, chance)
+        _make_some_fail(jobs, now - _DAY * days, rng)
     return jobs
 
 
-def _let_some_be_slow(
-    jobs: list[_Job], now: datetime, tier: str, least: timedelta, count: int, chance: random.Random
+def _make_some_slow(
+    jobs: list[_Job], now: datetime, tier: str, minimum_age: timedelta, count: int, rng: random.Random
 ) -> None:
-    """Keep the newest jobs of a tier in progress that were initiated at least so long ago."""
-    old_enough = [job for job in jobs if job.created_at < now - least and job.description.get("Tier") == tier]
+    """Keep the newest ``count`` jobs of a tier in progress that were initiated at least ``minimum_age`` ago."""
+    old_enough = [job for job in jobs if job.created_at < now - minimum_age and job.description.get("Tier") == tier]
     for job in sorted(old_enough, key=lambda job: job.created_at)[-count:]:
-        jobs[jobs.index(job)] = _completed(job, now + _HOUR * (1 + 4 * chance.random()), chance)
+        jobs[jobs.index(job)] = _completed(job, now + _HOUR * (1 + 4 * rng.random()), rng)
 
 
-def _let_some_fail(jobs: Mapping[_Vault, list[_Job]], until: datetime, chance: random.Random) -> None:
-    """Make some retrievals fail that completed in the 24 hours before a moment."""
+def _make_some_fail(jobs: Mapping[_Vault, list[_Job]], until: datetime, rng: random.Random) -> None:
+    """Make some of the retrievals fail that were completed in the 24 hours before ``until``."""
     candidates = [
         (of_vault, number)
         for vault, of_vault in jobs.items()
@@ -235,60 +236,60 @@ def _let_some_fail(jobs: Mapping[_Vault, list[_Job]], until: datetime, chance: r
         for number, job in enumerate(of_vault)
         if job.description["Action"] == "ArchiveRetrieval" and until - _DAY < job.completed_at <= until
     ]
-    for of_vault, number in chance.sample(candidates, _FAILURES_A_DAY):
-        of_vault[number] = replace(of_vault[number], failure=chance.choice(_MESSAGES))
+    for of_vault, number in rng.sample(candidates, _FAILURES_A_DAY):
+        of_vault[number] = replace(of_vault[number], failure=rng.choice(_MESSAGES))
 
 
-def _jobs_of(vault: _Vault, now: datetime, chance: random.Random) -> Iterator[_Job]:
+def _jobs_of(vault: _Vault, now: datetime, rng: random.Random) -> Iterator[_Job]:
     if vault.name == HOSTILE:
-        # Neither the newest jobs nor the next outputs to expire: those are on the page's first screen.
+        # Neither the newest jobs nor the next outputs to expire, which are on the first screen of the page.
         for days in range(DAYS + 2):
             for text in _HOSTILE_DESCRIPTIONS:
-                created_at = now - _DAY * days - _HOUR * (16 + chance.random())
-                yield _retrieval(vault, text, "Standard", created_at, chance)
+                created_at = now - _DAY * days - _HOUR * (16 + rng.random())
+                yield _retrieval(vault, text, "Standard", created_at, rng)
     elif vault.archives:
         today = datetime(now.year, now.month, now.day, tzinfo=timezone.utc)
         for wave in range(1, DAYS + 3):
             day = today - _DAY * (DAYS + 2 - wave)
-            yield _inventory(vault, day + _HOUR * (1 + chance.random()), chance)
-            yield from _retrievals(vault, day, wave, chance)
+            yield _inventory(vault, day + _HOUR * (1 + rng.random()), rng)
+            yield from _retrievals(vault, day, wave, rng)
 
 
-def _retrievals(vault: _Vault, day: datetime, wave: int, chance: random.Random) -> Iterator[_Job]:
+def _retrievals(vault: _Vault, day: datetime, wave: int, rng: random.Random) -> Iterator[_Job]:
     count = vault.jobs_a_day + vault.more_each_day * (wave - 1)
     if day.weekday() in _WEEKEND and not vault.more_each_day:
         count = round(count * _WEEKEND_SHARE)
     first, last = vault.hours
     for number in range(1, count + 1):
-        uploaded_at = day - _DAY * chance.randint(30, 2500)
+        uploaded_at = day - _DAY * rng.randint(30, 2500)
         description = vault.description.format(
-            ticket=chance.randint(4100, 4999),
+            ticket=rng.randint(4100, 4999),
             wave=wave,
             number=number,
             jobs=count,
             year=uploaded_at.year,
             date=uploaded_at.date(),
-            subject=chance.choice(vault.subjects),
+            subject=rng.choice(vault.subjects),
         )
-        created_at = day + _HOUR * (first + (last - first) * (number - chance.random()) / count)
-        described = chance.random() >= _UNDESCRIBED_SHARE
-        yield _retrieval(vault, description if described else None, chance.choice(vault.tiers), created_at, chance)
+        created_at = day + _HOUR * (first + (last - first) * (number - rng.random()) / count)
+        has_description = rng.random() >= _UNDESCRIBED_SHARE
+        yield _retrieval(vault, description if has_description else None, rng.choice(vault.tiers), created_at, rng)
 
 
-def _retrieval(vault: _Vault, description: str | None, tier: str, created_at: datetime, chance: random.Random) -> _Job:
-    size = round(vault.size * chance.lognormvariate(0, 0.5))
+def _retrieval(vault: _Vault, description: str | None, tier: str, created_at: datetime, rng: random.Random) -> _Job:
+    size = round(vault.size * rng.lognormvariate(0, 0.5))
     if tier == "Expedited":
-        # Glacier promises minutes for up to 250 MB.
-        size = min(size, chance.randint(5 * 10**6, 250 * 10**6))
-    tree_hash = f"{chance.getrandbits(256):064x}"
+        # Glacier retrieves up to 250 MB in minutes.
+        size = min(size, rng.randint(5 * 10**6, 250 * 10**6))
+    tree_hash = f"{rng.getrandbits(256):064x}"
     return _job(
         vault,
         {
             "Action": "ArchiveRetrieval",
             "JobDescription": description,
-            "SNSTopic": f"arn:aws:sns:{vault.region}:{ACCOUNT_ID}:restores" if chance.random() < 0.3 else None,
+            "SNSTopic": f"arn:aws:sns:{vault.region}:{ACCOUNT_ID}:restores" if rng.random() < 0.3 else None,
             "Tier": tier,
-            "ArchiveId": _token(chance, 138),
+            "ArchiveId": _random_id(rng, 138),
             "ArchiveSizeInBytes": size,
             "ArchiveSHA256TreeHash": tree_hash,
             "SHA256TreeHash": tree_hash,
@@ -296,39 +297,44 @@ def _retrieval(vault: _Vault, description: str | None, tier: str, created_at: da
         },
         created_at,
         tier,
-        chance,
+        rng,
     )
 
 
-def _inventory(vault: _Vault, created_at: datetime, chance: random.Random) -> _Job:
+def _inventory(vault: _Vault, created_at: datetime, rng: random.Random) -> _Job:
     return _job(
         vault,
         {
             "Action": "InventoryRetrieval",
             "JobDescription": f"Nightly inventory {created_at.date()}",
             "InventoryRetrievalParameters": {"Format": "JSON"},
-            # About 390 bytes an archive: its id, description, date, size and hash.
+            # About 390 bytes per archive: ID, description, date, size and hash.
             "InventorySizeInBytes": 150 + vault.archives * 390,
         },
         created_at,
         "Standard",
-        chance,
+        rng,
     )
 
 
-def _job(vault: _Vault, said: Mapping[str, Any], created_at: datetime, tier: str, chance: random.Random) -> _Job:
+def _job(vault: _Vault, members: Mapping[str, Any], created_at: datetime, tier: str, rng: random.Random) -> _Job:
     job = _Job(
-        description={"JobId": _token(chance, 92), "VaultARN": vault.arn, "CreationDate": _written(created_at), **said},
+        description={
+            "JobId": _random_id(rng, 92),
+            "VaultARN": vault.arn,
+            "CreationDate": _isoformat(created_at),
+            **members,
+        },
         created_at=created_at,
         completed_at=created_at,
-        dropped_at=created_at,
+        expires_at=created_at,
     )
-    return _completed(job, created_at + _HOUR * chance.triangular(*_HOURS[tier]), chance)
+    return _completed(job, created_at + _HOUR * rng.triangular(*_DURATION_HOURS[tier]), rng)
 
 
-def _completed(job: _Job, completed_at: datetime, chance: random.Random) -> _Job:
-    """Glacier keeps a completed job for 24 hours and a little longer."""
-    return replace(job, completed_at=completed_at, dropped_at=completed_at + _HOUR * (24 + 0.5 * chance.random()))
+def _completed(job: _Job, completed_at: datetime, rng: random.Random) -> _Job:
+    """Return the job, completed at this time. Glacier retains a completed job for slightly more than 24 hours."""
+    return replace(job, completed_at=completed_at, expires_at=completed_at + _HOUR * (24 + 0.5 * rng.random()))
 
 
 def _observe(
@@ -345,7 +351,11 @@ def _observe(
     with ObservationWriter(dataset, observation, clock=lambda: ended_at) as writer:
         for vault, jobs_of_vault in vaults.items():
             failed = forbidden and vault.name == FORBIDDEN
-            jobs = [] if failed else [said for job in jobs_of_vault if (said := job.at(moment)) is not None]
+            jobs = (
+                []
+                if failed
+                else [description for job in jobs_of_vault if (description := job.description_at(moment)) is not None]
+            )
             writer.write_jobs(jobs_batch(jobs, observation=observation, vault_name=vault.name, observed_at=ended_at))
             rows.append(
                 {
@@ -380,12 +390,12 @@ def _observe(
         )
 
 
-def _token(chance: random.Random, length: int) -> str:
+def _random_id(rng: random.Random, length: int) -> str:
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    return "".join(chance.choices(letters, k=length))
+    return "".join(rng.choices(letters, k=length))
 
 
-def _written(moment: datetime) -> str:
+def _isoformat(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 

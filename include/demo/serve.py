@@ -1,4 +1,4 @@
-"""``make airflow``: a running Airflow with its UI on this machine, wired to a local AWS, until Ctrl-C."""
+"""``make airflow``: run Airflow with its UI on this machine, connected to a local AWS, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.5
 
 
 def main() -> int:
-    """Serve until interrupted; the result is the exit code."""
+    """Serve until interrupted, and return the exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
         except KeyboardInterrupt:
-            print("\nStopped; nothing is left running.", flush=True)
+            print("\nStopped Airflow and the local AWS.", flush=True)
     return 0
 
 
@@ -48,26 +48,26 @@ def _serve() -> None:
     with local_aws_running("--seed", "demo") as local_aws:
         print(f"1. The local AWS runs at {local_aws.endpoint}; it has vaults in us-east-1 and eu-west-1.", flush=True)
         print(
-            "2. Airflow starts with a made-up past of an account that is not there; that takes some seconds.",
+            "2. Airflow starts, with a generated history of a fictional account; this takes some seconds.",
             flush=True,
         )
-        # Created again each time: in an old past, nothing would need attention any more.
+        # Created anew each time: nothing in an old history would still need attention.
         for folder in (HOME, DATASET):
             shutil.rmtree(folder, ignore_errors=True)
         add_past(DATASET, now=datetime.now(timezone.utc))
         environment = airflow_environment(HOME, endpoint=local_aws.endpoint, dataset=DATASET)
         with running(environment, port=free_port(_PREFERRED_PORT)) as airflow:
             print(f"3. Airflow is ready: {airflow.url}")
-            print(f"   The page Glacier jobs: {airflow.url}/plugin/glacier-jobs")
-            print(f"   user {USERNAME}, password {airflow.password}")
+            print(f"   Page Glacier jobs: {airflow.url}/plugin/glacier-jobs")
+            print(f"   User {USERNAME}, password {airflow.password}")
             print(
-                f"   DAGs are unpaused; the dataset is {DATASET.relative_to(ROOT)}, Airflow's log "
+                f"   DAGs are unpaused. The dataset is {DATASET.relative_to(ROOT)}; the log of Airflow is "
                 f"{airflow.log.relative_to(ROOT)}"
             )
-            print("   Ctrl-C stops all.", flush=True)
+            print("   Ctrl-C stops everything.", flush=True)
             while airflow.process.poll() is None:
                 time.sleep(_POLL_SECONDS)
-            raise DidNotStart(f"Airflow ended by itself; its log is {airflow.log.relative_to(ROOT)}")
+            raise DidNotStart(f"Airflow ended unexpectedly; its log is {airflow.log.relative_to(ROOT)}")
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

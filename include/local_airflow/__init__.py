@@ -1,1 +1,1 @@
-"""An Airflow of its own for demo and drills: nothing of the surrounding Airflow, AWS or proxy settings reaches it."""
+"""An isolated Airflow for demo and drills. Airflow, AWS and proxy settings of the environment do not affect it."""

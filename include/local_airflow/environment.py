@@ -1,4 +1,4 @@
-"""The environment of a local Airflow: which folders it uses, and which AWS it takes for the real one."""
+"""Environment variables for a local Airflow that uses its own folders and the local AWS."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The connection that leads to the local AWS: the default one, so that a task that names none stays there as well.
+#: The connection to the local AWS. It is the default, so that tasks without a connection use the local AWS too.
 CONN_ID = "aws_default"
 
-#: The Regions in which the local AWS's demo seed has vaults.
+#: The Regions in which the demo seed of the local AWS has vaults.
 DEMO_TARGETS: Sequence[Mapping[str, Any]] = (
     {"aws_conn_id": CONN_ID, "region_name": "us-east-1"},
     {"aws_conn_id": CONN_ID, "region_name": "eu-west-1"},
 )
 
-_DATABASE_SECONDS = 60
+_DATABASE_TIMEOUT_SECONDS = 60
 
 _FOREIGN_PREFIXES = ("AIRFLOW", "_AIRFLOW", "AWS_", "BOTO", "MOTO_")
 _FOREIGN_NAMES = {
@@ -30,7 +30,7 @@ _FOREIGN_NAMES = {
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without settings of Airflow, AWS, proxies and Python's search path."""
+    """Return the environment without settings for Airflow, AWS, proxies and Python's search path."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -39,7 +39,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def aws_connection(endpoint: str, region_name: str = "us-east-1") -> str:
-    """Return, as JSON, an Airflow connection to the local AWS at an endpoint."""
+    """Return an Airflow connection to the local AWS at an endpoint, as JSON."""
     return json.dumps(
         {
             "conn_type": "aws",
@@ -53,12 +53,12 @@ def aws_connection(endpoint: str, region_name: str = "us-east-1") -> str:
 def airflow_environment(
     home: Path, *, endpoint: str, dataset: Path, targets: Sequence[Mapping[str, Any]] = DEMO_TARGETS
 ) -> dict[str, str]:
-    """Return all variables for processes of an Airflow on SQLite that runs this project's DAGs.
+    """Return the environment for processes of an Airflow on SQLite that runs this project's DAGs.
 
-    :param home: its folder, which holds all that it writes.
-    :param endpoint: the local AWS.
-    :param dataset: where the snapshot DAG publishes.
-    :param targets: what the snapshot DAG observes.
+    :param home: the Airflow home, for all files that Airflow writes.
+    :param endpoint: the endpoint of the local AWS.
+    :param dataset: the folder to which the snapshot DAG publishes.
+    :param targets: the targets of the snapshot DAG.
     """
     return {
         **clean_environment(),
@@ -70,9 +70,9 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        # Whoever writes holds up all others, on a busy machine for longer than the 5 s that SQLite waits by default:
-        # then the API answers 500, and tasks fail. The asynchronous engine's address is derived from this one.
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={_DATABASE_SECONDS}",
+        # Each write blocks all others, on a busy machine for longer than the 5 s that SQLite waits by default. Then the
+        # API returns 500, and tasks fail. Airflow derives the URL of its asynchronous engine from this one.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db?timeout={_DATABASE_TIMEOUT_SECONDS}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AWS_CONFIG_FILE": str(home / "no-aws-config"),
@@ -80,6 +80,6 @@ def airflow_environment(
         "AWS_EC2_METADATA_DISABLED": "true",
         f"AIRFLOW_CONN_{CONN_ID.upper()}": aws_connection(endpoint),
         "AIRFLOW_VAR_GLACIER_JOBS_TARGETS": json.dumps(list(targets)),
-        # Not as_uri(): object storage takes "%20" as it stands, and not for a space.
+        # Not as_uri(): object storage does not decode "%20" to a space.
         "AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI": f"file://{dataset}",
     }

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as demo and drills ask it."""
+"""A client for the parts of Airflow's REST API that demo and drills use."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 _POLL_SECONDS = 0.5
-_REQUEST_SECONDS = 30.0
-_PATIENCE_SECONDS = 120.0
-_FINISHED = {"success", "failed"}
+_REQUEST_TIMEOUT_SECONDS = 30.0
+_RETRY_TIMEOUT_SECONDS = 120.0
+_FINAL_STATES = {"success", "failed"}
 
 _T = TypeVar("_T")
 
-# Proxies of the environment are for other machines; this API is on ours.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Without the proxies of the environment: this API is on the local machine.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Refused(Exception):
-    """Airflow answered with an error; the message holds its status and body."""
+class AirflowApiError(Exception):
+    """Airflow returned an error; the message contains its status and body."""
 
-    def __init__(self, asked: str, status: int, body: str) -> None:
-        super().__init__(f"{asked}: {status} {body}")
+    def __init__(self, request: str, status: int, body: str) -> None:
+        super().__init__(f"{request}: {status} {body}")
         self.status = status
 
 
 class TookTooLong(Exception):
-    """What was waited for did not come in time."""
+    """A condition was not met in time."""
 
 
 def wait_for(what: str, found: Callable[[], _T | None], seconds: float) -> _T:
-    """Return the first result that is not ``None``.
+    """Call ``found`` repeatedly, and return its first result that is not ``None``.
 
-    :raises TookTooLong: names what was waited for.
+    :param what: the condition, for the error message.
+    :raises TookTooLong: the condition was not met in time.
     """
     end = time.monotonic() + seconds
     while True:
@@ -51,76 +52,76 @@ def wait_for(what: str, found: Callable[[], _T | None], seconds: float) -> _T:
 
 
 class AirflowApi:
-    """Asks one Airflow.
+    """A client of one Airflow.
 
-    What may be asked twice is asked again where Airflow has an error of its own or drops the connection.
+    Idempotent requests are retried if Airflow returns a server error or drops the connection.
 
-    :param url: its address, without a trailing slash.
-    :param patience_seconds: for how long it is asked again.
+    :param url: the base URL, without a trailing slash.
+    :param retry_timeout_seconds: how long requests are retried.
     """
 
-    def __init__(self, url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, url: str, *, retry_timeout_seconds: float = _RETRY_TIMEOUT_SECONDS) -> None:
         self.url = url
-        self._patience_seconds = patience_seconds
+        self._retry_timeout_seconds = retry_timeout_seconds
         self._token: str | None = None
 
     def log_in(self, username: str, password: str) -> None:
-        """Take a token, with which all that follows is asked."""
-        answer = self._ask_again("POST", "/auth/token", {"username": username, "password": password})
-        self._token = answer["access_token"]
+        """Get a token for all later requests."""
+        response = self._request_with_retries("POST", "/auth/token", {"username": username, "password": password})
+        self._token = response["access_token"]
 
     def get(self, path: str) -> Any:
-        """Return the JSON at a path."""
-        return self._ask_again("GET", path)
+        """Send a GET request and return the JSON of the response."""
+        return self._request_with_retries("GET", path)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """Send JSON to a path, once, and return the JSON of the answer."""
-        return self._ask("POST", path, body)
+        """Send a POST request, without retries, and return the JSON of the response."""
+        return self._request("POST", path, body)
 
     def is_healthy(self) -> bool:
-        """Tell whether database, scheduler, DAG processor and triggerer are all at work."""
+        """Return whether database, scheduler, DAG processor and triggerer are all healthy."""
         try:
-            parts = self._ask("GET", "/api/v2/monitor/health")
-        except (OSError, http.client.HTTPException, Refused):
+            components = self._request("GET", "/api/v2/monitor/health")
+        except (OSError, http.client.HTTPException, AirflowApiError):
             return False
         return all(
-            (parts.get(name) or {}).get("status") == "healthy"
+            (components.get(name) or {}).get("status") == "healthy"
             for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
         )
 
     def import_errors(self) -> list[dict[str, Any]]:
-        """Return what Airflow could not import, each with ``filename`` and ``stack_trace``."""
+        """Return the import errors, each with ``filename`` and ``stack_trace``."""
         errors: list[dict[str, Any]] = self.get("/api/v2/importErrors")["import_errors"]
         return errors
 
     def dag_ids(self) -> set[str]:
-        """Return the DAGs that Airflow has read so far."""
+        """Return the IDs of the DAGs that Airflow has parsed so far."""
         return {dag["dag_id"] for dag in self.get("/api/v2/dags?limit=100")["dags"]}
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Start one run of a DAG, however often that has to be asked for, and return its run id."""
+        """Start one run of a DAG and return its run ID. Retries cannot start a second run."""
         run_id = f"manual__{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}_{secrets.token_hex(4)}"
         try:
-            self._ask_again(
+            self._request_with_retries(
                 "POST",
                 f"/api/v2/dags/{dag_id}/dagRuns",
                 {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}},
             )
-        except Refused as refused:
-            # Nobody else has this id: it was started by a request whose answer did not arrive.
-            if refused.status != http.client.CONFLICT:
+        except AirflowApiError as error:
+            # The run ID is unique, so an earlier request started this run and its response was lost.
+            if error.status != http.client.CONFLICT:
                 raise
         return run_id
 
     def finished_run(self, dag_id: str, run_id: str, *, seconds: float) -> dict[str, Any]:
-        """Wait until a run has ended and return it, with its ``state``.
+        """Wait for the end of a run and return it, with its ``state``.
 
-        :raises TookTooLong: it has not ended in time.
+        :raises TookTooLong: the run has not ended in time.
         """
 
         def found() -> dict[str, Any] | None:
             run: dict[str, Any] = self.get(f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}")
-            return run if run["state"] in _FINISHED else None
+            return run if run["state"] in _FINAL_STATES else None
 
         return wait_for(f"the end of {dag_id}'s run {run_id}", found, seconds)
 
@@ -130,25 +131,25 @@ class AirflowApi:
         instances: list[dict[str, Any]] = self.get(path)["task_instances"]
         return instances
 
-    def _ask_again(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        end = time.monotonic() + self._patience_seconds
+    def _request_with_retries(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        end = time.monotonic() + self._retry_timeout_seconds
         while True:
             try:
-                return self._ask(method, path, body)
-            except (OSError, http.client.HTTPException, Refused) as error:
-                final = isinstance(error, Refused) and error.status < http.client.INTERNAL_SERVER_ERROR
+                return self._request(method, path, body)
+            except (OSError, http.client.HTTPException, AirflowApiError) as error:
+                final = isinstance(error, AirflowApiError) and error.status < http.client.INTERNAL_SERVER_ERROR
                 if final or time.monotonic() >= end:
                     raise
             time.sleep(_POLL_SECONDS)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - our own Airflow
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - the local Airflow
         try:
-            with _direct.open(request, timeout=_REQUEST_SECONDS) as answer:
-                return json.load(answer)
+            with _opener.open(request, timeout=_REQUEST_TIMEOUT_SECONDS) as response:
+                return json.load(response)
         except urllib.error.HTTPError as error:
-            raise Refused(f"{method} {path}", error.code, error.read().decode(errors="replace")) from error
+            raise AirflowApiError(f"{method} {path}", error.code, error.read().decode(errors="replace")) from error

@@ -1,4 +1,4 @@
-"""A real Airflow on this machine: scheduler, DAG processor, API server and triggerer, started and stopped as one."""
+"""Runs ``airflow standalone``: scheduler, DAG processor, API server and triggerer."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from local_airflow.rest import AirflowApi
 HOST = "127.0.0.1"
 USERNAME = "admin"
 
-_START_SECONDS = 300.0
-_STOP_SECONDS = 30.0
+_START_TIMEOUT_SECONDS = 300.0
+_STOP_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 
-# Airflow's processes leave their parent's process group, so a variable of their environment tells which are ours
-# (SPT_NOENV keeps setproctitle from writing over it).
-_MARK = "GLACIER_JOBS_LOCAL_AIRFLOW"
+# Airflow's processes leave the process group of their parent. This environment variable identifies them.
+# SPT_NOENV prevents setproctitle from overwriting the environment.
+_INSTANCE_VARIABLE = "GLACIER_JOBS_LOCAL_AIRFLOW"
 
 
 class DidNotStart(Exception):
-    """Airflow ended, or was not healthy in time; the message says where its log lies."""
+    """Airflow ended, or was not healthy in time; the message contains the path of its log."""
 
 
-class StillThere(Exception):
-    """Airflow, or a process it started, cannot be stopped."""
+class DidNotStop(Exception):
+    """Airflow, or a process that it started, could not be stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +51,12 @@ class Standalone:
 
 @contextlib.contextmanager
 def running(environment: Mapping[str, str], *, port: int | None = None, paused: bool = False) -> Iterator[Standalone]:
-    """Run ``airflow standalone`` for as long as the block lasts.
+    """Run ``airflow standalone`` until the ``with`` block ends.
 
-    :param environment: as :func:`local_airflow.environment.airflow_environment` makes it; the home is empty.
-    :param port: of the UI and the REST API; ``None`` takes a free one.
-    :param paused: whether DAGs wait to be unpaused, and no schedule starts a run.
-    :raises DidNotStart: it ended, or was not healthy in time.
+    :param environment: from :func:`local_airflow.environment.airflow_environment`; the Airflow home must be empty.
+    :param port: the port of the UI and the REST API; ``None`` selects a free one.
+    :param paused: whether new DAGs are paused, so that no schedule starts a run.
+    :raises DidNotStart: Airflow ended, or was not healthy in time.
     """
     home = Path(environment["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
@@ -66,12 +66,12 @@ def running(environment: Mapping[str, str], *, port: int | None = None, paused: 
     passwords.touch(mode=0o600)
     passwords.write_text(json.dumps({USERNAME: password}))
     log = home / "standalone.log"
-    mark = secrets.token_hex(8)
+    instance_id = secrets.token_hex(8)
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C in the terminal shall reach us alone, so that we stop it in order.
+        # In a new session, so that Ctrl-C in the terminal reaches only this process, which then stops Airflow properly.
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
-            env={**environment, **_settings(url, passwords, paused), _MARK: mark, "SPT_NOENV": "1"},
+            env={**environment, **_settings(url, passwords, paused), _INSTANCE_VARIABLE: instance_id, "SPT_NOENV": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -83,11 +83,11 @@ def running(environment: Mapping[str, str], *, port: int | None = None, paused: 
         api.log_in(USERNAME, password)
         yield Standalone(url=url, password=password, api=api, log=log, process=process)
     finally:
-        _stop(process, mark)
+        _stop(process, instance_id)
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return the preferred port if nobody has it, else another that is free."""
+    """Return the preferred port if it is free, or else another free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -110,49 +110,53 @@ def _settings(url: str, passwords: Path, paused: bool) -> dict[str, str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        # A first task on a cold machine outlasts the default of 5 s.
+        # On a cold machine, the first task takes longer than the default of 5 s.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     }
 
 
 def _wait_until_healthy(api: AirflowApi, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _START_SECONDS
+    end = time.monotonic() + _START_TIMEOUT_SECONDS
     while not api.is_healthy():
         if process.poll() is not None:
             raise DidNotStart(f"Airflow ended with exit code {process.returncode}; its log is {log}")
         if time.monotonic() > end:
-            raise DidNotStart(f"Airflow is not healthy after {_START_SECONDS:.0f} s; its log is {log}")
+            raise DidNotStart(f"Airflow is not healthy after {_START_TIMEOUT_SECONDS:.0f} s; its log is {log}")
         time.sleep(_POLL_SECONDS)
 
 
-def _stop(process: subprocess.Popen[bytes], mark: str) -> None:
-    """Stop Airflow and whatever it started: first as Airflow wishes to be stopped, then by force."""
+def _stop(process: subprocess.Popen[bytes], instance_id: str) -> None:
+    """Stop Airflow and all processes that it started: first with SIGINT, then with SIGKILL."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-    if _ended(process, mark):
+    if _ended(process, instance_id):
         return
-    for left in _marked(mark):
+    for remaining in _processes_of(instance_id):
         with contextlib.suppress(psutil.NoSuchProcess):
-            left.kill()
-    if not _ended(process, mark):
-        raise StillThere(f"Airflow could not be stopped; left are the processes {[left.pid for left in _marked(mark)]}")
+            remaining.kill()
+    if not _ended(process, instance_id):
+        pids = [remaining.pid for remaining in _processes_of(instance_id)]
+        raise DidNotStop(f"Airflow could not be stopped; these processes are still running: {pids}")
 
 
-def _ended(process: subprocess.Popen[bytes], mark: str) -> bool:
-    end = time.monotonic() + _STOP_SECONDS
-    while process.poll() is None or _marked(mark):
+def _ended(process: subprocess.Popen[bytes], instance_id: str) -> bool:
+    end = time.monotonic() + _STOP_TIMEOUT_SECONDS
+    while process.poll() is None or _processes_of(instance_id):
         if time.monotonic() > end:
             return False
         time.sleep(_POLL_SECONDS)
     return True
 
 
-def _marked(mark: str) -> list[psutil.Process]:
-    """Return the processes that this Airflow started and that are still there."""
+def _processes_of(instance_id: str) -> list[psutil.Process]:
+    """Return the running processes that this Airflow started."""
     found = []
     for candidate in psutil.process_iter():
-        # Another user's process, or one that has ended meanwhile, is none of ours.
+        # Ignore processes of other users, and processes that have ended in the meantime.
         with contextlib.suppress(psutil.Error):
-            if candidate.environ().get(_MARK) == mark and candidate.status() != psutil.STATUS_ZOMBIE:
+            if (
+                candidate.environ().get(_INSTANCE_VARIABLE) == instance_id
+                and candidate.status() != psutil.STATUS_ZOMBIE
+            ):
                 found.append(candidate)
     return found

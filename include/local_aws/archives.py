@@ -1,4 +1,4 @@
-"""What lies in an archive."""
+"""Archives and their content."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from local_aws.tree_hash import MEBIBYTE
 class Content:
     """The bytes of an archive: a 1 MiB block repeated up to a size, or a block that is the whole content.
 
-    Repeating a block makes gigabytes that cost a megabyte, and whose tree hash is nevertheless true.
+    With a repeated block, gigabytes of content need 1 MiB of memory, and their tree hash is still correct.
     """
 
     block: bytes = field(repr=False)
@@ -22,25 +22,25 @@ class Content:
 
     @classmethod
     def of(cls, data: bytes) -> "Content":
-        """A content that is exactly these bytes."""
+        """Return the content with exactly these bytes."""
         return cls(block=data, size_in_bytes=len(data))
 
     @classmethod
-    def made_up(cls, seed: str, size_in_bytes: int) -> "Content":
-        """A content that follows from its seed."""
+    def generated(cls, seed: str, size_in_bytes: int) -> "Content":
+        """Return generated content; the same seed gives the same bytes."""
         pattern = hashlib.sha512(seed.encode()).digest()
         return cls(block=pattern * (MEBIBYTE // len(pattern)), size_in_bytes=size_in_bytes)
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from ``start`` to ``end``, both included, in pieces of at most a block."""
+        """Yield the bytes from ``start`` to ``end`` inclusive, in chunks of at most one block."""
         while start <= end:
             begin = start % len(self.block)
-            piece = self.block[begin : begin + end - start + 1]
-            yield piece
-            start += len(piece)
+            chunk = self.block[begin : begin + end - start + 1]
+            yield chunk
+            start += len(chunk)
 
     def tree_hash(self, start: int, end: int) -> str:
-        """The tree hash of the bytes from ``start`` to ``end``, both included; ``start`` lies on a mebibyte."""
+        """Return the tree hash of the bytes from ``start`` (a multiple of 1 MiB) to ``end`` inclusive."""
         if self.size_in_bytes <= len(self.block):
             return tree_hash.of_bytes(self.block[start : end + 1])
         whole, rest = divmod(end + 1 - start, MEBIBYTE)
@@ -63,7 +63,7 @@ class Archive:
 
     @property
     def size_in_bytes(self) -> int:
-        """The archive's size."""
+        """The size of the archive."""
         return self.content.size_in_bytes
 
     @cached_property

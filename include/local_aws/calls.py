@@ -1,4 +1,4 @@
-"""Which calls were received."""
+"""The calls received, and statistics of them."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -6,61 +6,65 @@ from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any
 
-from local_aws.store import Realm
+from local_aws.vaults import AccountRegion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request, as far as its method, path and signature tell."""
+    """An API call, from the method, path and signature of a request."""
 
     operation: str
-    realm: Realm
+    account_region: AccountRegion
     access_key: str
     account: str
-    """The account as the path names it: an id, or ``-`` for the signer's own."""
+    """The account in the path: an ID, or ``-`` for the account of the credentials."""
     vault_name: str | None = None
     item_id: str | None = None
-    """A job or an archive."""
+    """The ID of a job or an archive."""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
     @property
     def resource(self) -> str:
-        """What IAM is asked about."""
-        return self.realm.vault_arn(self.vault_name or "*")
+        """The ARN of the resource in IAM policies."""
+        return self.account_region.vault_arn(self.vault_name or "*")
 
 
 class CallLog:
-    """Counts of the calls received, the latest of them, and how many were under way at once."""
+    """Counts of the calls received, the latest calls, and the concurrency.
 
-    def __init__(self, remembered: int = 10_000) -> None:
+    Each :meth:`start_generation` (a reset of the local AWS) starts a new generation. Calls of older generations are
+    stale: they are no longer counted, and their connections are dropped.
+    """
+
+    def __init__(self, max_latest: int = 10_000) -> None:
         self._changed = Condition()
-        self._remembered = remembered
-        self._era = 0
+        self._max_latest = max_latest
+        self._generation = 0
         self._in_flight = 0
         self.reset()
 
     def reset(self) -> None:
-        """Count from zero; calls under way stay under way."""
+        """Set the counts to zero, except the calls in flight."""
         with self._changed:
             self._by_operation: Counter[str] = Counter()
             self._by_vault: Counter[tuple[str, str | None]] = Counter()
-            self._latest: deque[dict[str, Any]] = deque(maxlen=self._remembered)
+            self._latest: deque[dict[str, Any]] = deque(maxlen=self._max_latest)
             self._most_in_flight = self._in_flight
 
-    def begin_era(self) -> None:
-        """Count from zero, and disown the calls under way: those that wait are woken, and are to be dropped."""
+    def start_generation(self) -> None:
+        """Set the counts to zero, and make all calls in flight stale; those that wait are woken up."""
         with self._changed:
-            self._era += 1
+            self._generation += 1
             self._in_flight = 0
             self._changed.notify_all()
             self.reset()
 
-    def arrive(self, call: Call) -> int:
-        """Count a call, which is under way from now on.
+    def call_started(self, call: Call) -> int:
+        """Count a call, which is in flight from now on.
 
-        :return: the era that it belongs to.
+        :return: the generation of the call.
         """
         with self._changed:
             self._by_operation[call.operation] += 1
@@ -69,34 +73,34 @@ class CallLog:
             self._in_flight += 1
             self._most_in_flight = max(self._most_in_flight, self._in_flight)
             self._changed.notify_all()
-            return self._era
+            return self._generation
 
-    def leave(self, era: int) -> None:
-        """One call is no longer under way.
+    def call_ended(self, generation: int) -> None:
+        """Count a call as no longer in flight.
 
-        To be said before its answer is sent: after it, the client's next call may be here already.
+        Call this before the response is sent: afterwards, the next call of the client may arrive first.
         """
         with self._changed:
-            if era == self._era:
+            if generation == self._generation:
                 self._in_flight -= 1
 
-    def is_over(self, era: int) -> bool:
-        """Whether the calls of an era are disowned."""
+    def is_stale(self, generation: int) -> bool:
+        """Return whether the calls of this generation are stale."""
         with self._changed:
-            return era != self._era
+            return generation != self._generation
 
-    def pause(self, era: int, seconds: float) -> None:
-        """Wait so long, or until the era is over."""
+    def pause(self, generation: int, seconds: float) -> None:
+        """Wait for some seconds, or until the generation is stale."""
         with self._changed:
-            self._changed.wait_for(lambda: era != self._era, seconds)
+            self._changed.wait_for(lambda: generation != self._generation, seconds)
 
-    def wait_for_crowd(self, era: int, size: int, seconds: float) -> None:
-        """Wait until ``size`` calls have been under way at once since the last reset, at most for some seconds."""
+    def wait_for_concurrency(self, generation: int, size: int, seconds: float) -> None:
+        """Wait until ``size`` calls have been in flight at once since the last reset, at most for some seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: era != self._era or self._most_in_flight >= size, seconds)
+            self._changed.wait_for(lambda: generation != self._generation or self._most_in_flight >= size, seconds)
 
     def counts(self) -> dict[str, Any]:
-        """All counts, as they go over the wire."""
+        """Return all counts, as JSON values."""
         with self._changed:
             return {
                 "total": sum(self._by_operation.values()),
@@ -110,7 +114,7 @@ class CallLog:
             }
 
     def latest(self, operation: str | None, vault_name: str | None) -> list[dict[str, Any]]:
-        """The latest calls, oldest first, as they go over the wire; ``None`` is any."""
+        """Return the latest calls, oldest first, as JSON values; ``None`` matches any."""
         with self._changed:
             return [
                 record
@@ -120,12 +124,12 @@ class CallLog:
 
 
 def _record(call: Call) -> dict[str, Any]:
-    # Without the body: ten thousand uploads would fill the memory.
+    # Without the body: 10,000 uploads would need too much memory.
     return {
         "operation": call.operation,
         "account": call.account,
-        "account_id": call.realm.account_id,
-        "region": call.realm.region,
+        "account_id": call.account_region.account_id,
+        "region": call.account_region.region,
         "access_key": call.access_key,
         "vault_name": call.vault_name,
         "item_id": call.item_id,

@@ -1,4 +1,4 @@
-"""What time it is in the local AWS."""
+"""The clock of the local AWS."""
 
 import time
 from datetime import datetime, timedelta, timezone
@@ -7,7 +7,7 @@ from local_aws.timestamps import to_milliseconds
 
 
 class Clock:
-    """A UTC clock of a chosen speed: 1 is real time, 3600 an hour a second, 0 stands still until it is advanced."""
+    """A UTC clock with a speed: 1 is real time, 3600 is 1 hour per second, 0 stops the clock until it is advanced."""
 
     def __init__(self, start: datetime | None = None, speed: float = 1.0) -> None:
         self._anchor_at = datetime.now(timezone.utc)
@@ -17,16 +17,16 @@ class Clock:
 
     @property
     def speed(self) -> float:
-        """Clock seconds a real second."""
+        """Seconds of this clock per real second."""
         return self._speed
 
     def now(self) -> datetime:
-        """The aware UTC moment, in whole milliseconds."""
+        """Return the time as an aware UTC datetime, in whole milliseconds."""
         elapsed_seconds = (time.monotonic() - self._anchor_seconds) * self._speed
         return to_milliseconds(self._anchor_at + timedelta(seconds=elapsed_seconds))
 
-    def set(self, moment: datetime, speed: float | None = None) -> None:
-        """Jump to a moment, forwards or backwards, and go on at ``speed`` (unchanged where none is given).
+    def set(self, at: datetime, speed: float | None = None) -> None:
+        """Set the time, forwards or backwards, and the speed (``None`` does not change it).
 
         :raises ValueError: the speed is negative.
         """
@@ -34,14 +34,14 @@ class Clock:
             if speed < 0:
                 raise ValueError(f"the clock's speed is {speed}, expected 0 or more")
             self._speed = speed
-        self._anchor_at = to_milliseconds(moment.astimezone(timezone.utc))
+        self._anchor_at = to_milliseconds(at.astimezone(timezone.utc))
         self._anchor_seconds = time.monotonic()
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead.
+        """Move the clock forward.
 
-        :raises ValueError: ``seconds`` is negative: only :meth:`set` goes back.
+        :raises ValueError: ``seconds`` is negative; use :meth:`set` to move the clock back.
         """
         if seconds < 0:
-            raise ValueError(f"cannot advance by {seconds} s; set the clock to go back")
+            raise ValueError(f"cannot advance by {seconds} s; to move the clock back, set it")
         self.set(self.now() + timedelta(seconds=seconds))

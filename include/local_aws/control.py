@@ -1,4 +1,4 @@
-"""What a user of the local AWS may do to it from outside: the commands behind the control's path."""
+"""The commands that control the local AWS from outside."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -9,25 +9,24 @@ from moto.moto_api._internal.models import moto_api_backend
 
 from local_aws import seeds, timestamps
 from local_aws.archives import Archive, Content
-from local_aws.faults import AIM_KEYS, Aim, Hook, fault_from
-from local_aws.initiation import Fate
-from local_aws.jobs import OUTCOMES, Description, job_from
-from local_aws.store import DEFAULT_ACCOUNT_ID, DEFAULT_REGION, Realm, Vault
-from local_aws.world import World, new_archive_id, new_job_id
+from local_aws.backend import Backend, new_archive_id, new_job_id
+from local_aws.faults import CALL_FILTER_KEYS, CallFilter, Hook, make_fault
+from local_aws.initiation import PlannedOutcome
+from local_aws.jobs import OUTCOMES, Description, job_from_description
+from local_aws.vaults import DEFAULT_ACCOUNT_ID, DEFAULT_REGION, AccountRegion, Vault
 
 
 class Commands:
-    """The commands by name. Each takes and gives what JSON can carry, and is documented where it is called, at the
-    client.
+    """The commands by name. Arguments and results are JSON values; :class:`local_aws.client.Control` documents them.
 
-    :param start_at: what a reset sets the clock to; ``None`` is the time of day.
+    :param start_at: the time to which a reset sets the clock; ``None`` is the current time.
     """
 
-    def __init__(self, world: World, *, start_at: datetime | None) -> None:
-        self._world = world
-        self._settings = world.settings
+    def __init__(self, backend: Backend, *, start_at: datetime | None) -> None:
+        self._backend = backend
+        self._settings = backend.settings
         self._start_at = start_at
-        self._start_speed = world.clock.speed
+        self._start_speed = backend.clock.speed
         self._commands: Mapping[str, Callable[..., object]] = {
             "reset": self._reset,
             "seed": self._seed,
@@ -54,30 +53,30 @@ class Commands:
             "reset_calls": self._reset_calls,
         }
 
-    def obey(self, name: str, arguments: Mapping[str, Any]) -> object:
-        """Carry out one command.
+    def execute(self, name: str, arguments: Mapping[str, Any]) -> object:
+        """Execute a command.
 
-        :raises ValueError: there is no such command, or an argument is wrong.
-        :raises TypeError: an argument is missing or too many.
+        :raises ValueError: the command is unknown, or an argument is invalid.
+        :raises TypeError: an argument is missing or unknown.
         """
         if name not in self._commands:
-            raise ValueError(f"no such command: {name!r}; there are {sorted(self._commands)}")
-        with self._world.lock:
+            raise ValueError(f"unknown command: {name!r}; known: {sorted(self._commands)}")
+        with self._backend.lock:
             return self._commands[name](**arguments)
 
     def _reset(self) -> None:
         start_at = self._start_at or datetime.now(timezone.utc)
-        self._world.empty(settings=self._settings, clock_at=start_at, clock_speed=self._start_speed)
+        self._backend.reset(settings=self._settings, clock_at=start_at, clock_speed=self._start_speed)
         moto_api_backend.reset()
 
     def _seed(self, name: str, vaults: int | None = None, jobs: int | None = None) -> None:
-        seeds.plant(name, self._world, vaults=vaults, jobs=jobs)
+        seeds.fill(name, self._backend, vaults=vaults, jobs=jobs)
 
     def _vault(self, vault_name: str, account_id: str, region: str) -> Vault:
-        realm = Realm(account_id, region)
-        vault = self._world.store.vault(realm, vault_name)
+        account_region = AccountRegion(account_id, region)
+        vault = self._backend.vault_store.vault(account_region, vault_name)
         if vault is None:
-            raise ValueError(f"no vault {realm.vault_arn(vault_name)}")
+            raise ValueError(f"vault does not exist: {account_region.vault_arn(vault_name)}")
         return vault
 
     def _add_vaults(
@@ -86,25 +85,31 @@ class Commands:
         account_id: str = DEFAULT_ACCOUNT_ID,
         region: str = DEFAULT_REGION,
     ) -> list[str]:
-        realm = Realm(account_id, region)
+        account_region = AccountRegion(account_id, region)
         arns = []
         for given in vaults:
-            said = {"VaultName": given} if isinstance(given, str) else dict(given)
-            name = said["VaultName"]
-            created_at = timestamps.read(said["CreationDate"]) if "CreationDate" in said else self._world.clock.now()
-            vault = Vault(name=name, arn=realm.vault_arn(name), created_at=created_at, said=said)
-            self._world.store.vaults(realm)[name] = vault
+            description = {"VaultName": given} if isinstance(given, str) else dict(given)
+            name = description["VaultName"]
+            created_at = (
+                timestamps.parse(description["CreationDate"])
+                if "CreationDate" in description
+                else self._backend.clock.now()
+            )
+            vault = Vault(
+                name=name, arn=account_region.vault_arn(name), created_at=created_at, description_overrides=description
+            )
+            self._backend.vault_store.vaults(account_region)[name] = vault
             arns.append(vault.arn)
         return arns
 
     def _delete_vault(
         self, vault_name: str, account_id: str = DEFAULT_ACCOUNT_ID, region: str = DEFAULT_REGION
     ) -> None:
-        self._world.store.vaults(Realm(account_id, region)).pop(vault_name, None)
+        self._backend.vault_store.vaults(AccountRegion(account_id, region)).pop(vault_name, None)
 
     def _vaults(self, account_id: str = DEFAULT_ACCOUNT_ID, region: str = DEFAULT_REGION) -> list[Description]:
-        now = self._world.clock.now()
-        vaults = self._world.store.vaults(Realm(account_id, region))
+        now = self._backend.clock.now()
+        vaults = self._backend.vault_store.vaults(AccountRegion(account_id, region))
         return [vaults[name].description(now) for name in sorted(vaults)]
 
     def _add_archives(
@@ -118,12 +123,14 @@ class Commands:
         added = []
         for given in archives:
             archive_id = given.get("ArchiveId") or new_archive_id()
-            created_at = timestamps.read(given["CreationDate"]) if "CreationDate" in given else self._world.clock.now()
+            created_at = (
+                timestamps.parse(given["CreationDate"]) if "CreationDate" in given else self._backend.clock.now()
+            )
             vault.archives[archive_id] = Archive(
                 archive_id=archive_id,
                 description=given.get("ArchiveDescription", ""),
                 created_at=created_at,
-                content=Content.made_up(archive_id, given["Size"]),
+                content=Content.generated(archive_id, given["Size"]),
             )
             added.append(archive_id)
         return added
@@ -135,17 +142,19 @@ class Commands:
         account_id: str = DEFAULT_ACCOUNT_ID,
         region: str = DEFAULT_REGION,
     ) -> list[str]:
-        world, realm = self._world, Realm(account_id, region)
-        now = world.clock.now()
-        vaults = world.store.vaults(realm)
+        backend, account_region = self._backend, AccountRegion(account_id, region)
+        now = backend.clock.now()
+        vaults = backend.vault_store.vaults(account_region)
         if vault_name not in vaults:
-            vaults[vault_name] = Vault(name=vault_name, arn=realm.vault_arn(vault_name), created_at=now)
+            vaults[vault_name] = Vault(name=vault_name, arn=account_region.vault_arn(vault_name), created_at=now)
         vault = vaults[vault_name]
         made = [
-            job_from(given, job_id=new_job_id(), vault_arn=vault.arn, now=now, retention=world.settings.retention)
+            job_from_description(
+                given, job_id=new_job_id(), vault_arn=vault.arn, now=now, retention=backend.settings.retention
+            )
             for given in jobs
         ]
-        vault.living().put(made)
+        vault.mutable_jobs().put(made)
         return [job.job_id for job in made]
 
     def _remove_jobs(
@@ -155,7 +164,7 @@ class Commands:
         account_id: str = DEFAULT_ACCOUNT_ID,
         region: str = DEFAULT_REGION,
     ) -> None:
-        self._vault(vault_name, account_id, region).living().remove(job_ids)
+        self._vault(vault_name, account_id, region).mutable_jobs().remove(job_ids)
 
     def _jobs(
         self,
@@ -164,66 +173,66 @@ class Commands:
         region: str = DEFAULT_REGION,
         unlisted: bool = False,
     ) -> list[Description]:
-        now = self._world.clock.now()
+        now = self._backend.clock.now()
         if vault_name is None:
-            vaults = list(self._world.store.vaults(Realm(account_id, region)).values())
+            vaults = list(self._backend.vault_store.vaults(AccountRegion(account_id, region)).values())
         else:
             vaults = [self._vault(vault_name, account_id, region)]
         return [
             job.description(now)
             for vault in sorted(vaults, key=lambda vault: vault.name)
-            for job in sorted(vault.shelf.jobs(), key=lambda job: (job.created_at, job.job_id))
+            for job in sorted(vault.job_store.jobs(), key=lambda job: (job.created_at, job.job_id))
             if (job.is_known(now) if unlisted else job.is_listed(now))
         ]
 
     def _clock(self) -> dict[str, object]:
-        return {"now": timestamps.write(self._world.clock.now()), "speed": self._world.clock.speed}
+        return {"now": timestamps.isoformat(self._backend.clock.now()), "speed": self._backend.clock.speed}
 
     def _set_clock(self, at: str | None = None, speed: float | None = None) -> dict[str, object]:
-        self._world.clock.set(self._world.clock.now() if at is None else timestamps.read(at), speed)
+        self._backend.clock.set(self._backend.clock.now() if at is None else timestamps.parse(at), speed)
         return self._clock()
 
     def _advance(self, seconds: float) -> dict[str, object]:
-        self._world.clock.advance(seconds)
+        self._backend.clock.advance(seconds)
         return self._clock()
 
     def _change_settings(self, **changes: object) -> dict[str, Any]:
-        self._world.settings = self._world.settings.changed(changes)
-        return asdict(self._world.settings)
+        self._backend.settings = self._backend.settings.changed(changes)
+        return asdict(self._backend.settings)
 
     def _fault(self, kind: str, **given: object) -> int:
-        return self._world.faults.add(fault_from(kind, given))
+        return self._backend.faults.add(make_fault(kind, given))
 
     def _remove_fault(self, fault_id: int) -> None:
-        self._world.faults.remove(fault_id)
+        self._backend.faults.remove(fault_id)
 
     def _clear_faults(self) -> None:
-        self._world.faults.clear()
+        self._backend.faults.clear()
 
     def _seed_dice(self, seed: int) -> None:
-        self._world.faults.seed(seed)
+        self._backend.faults.seed(seed)
 
-    def _hook(self, command: str, arguments: Mapping[str, object], **aim: Any) -> None:
+    def _hook(self, command: str, arguments: Mapping[str, object], **call_filter: Any) -> None:
         if command not in self._commands:
-            raise ValueError(f"no such command: {command!r}; there are {sorted(self._commands)}")
-        if unknown := set(aim) - AIM_KEYS:
-            raise ValueError(f"a hook takes no {sorted(unknown)}, only {sorted(AIM_KEYS)}")
-        self._world.hooks.add(Hook(aim=Aim(**aim), command=command, arguments=arguments))
+            raise ValueError(f"unknown command: {command!r}; known: {sorted(self._commands)}")
+        if unknown := set(call_filter) - CALL_FILTER_KEYS:
+            raise ValueError(f"a hook does not accept {sorted(unknown)}, only {sorted(CALL_FILTER_KEYS)}")
+        self._backend.hooks.add(Hook(call_filter=CallFilter(**call_filter), command=command, arguments=arguments))
 
     def _clear_hooks(self) -> None:
-        self._world.hooks.clear()
+        self._backend.hooks.clear()
 
-    def _next_outcome(self, vault_name: str | None = None, count: int = 1, **fate: Any) -> None:
-        decided = Fate(**fate)
-        if decided.outcome not in OUTCOMES:
-            raise ValueError(f"the outcome is {decided.outcome!r}, expected one of {OUTCOMES}")
-        self._world.fates.extend([(vault_name, decided)] * count)
+    def _next_outcome(self, vault_name: str | None = None, count: int = 1, **planned: Any) -> None:
+        outcome = PlannedOutcome(**planned)
+        if outcome.outcome not in OUTCOMES:
+            raise ValueError(f"the outcome is {outcome.outcome!r}, expected one of {OUTCOMES}")
+        self._backend.planned_outcomes.extend([(vault_name, outcome)] * count)
 
     def _calls(self) -> dict[str, Any]:
-        return self._world.calls.counts()
+        return self._backend.calls.counts()
 
     def _requests(self, operation: str | None = None, vault_name: str | None = None) -> list[dict[str, Any]]:
-        return self._world.calls.latest(operation, vault_name)
+        return self._backend.calls.latest(operation, vault_name)
 
     def _reset_calls(self) -> None:
-        self._world.calls.reset()
+        self._backend.calls.reset()

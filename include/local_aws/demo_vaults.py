@@ -1,18 +1,17 @@
-"""What the demo seed holds: the vaults of a made-up media company, and one vault of unusual jobs for tests."""
+"""The data of the demo seed: the vaults of a fictional media company, and one vault of unusual jobs for tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_aws.store import DEFAULT_REGION
+from local_aws.vaults import DEFAULT_REGION
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inventory:
-    """What an inventory job asks for.
+class InventoryRequest:
+    """The parameters of an inventory job.
 
-    :param uploaded_days_ago: from how many days ago until how many days ago the listed archives were uploaded;
-        ``None`` is no limit.
+    :param uploaded_days_ago: start and end of the date range of the archives, in days ago; ``None`` is no limit.
     """
 
     output_format: str = "JSON"
@@ -21,16 +20,16 @@ class Inventory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Purpose:
+class JobGroup:
     """Jobs that were initiated for the same reason.
 
-    :param description: the job description; ``None`` if the jobs have none. May contain the fields ``{path}`` (the
+    :param description: the job description; ``None`` for no description. May contain the fields ``{path}`` (the
         archive), ``{number}`` and ``{jobs}`` (17 of 60), ``{ticket}`` and ``{date}`` (when the job was initiated).
-    :param jobs: how many.
-    :param hours_ago: when the first job was initiated, and when the last.
-    :param tiers: one of them is drawn for each job; ``None`` is a request without a tier.
-    :param mebibytes: only so much of each archive is retrieved; ``None`` is the whole archive.
-    :param inventory: makes inventory jobs of them.
+    :param jobs: the number of jobs.
+    :param hours_ago: when the first and the last job were initiated.
+    :param tiers: each job gets one of them at random; ``None`` is a request without a tier.
+    :param mebibytes: how much of each archive is retrieved; ``None`` is the whole archive.
+    :param inventory: parameters for inventory jobs; ``None`` for archive retrievals.
     """
 
     description: str | None
@@ -38,19 +37,19 @@ class Purpose:
     hours_ago: tuple[float, float] = (28.5, 0.0)
     tiers: Sequence[str | None] = ("Standard",)
     mebibytes: int | None = None
-    inventory: Inventory | None = None
+    inventory: InventoryRequest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoVault:
     """A vault with its archives and jobs.
 
-    :param days_old: when the vault was created.
-    :param path: an archive's description. May contain the fields ``{subject}``, ``{number}``, ``{year}`` and
+    :param days_old: the age of the vault.
+    :param path: the description of an archive. May contain the fields ``{subject}``, ``{number}``, ``{year}`` and
         ``{date}`` (of the upload).
-    :param subjects: one of them is drawn for each archive.
-    :param size_in_bytes: the median; the sizes have a log-normal distribution.
-    :param spread: standard deviation of the sizes' natural logarithm.
+    :param subjects: each archive gets one of them at random.
+    :param size_in_bytes: the median size; the sizes have a log-normal distribution.
+    :param spread: standard deviation of the natural logarithm of the sizes.
     """
 
     name: str
@@ -61,18 +60,18 @@ class DemoVault:
     archives: int = 0
     size_in_bytes: int = 0
     spread: float = 0.6
-    purposes: Sequence[Purpose] = field(default_factory=tuple)
+    job_groups: Sequence[JobGroup] = field(default_factory=tuple)
 
 
 _MB, _GB = 10**6, 10**9
 
-_NIGHTLY_INVENTORY = Purpose(
-    description="Nightly inventory {date}", jobs=1, hours_ago=(9.5, 8.5), tiers=(None,), inventory=Inventory()
+_NIGHTLY_INVENTORY = JobGroup(
+    description="Nightly inventory {date}", jobs=1, hours_ago=(9.5, 8.5), tiers=(None,), inventory=InventoryRequest()
 )
 _DATABASES = ("billing", "catalog", "customers", "orders")
 
 HOSTILE_VAULT = "hostile-texts"
-"""The only vault that has hostile descriptions, Select jobs, and each combination of action, tier and state."""
+"""The only vault with hostile descriptions, Select jobs, and each combination of action, tier and state."""
 
 DEMO_VAULTS: Sequence[DemoVault] = (
     DemoVault(
@@ -81,9 +80,9 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         path="mailboxes/{year}/custodian-{number:03d}.pst.zip",
         archives=14,
         size_in_bytes=3 * _GB,
-        purposes=(
-            Purpose(description="Legal hold LH-2026-014: {path}", jobs=16, hours_ago=(26, 18)),
-            Purpose(description="Legal hold LH-2026-017: {path}", jobs=7, hours_ago=(6, 0.5)),
+        job_groups=(
+            JobGroup(description="Legal hold LH-2026-014: {path}", jobs=16, hours_ago=(26, 18)),
+            JobGroup(description="Legal hold LH-2026-017: {path}", jobs=7, hours_ago=(6, 0.5)),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -95,10 +94,10 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=28,
         size_in_bytes=18 * _GB,
         spread=0.5,
-        purposes=(
-            Purpose(description="Restore test: {path}", jobs=44),
-            Purpose(description="Check header: {path}", jobs=18, hours_ago=(24, 0), tiers=("Expedited",), mebibytes=1),
-            Purpose(description="Restore INC-{ticket}: {path}", jobs=15, tiers=("Standard", "Standard", "Expedited")),
+        job_groups=(
+            JobGroup(description="Restore test: {path}", jobs=44),
+            JobGroup(description="Check header: {path}", jobs=18, hours_ago=(24, 0), tiers=("Expedited",), mebibytes=1),
+            JobGroup(description="Restore INC-{ticket}: {path}", jobs=15, tiers=("Standard", "Standard", "Expedited")),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -111,14 +110,14 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=30,
         size_in_bytes=6 * _MB,
         spread=0.9,
-        purposes=(
-            Purpose(description="Q3 audit sample {number} of {jobs}", jobs=60, hours_ago=(16, 1)),
-            Purpose(description="Tax office request TR-{ticket}: {path}", jobs=9, tiers=("Standard", "Expedited")),
-            Purpose(
+        job_groups=(
+            JobGroup(description="Q3 audit sample {number} of {jobs}", jobs=60, hours_ago=(16, 1)),
+            JobGroup(description="Tax office request TR-{ticket}: {path}", jobs=9, tiers=("Standard", "Expedited")),
+            JobGroup(
                 description="Uploads of the last quarter, for the auditors",
                 jobs=1,
                 hours_ago=(20, 19),
-                inventory=Inventory(output_format="CSV", uploaded_days_ago=(92, None)),
+                inventory=InventoryRequest(output_format="CSV", uploaded_days_ago=(92, None)),
             ),
             _NIGHTLY_INVENTORY,
         ),
@@ -129,16 +128,16 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         path="runs/{date}/sequencer-b/lane-{number}.fastq.gz",
         archives=16,
         size_in_bytes=4 * _GB,
-        purposes=(
-            Purpose(description="Reanalysis of run 417: {path}", jobs=26, tiers=("Bulk", "Bulk", "Standard")),
-            # Initiated from a console, in which nobody fills in the description.
-            Purpose(description=None, jobs=8),
-            Purpose(
+        job_groups=(
+            JobGroup(description="Reanalysis of run 417: {path}", jobs=26, tiers=("Bulk", "Bulk", "Standard")),
+            # Initiated from a tool that does not set a description.
+            JobGroup(description=None, jobs=8),
+            JobGroup(
                 description="Uploads of last year",
                 jobs=1,
                 hours_ago=(7, 6),
                 tiers=("Bulk",),
-                inventory=Inventory(uploaded_days_ago=(730, 365), limit=1000),
+                inventory=InventoryRequest(uploaded_days_ago=(730, 365), limit=1000),
             ),
             _NIGHTLY_INVENTORY,
         ),
@@ -150,17 +149,17 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=34,
         size_in_bytes=24 * _GB,
         spread=0.5,
-        purposes=(
-            Purpose(
+        job_groups=(
+            JobGroup(
                 description="S3 migration wave 7, {number} of {jobs}", jobs=26, hours_ago=(28, 26), tiers=("Bulk",)
             ),
-            Purpose(
+            JobGroup(
                 description="S3 migration wave 8, {number} of {jobs}", jobs=30, hours_ago=(16, 14), tiers=("Bulk",)
             ),
-            Purpose(
+            JobGroup(
                 description="S3 migration wave 9, {number} of {jobs}", jobs=34, hours_ago=(4.5, 3), tiers=("Bulk",)
             ),
-            Purpose(description="Broadcast tonight: {path}", jobs=5, hours_ago=(23, 1), tiers=("Expedited",)),
+            JobGroup(description="Broadcast tonight: {path}", jobs=5, hours_ago=(23, 1), tiers=("Expedited",)),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -172,11 +171,11 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=40,
         size_in_bytes=500 * _MB,
         spread=1.3,
-        purposes=(
-            Purpose(
+        job_groups=(
+            JobGroup(
                 description="Restore INC-{ticket}: {path}", jobs=66, tiers=("Standard", "Standard", "Bulk", "Expedited")
             ),
-            Purpose(description="Thumbnails for the catalog: {path}", jobs=8, hours_ago=(12, 2), mebibytes=4),
+            JobGroup(description="Thumbnails for the catalog: {path}", jobs=8, hours_ago=(12, 2), mebibytes=4),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -189,9 +188,9 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=12,
         size_in_bytes=11 * _GB,
         spread=0.5,
-        purposes=(
-            Purpose(description="Restore test: {path}", jobs=36),
-            Purpose(description="Restore INC-{ticket}: {path}", jobs=6, tiers=("Standard", "Expedited")),
+        job_groups=(
+            JobGroup(description="Restore test: {path}", jobs=36),
+            JobGroup(description="Restore INC-{ticket}: {path}", jobs=6, tiers=("Standard", "Expedited")),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -204,8 +203,8 @@ DEMO_VAULTS: Sequence[DemoVault] = (
         archives=10,
         size_in_bytes=400 * _MB,
         spread=1.2,
-        purposes=(
-            Purpose(description="Restore INC-{ticket}: {path}", jobs=17, tiers=("Standard", "Standard", "Bulk")),
+        job_groups=(
+            JobGroup(description="Restore INC-{ticket}: {path}", jobs=17, tiers=("Standard", "Standard", "Bulk")),
             _NIGHTLY_INVENTORY,
         ),
     ),
@@ -241,7 +240,7 @@ FAILURE_MESSAGES: Mapping[str, Sequence[str]] = {
     ),
     "InventoryRetrieval": ("The inventory could not be retrieved. Initiate a new job",),
 }
-"""Texts by action. AWS documents none ("a friendly message"); these are in the style of its other messages."""
+"""Messages by action. AWS documents no texts ("a friendly message"); these are in the style of its other messages."""
 
 SELECT: Mapping[str, Any] = {
     "SelectParameters": {
@@ -255,4 +254,4 @@ SELECT: Mapping[str, Any] = {
     },
     "JobOutputPath": "/select-results/glacier/",
 }
-"""What a Select job has beside what every job has."""
+"""The additional members of a Select job."""

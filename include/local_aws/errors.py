@@ -1,7 +1,7 @@
-"""The errors that Glacier answers with.
+"""The error responses of Glacier.
 
-Source: Amazon Glacier API 2012-06-01, "Error responses"; the messages of a missing vault, job and archive are those
-that users report.
+Source: Amazon Glacier API 2012-06-01, "Error responses". The messages for a missing vault, job and archive are as
+reported by users.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 class AwsError(Exception):
-    """An error answer: its code, its HTTP status and its message."""
+    """An error response: code, HTTP status and message."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -18,63 +18,66 @@ class AwsError(Exception):
         self.message = message
 
     def body(self) -> bytes:
-        """The JSON that Glacier sends."""
+        """Return the JSON body of the response."""
         kind = "Server" if self.status >= 500 else "Client"
         return json.dumps({"code": self.code, "message": self.message, "type": kind}).encode()
 
 
 def invalid_parameter(message: str) -> AwsError:
-    """A parameter that is there and wrong."""
+    """Return the error for an invalid parameter."""
     return AwsError("InvalidParameterValueException", 400, message)
 
 
 def missing_parameter(message: str) -> AwsError:
-    """A parameter that must be there and is not."""
+    """Return the error for a missing required parameter."""
     return AwsError("MissingParameterValueException", 400, message)
 
 
 def vault_not_found(vault_arn: str) -> AwsError:
-    """No such vault in this account and Region."""
+    """Return the error for a vault that does not exist in this account and Region."""
     return AwsError("ResourceNotFoundException", 404, f"Vault not found for ARN: {vault_arn}")
 
 
 def job_not_found(job_id: str) -> AwsError:
-    """No such job in this vault, or no longer."""
+    """Return the error for a job that does not exist in this vault, or has expired."""
     return AwsError("ResourceNotFoundException", 404, f"The job ID was not found: {job_id}")
 
 
 def archive_not_found(archive_id: str) -> AwsError:
-    """No such archive in this vault."""
+    """Return the error for an archive that does not exist in this vault."""
     return AwsError("ResourceNotFoundException", 404, f"The archive ID was not found: {archive_id}")
 
 
 def not_available(job_id: str) -> AwsError:
-    """The output of a job that has not succeeded."""
+    """Return the error for the output of a job that has not succeeded."""
     return invalid_parameter(f"The job is not currently available for download: {job_id}")
 
 
 def limit_exceeded(message: str) -> AwsError:
-    """One vault or tag too many."""
+    """Return the error for an exceeded limit."""
     return AwsError("LimitExceededException", 400, message)
 
 
 def missing_authentication() -> AwsError:
-    """A request without a signature."""
+    """Return the error for a request without a signature."""
     return AwsError("MissingAuthenticationTokenException", 403, "Missing Authentication Token")
 
 
 def incomplete_signature(message: str) -> AwsError:
-    """A request whose signature is not in the form of Signature Version 4."""
+    """Return the error for a signature that is not in the format of Signature Version 4."""
     return AwsError("IncompleteSignatureException", 400, message)
 
 
 def unknown_operation(method: str, path: str) -> AwsError:
-    """A request that names no operation that is served here."""
-    return AwsError("UnknownOperationException", 404, f"No operation of the local Glacier: {method} {path}")
+    """Return the error for a request that matches no implemented operation."""
+    return AwsError(
+        "UnknownOperationException", 404, f"The local Glacier does not implement this operation: {method} {path}"
+    )
 
 
-# What a fault of each name answers with: code, status, message. The message may name {operation} and {resource}.
-ON_DEMAND: Mapping[str, tuple[str, int, str]] = {
+# The error response of each of these faults: code, status and message. A message may contain {operation}, {resource}
+# and {account_id}.
+FAULT_ERRORS: Mapping[str, tuple[str, int, str]] = {
     "throttling": ("ThrottlingException", 400, "Rate exceeded"),
     "service_unavailable": ("ServiceUnavailableException", 500, "The service cannot complete the request."),
     "request_timeout": ("RequestTimeoutException", 408, "The request timed out."),

@@ -1,4 +1,4 @@
-"""What goes wrong on demand, and to which calls."""
+"""Faults and hooks, and the calls to which they apply."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -8,50 +8,51 @@ from typing import Any
 from local_aws import errors
 from local_aws.calls import Call
 
-LISTINGS = frozenset({"ListJobs", "ListVaults"})
+LIST_OPERATIONS = frozenset({"ListJobs", "ListVaults"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
-    """A kind of fault: its arguments with their defaults, and the operations that it can strike."""
+class FaultKind:
+    """A kind of fault: its arguments with their defaults, and the operations to which it can apply."""
 
     arguments: Mapping[str, Any] = field(default_factory=dict)
     operations: frozenset[str] | None = None
-    """``None`` is all."""
+    """``None`` is all operations."""
 
 
-KINDS: Mapping[str, Kind] = {
-    **{name: Kind() for name in errors.ON_DEMAND},
-    "latency": Kind(arguments={"seconds": 0.1}),
-    "crowd": Kind(arguments={"size": 2, "seconds": 5.0}),
-    "dropped_connection": Kind(arguments={"after_effect": False}),
-    "truncated_body": Kind(),
-    "cut_json": Kind(),
-    "not_json": Kind(),
-    "short_page": Kind(arguments={"size": 1}, operations=LISTINGS),
-    "empty_page": Kind(operations=LISTINGS),
-    "repeated_job": Kind(operations=frozenset({"ListJobs"})),
-    "marker_cycle": Kind(arguments={"length": 1}, operations=LISTINGS),
+KINDS: Mapping[str, FaultKind] = {
+    **{name: FaultKind() for name in errors.FAULT_ERRORS},
+    "latency": FaultKind(arguments={"seconds": 0.1}),
+    "crowd": FaultKind(arguments={"size": 2, "seconds": 5.0}),
+    "dropped_connection": FaultKind(arguments={"after_effect": False}),
+    "truncated_body": FaultKind(),
+    "cut_json": FaultKind(),
+    "not_json": FaultKind(),
+    "short_page": FaultKind(arguments={"size": 1}, operations=LIST_OPERATIONS),
+    "empty_page": FaultKind(operations=LIST_OPERATIONS),
+    "repeated_job": FaultKind(operations=frozenset({"ListJobs"})),
+    "marker_cycle": FaultKind(arguments={"length": 1}, operations=LIST_OPERATIONS),
 }
-"""Every fault there is. Beside the errors by their names:
+"""All faults: the error responses in :data:`local_aws.errors.FAULT_ERRORS`, and these:
 
-- ``latency``: the answer comes ``seconds`` later.
-- ``crowd``: the answer waits until ``size`` calls are under way at once, at most ``seconds``.
-- ``dropped_connection``: closed without an answer; with ``after_effect`` the call has done its work.
-- ``truncated_body``: closed in the middle of the body.
-- ``cut_json``: half a body that claims to be whole.
-- ``not_json``: a proxy's HTML with status 200.
-- ``short_page``: at most ``size`` members, however large the limit.
-- ``empty_page``: no member, and a marker to what should have been here. Of List Vaults, whose markers are ARNs, only
-  the first page.
-- ``repeated_job``: the page's marker begins with the page's last job.
-- ``marker_cycle``: the page carries the marker that was given ``length`` pages before: 1 is the one it was asked with.
+- ``latency``: the response is delayed by ``seconds``.
+- ``crowd``: the response waits until ``size`` calls are in flight at once, at most ``seconds``.
+- ``dropped_connection``: the connection is closed without a response; with ``after_effect``, after the call was
+  executed.
+- ``truncated_body``: the connection is closed in the middle of the body.
+- ``cut_json``: the body is cut in half, with a matching ``Content-Length``.
+- ``not_json``: the body is HTML, as from a proxy, with status 200.
+- ``short_page``: the page has at most ``size`` members, whatever the limit is.
+- ``empty_page``: the page has no members, and its marker starts where this page would have started. For List Vaults,
+  whose markers are ARNs, only the first page can be empty.
+- ``repeated_job``: the next page starts with the last job of this page.
+- ``marker_cycle``: the page has the marker that was returned ``length`` pages before; 1 is the marker of the request.
 """
 
 
 @dataclass(kw_only=True)
-class Aim:
-    """Which calls are struck; everything that is not said is any."""
+class CallFilter:
+    """Selects calls; ``None`` matches any value."""
 
     operation: str | None = None
     vault_name: str | None = None
@@ -59,140 +60,146 @@ class Aim:
     region: str | None = None
     access_key: str | None = None
     skip: int = 0
-    """Let so many matching calls pass first."""
+    """Skip this many matching calls first."""
     count: int | None = None
-    """Strike so many times, then no more; ``None`` is without end."""
+    """Select at most this many calls; ``None`` is no limit."""
     probability: float = 1.0
     _seen: int = field(default=0, init=False)
-    _struck: int = field(default=0, init=False)
+    _matched: int = field(default=0, init=False)
 
-    def strikes(self, call: Call, dice: random.Random) -> bool:
-        """Whether this call is struck; asked once for each call."""
+    def matches(self, call: Call, rng: random.Random) -> bool:
+        """Return whether this call is selected. Counts the call, so use it once per call."""
         for given, found in (
             (self.operation, call.operation),
             (self.vault_name, call.vault_name),
-            (self.account_id, call.realm.account_id),
-            (self.region, call.realm.region),
+            (self.account_id, call.account_region.account_id),
+            (self.region, call.account_region.region),
             (self.access_key, call.access_key),
         ):
             if given is not None and given != found:
                 return False
         self._seen += 1
-        if self._seen <= self.skip or (self.count is not None and self._struck >= self.count):
+        if self._seen <= self.skip or (self.count is not None and self._matched >= self.count):
             return False
-        if self.probability < 1.0 and dice.random() >= self.probability:
+        if self.probability < 1.0 and rng.random() >= self.probability:
             return False
-        self._struck += 1
+        self._matched += 1
         return True
 
 
-AIM_KEYS = frozenset(each.name for each in fields(Aim) if each.init)
+CALL_FILTER_KEYS = frozenset(each.name for each in fields(CallFilter) if each.init)
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """One fault and its aim."""
+    """A fault, and the calls to which it applies."""
 
     kind: str
-    aim: Aim
+    call_filter: CallFilter
     arguments: Mapping[str, Any]
 
 
-def fault_from(kind: str, given: Mapping[str, Any]) -> Fault:
-    """The fault that a kind and its flat keywords name.
+def make_fault(kind: str, given: Mapping[str, Any]) -> Fault:
+    """Create a fault from its kind, and from keywords for both the call filter and the arguments of the kind.
 
-    :raises ValueError: names the kind or the keyword that does not exist.
+    :raises ValueError: names the unknown kind or keyword, or the invalid value.
     """
     if kind not in KINDS:
-        raise ValueError(f"no such fault: {kind!r}; there are {sorted(KINDS)}")
+        raise ValueError(f"unknown fault: {kind!r}; known: {sorted(KINDS)}")
     defaults = KINDS[kind].arguments
-    if unknown := set(given) - AIM_KEYS - set(defaults):
-        raise ValueError(f"{kind} takes no {sorted(unknown)}, only {sorted(AIM_KEYS | set(defaults))}")
+    if unknown := set(given) - CALL_FILTER_KEYS - set(defaults):
+        raise ValueError(f"{kind} does not accept {sorted(unknown)}, only {sorted(CALL_FILTER_KEYS | set(defaults))}")
     for key in ("size", "length"):
         if key in given and not (isinstance(given[key], int) and given[key] >= 1):
             raise ValueError(f"the {key} of {kind} is {given[key]!r}, expected 1 or more")
-    aim = Aim(**{key: value for key, value in given.items() if key in AIM_KEYS})
-    return Fault(kind=kind, aim=aim, arguments={key: given.get(key, default) for key, default in defaults.items()})
+    call_filter = CallFilter(**{key: value for key, value in given.items() if key in CALL_FILTER_KEYS})
+    return Fault(
+        kind=kind,
+        call_filter=call_filter,
+        arguments={key: given.get(key, default) for key, default in defaults.items()},
+    )
 
 
-Struck = Mapping[str, Mapping[str, Any]]
-"""The faults that strike a call: the arguments by kind."""
+ActiveFaults = Mapping[str, Mapping[str, Any]]
+"""The faults that apply to a call: the arguments by kind."""
 
 
 class Faults:
-    """All faults under way."""
+    """All configured faults."""
 
     def __init__(self) -> None:
         self._faults: dict[int, Fault] = {}
         self._last_id = 0
-        self._dice = random.Random(0)  # noqa: S311 - dice, no secret
+        self._rng = random.Random(0)  # noqa: S311 - not a secret
 
     def add(self, fault: Fault) -> int:
-        """Begin a fault; its number ends it."""
+        """Add a fault and return its ID."""
         self._last_id += 1
         self._faults[self._last_id] = fault
         return self._last_id
 
     def remove(self, fault_id: int) -> None:
-        """End a fault; one that has ended is no error."""
+        """Remove a fault; an unknown ID is ignored."""
         self._faults.pop(fault_id, None)
 
     def clear(self) -> None:
-        """End all faults, and throw the dice from the beginning again."""
+        """Remove all faults, and reset the random number generator."""
         self._faults.clear()
         self.seed(0)
 
     def seed(self, seed: int) -> None:
-        """Throw the dice of all faults with a probability from a known beginning."""
-        self._dice.seed(seed)
+        """Seed the random number generator for all faults with a probability."""
+        self._rng.seed(seed)
 
-    def strike(self, call: Call) -> Struck:
-        """The faults that strike this call; of two of a kind the earlier."""
-        struck: dict[str, Mapping[str, Any]] = {}
+    def active_for(self, call: Call) -> ActiveFaults:
+        """Return the faults that apply to this call; of several of one kind, the oldest."""
+        active: dict[str, Mapping[str, Any]] = {}
         for fault in self._faults.values():
             operations = KINDS[fault.kind].operations
-            if (operations is None or call.operation in operations) and fault.aim.strikes(call, self._dice):
-                struck.setdefault(fault.kind, fault.arguments)
-        return struck
+            if (operations is None or call.operation in operations) and fault.call_filter.matches(call, self._rng):
+                active.setdefault(fault.kind, fault.arguments)
+        return active
 
 
-def error_of(struck: Struck, call: Call) -> errors.AwsError | None:
-    """The error that the struck call ends in; of several the one listed first."""
-    for kind in struck:
-        if kind in errors.ON_DEMAND:
-            code, status, message = errors.ON_DEMAND[kind]
+def error_for(active: ActiveFaults, call: Call) -> errors.AwsError | None:
+    """Return the error for a call; of several, the first."""
+    for kind in active:
+        if kind in errors.FAULT_ERRORS:
+            code, status, message = errors.FAULT_ERRORS[kind]
             return errors.AwsError(
                 code,
                 status,
-                message.format(operation=call.operation, resource=call.resource, account_id=call.realm.account_id),
+                message.format(
+                    operation=call.operation, resource=call.resource, account_id=call.account_region.account_id
+                ),
             )
     return None
 
 
 @dataclass(kw_only=True)
 class Hook:
-    """What happens by itself once a call has been answered: a command of the control, with its arguments."""
+    """A control command that is executed after a matching call, before its response is sent."""
 
-    aim: Aim
+    call_filter: CallFilter
     command: str
     arguments: Mapping[str, Any]
 
 
 class Hooks:
-    """All hooks that wait for their call."""
+    """All configured hooks."""
 
     def __init__(self) -> None:
         self._hooks: list[Hook] = []
-        self._dice = random.Random(0)  # noqa: S311 - dice, no secret
+        self._rng = random.Random(0)  # noqa: S311 - not a secret
 
     def add(self, hook: Hook) -> None:
-        """Wait for the calls that the hook aims at."""
+        """Add a hook."""
         self._hooks.append(hook)
 
     def clear(self) -> None:
-        """Wait for nothing."""
+        """Remove all hooks."""
         self._hooks.clear()
 
     def due(self, call: Call) -> Sequence[Hook]:
-        """What is to happen now that this call has been answered."""
-        return [hook for hook in self._hooks if hook.aim.strikes(call, self._dice)]
+        """Return the hooks to execute after this call."""
+        return [hook for hook in self._hooks if hook.call_filter.matches(call, self._rng)]

@@ -1,4 +1,4 @@
-"""A proxy in front of the local AWS that makes chosen requests fail: faults that S3 itself does not offer on demand."""
+"""A proxy for the local AWS that makes selected requests fail; moto's S3 cannot inject faults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local_aws.http_server import Handler, serving
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What becomes of a request: it is late, or answered with an error of S3, or dropped."""
+    """The fault of a request: a delay, an error response of S3, or a dropped connection."""
 
     delay_seconds: float = 0.0
     status: int | None = None
@@ -22,12 +22,12 @@ class Fault:
     dropped: bool = False
 
 
-#: The fault of a request, by its method and its path with the query; ``None`` lets it through.
+#: Returns the fault for a method and a path with its query; ``None`` forwards the request.
 Rule = Callable[[str, str], Fault | None]
 
 
 class Proxy:
-    """Forwards all requests but those that its rule lets fail."""
+    """Forwards all requests, except those that fail by its rule."""
 
     def __init__(self, upstream: str) -> None:
         self.endpoint = ""
@@ -48,7 +48,7 @@ class _Forwarding(Handler):
         if fault.status is not None:
             error = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
             body = b"" if self.command == "HEAD" else error.encode()
-            self._pass_on(fault.status, [("Content-Type", "application/xml")], body)
+            self._send(fault.status, [("Content-Type", "application/xml")], body)
             return
         upstream = http.client.HTTPConnection(self.proxy.upstream.netloc)
         with contextlib.closing(upstream):
@@ -57,12 +57,12 @@ class _Forwarding(Handler):
                 upstream.request(
                     self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))}
                 )
-                answer = upstream.getresponse()
+                response = upstream.getresponse()
             except ConnectionError:
-                # What is behind has been stopped.
+                # The server behind the proxy has stopped.
                 self.close_connection = True
                 return
-            self._pass_on(answer.status, answer.getheaders(), answer.read())
+            self._send(response.status, response.getheaders(), response.read())
 
     def _body(self) -> bytes:
         if self.headers.get("Expect", "").lower() == "100-continue":
@@ -70,7 +70,7 @@ class _Forwarding(Handler):
             self.end_headers()
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _pass_on(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -86,11 +86,11 @@ class _Forwarding(Handler):
 
 @contextlib.contextmanager
 def faulty_proxy(upstream: str) -> Iterator[Proxy]:
-    """Run a proxy to an endpoint for as long as the block lasts."""
+    """Run a proxy for an endpoint until the ``with`` block ends."""
     proxy = Proxy(upstream)
 
     class Bound(_Forwarding):
-        """Of this proxy."""
+        """The handler of this proxy."""
 
     Bound.proxy = proxy
     with serving(Bound) as proxy.endpoint:

@@ -1,4 +1,4 @@
-"""A small HTTP server, for answers that no AWS gives on demand."""
+"""A small HTTP server for custom responses."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Keeps connections open and says nothing of its own."""
+    """Keeps connections open and does not log."""
 
     protocol_version = "HTTP/1.1"
 
     def respond(self) -> None:
-        """Answer a request, whatever its method."""
+        """Respond to a request with any method."""
         raise NotImplementedError
 
     def _respond(self) -> None:
@@ -25,22 +25,22 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _respond  # noqa: N815 - http.server's names
 
     def answer(self, status: int, body: Any) -> None:
-        """Answer with JSON."""
-        written = json.dumps(body).encode()
+        """Send a JSON response."""
+        data = json.dumps(body).encode()
         self.send_response_only(status)
-        self.send_header("Content-Length", str(len(written)))
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(written)
+        self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: pytest shows what matters."""
+        """Do not log: pytest reports failures."""
 
 
 @contextmanager
 def serving(handler: type[Handler]) -> Iterator[str]:
-    """Serve on a free port for as long as the block lasts.
+    """Serve on a free port until the ``with`` block ends.
 
-    :return: the server's URL, without a trailing slash.
+    :return: the URL of the server, without a trailing slash.
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True

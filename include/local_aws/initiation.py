@@ -1,4 +1,4 @@
-"""Which job an Initiate Job request asks for, if it may be asked for.
+"""Validates Initiate Job requests and creates their jobs.
 
 Source: Amazon Glacier API 2012-06-01, "Initiate Job".
 """
@@ -12,7 +12,7 @@ from typing import Any
 from local_aws import errors, inventories, timestamps, tree_hash
 from local_aws.jobs import Description, Job
 from local_aws.settings import TIERS, Settings
-from local_aws.store import Vault
+from local_aws.vaults import Vault
 
 MAX_DESCRIPTION_LENGTH = 1024
 _PRINTABLE_ASCII = re.compile(r"[ -~]*")
@@ -21,8 +21,8 @@ _BYTE_RANGE = re.compile(r"(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What becomes of an initiated job, where it was decided beforehand; ``None`` leaves it to the settings."""
+class PlannedOutcome:
+    """The outcome of an initiated job, planned before; ``None`` stands for the value in the settings."""
 
     outcome: str = "Succeeded"
     status_message: str | None = None
@@ -31,12 +31,18 @@ class Fate:
     retention_seconds: float | None = None
 
 
-def initiated(
-    parameters: Mapping[str, Any], *, vault: Vault, job_id: str, now: datetime, settings: Settings, fate: Fate
+def create_job(
+    parameters: Mapping[str, Any],
+    *,
+    vault: Vault,
+    job_id: str,
+    now: datetime,
+    settings: Settings,
+    planned: PlannedOutcome,
 ) -> Job:
-    """The job that the parameters ask for.
+    """Create the job for the parameters of an Initiate Job request.
 
-    :raises AwsError: a parameter is missing or wrong, or the archive is not there.
+    :raises AwsError: a parameter is missing or invalid, or the archive does not exist.
     """
     kind = parameters.get("Type")
     if not kind:
@@ -49,46 +55,48 @@ def initiated(
         raise errors.invalid_parameter(f"Invalid tier: {tier}")
     inventory: bytes | None = None
     if kind == "archive-retrieval":
-        own = _archive_facts(parameters, vault)
+        specific = _archive_members(parameters, vault)
     else:
-        own, inventory = _inventory(parameters, vault, now)
-    duration_seconds = fate.duration_seconds
+        specific, inventory = _inventory(parameters, vault, now)
+    duration_seconds = planned.duration_seconds
     if duration_seconds is None:
         duration_seconds = settings.duration_seconds[tier or "Standard"]
     completes_at = now + timedelta(seconds=duration_seconds)
-    facts: Description = {
+    description: Description = {
         "Action": None,
         "ArchiveId": None,
         "ArchiveSHA256TreeHash": None,
         "ArchiveSizeInBytes": None,
         "Completed": True,
-        "CompletionDate": timestamps.write(completes_at),
-        "CreationDate": timestamps.write(now),
+        "CompletionDate": timestamps.isoformat(completes_at),
+        "CreationDate": timestamps.isoformat(now),
         "InventorySizeInBytes": None,
         "JobId": job_id,
         "RetrievalByteRange": None,
         "SHA256TreeHash": None,
-        "StatusCode": fate.outcome,
-        "StatusMessage": fate.status_message or fate.outcome,
+        "StatusCode": planned.outcome,
+        "StatusMessage": planned.status_message or planned.outcome,
         "VaultARN": vault.arn,
         **common,
-        **own,
+        **specific,
     }
-    if fate.outcome == "Failed":
-        facts["InventorySizeInBytes"] = None
+    if planned.outcome == "Failed":
+        description["InventorySizeInBytes"] = None
     if kind == "archive-retrieval" or tier is not None:
-        facts["Tier"] = tier or "Standard"
-    listed_after_seconds = fate.listed_after_seconds
+        description["Tier"] = tier or "Standard"
+    listed_after_seconds = planned.listed_after_seconds
     if listed_after_seconds is None:
         listed_after_seconds = settings.listed_after_seconds
     return Job(
         job_id=job_id,
-        facts=facts,
+        final_description=description,
         created_at=now,
         listed_at=now + timedelta(seconds=listed_after_seconds) if listed_after_seconds else None,
         completes_at=completes_at,
-        outcome=fate.outcome,
-        retention=settings.retention if fate.retention_seconds is None else timedelta(seconds=fate.retention_seconds),
+        outcome=planned.outcome,
+        retention=settings.retention
+        if planned.retention_seconds is None
+        else timedelta(seconds=planned.retention_seconds),
         inventory=inventory,
     )
 
@@ -106,7 +114,7 @@ def _common(parameters: Mapping[str, Any]) -> Description:
     return {"JobDescription": description, "SNSTopic": topic}
 
 
-def _archive_facts(parameters: Mapping[str, Any], vault: Vault) -> Description:
+def _archive_members(parameters: Mapping[str, Any], vault: Vault) -> Description:
     for key in ("Format", "InventoryRetrievalParameters"):
         if parameters.get(key) is not None:
             raise errors.invalid_parameter(f"{key} is not allowed for a job of type archive-retrieval")
@@ -150,34 +158,34 @@ def _inventory(parameters: Mapping[str, Any], vault: Vault, now: datetime) -> tu
     output_format = parameters.get("Format") or "JSON"
     if output_format not in ("JSON", "CSV"):
         raise errors.invalid_parameter(f"Invalid format: {output_format}")
-    asked: Mapping[str, Any] = parameters.get("InventoryRetrievalParameters") or {}
-    start, end = _moment("StartDate", asked.get("StartDate")), _moment("EndDate", asked.get("EndDate"))
+    requested: Mapping[str, Any] = parameters.get("InventoryRetrievalParameters") or {}
+    start, end = _timestamp("StartDate", requested.get("StartDate")), _timestamp("EndDate", requested.get("EndDate"))
     if start is not None and end is not None and start >= end:
         raise errors.invalid_parameter("Invalid date range: StartDate is not before EndDate")
-    limit = asked.get("Limit")
+    limit = requested.get("Limit")
     if limit is not None and (not str(limit).isascii() or not str(limit).isdigit() or int(limit) < 1):
         raise errors.invalid_parameter(f"Invalid limit: {limit}")
     shown = {
         "Format": output_format,
-        "StartDate": asked.get("StartDate"),
-        "EndDate": asked.get("EndDate"),
+        "StartDate": requested.get("StartDate"),
+        "EndDate": requested.get("EndDate"),
         "Limit": None if limit is None else str(limit),
-        "Marker": asked.get("Marker"),
+        "Marker": requested.get("Marker"),
     }
     taken = inventories.take(vault.archives.values(), shown, now)
-    output = inventories.write(vault.arn, taken, output_format, now)
-    facts = {
+    output = inventories.encode(vault.arn, taken, output_format, now)
+    description = {
         "Action": "InventoryRetrieval",
         "InventorySizeInBytes": len(output),
         "InventoryRetrievalParameters": {**shown, "Marker": taken.marker},
     }
-    return facts, output
+    return description, output
 
 
-def _moment(key: str, text: object) -> datetime | None:
+def _timestamp(key: str, text: object) -> datetime | None:
     if text is None:
         return None
     try:
-        return timestamps.read(str(text))
+        return timestamps.parse(str(text))
     except ValueError as error:
         raise errors.invalid_parameter(f"Invalid {key}: {text}") from error

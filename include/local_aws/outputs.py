@@ -1,4 +1,4 @@
-"""What Get Job Output sends of a job that has succeeded.
+"""The output of jobs, as Get Job Output returns it.
 
 Source: Amazon Glacier API 2012-06-01, "Get Job Output".
 """
@@ -11,43 +11,43 @@ from datetime import datetime
 from local_aws import errors, inventories, tree_hash
 from local_aws.archives import Content
 from local_aws.jobs import Description, Job
-from local_aws.store import Vault
+from local_aws.vaults import Vault
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """All that a job has to send, before a range of it is asked for."""
+    """The complete output of a job, from which Get Job Output returns a range."""
 
     content: Content
     content_type: str
     description: str | None = None
     archive_offset: int | None = None
-    """Where the output begins in its archive; ``None`` for an inventory."""
+    """The offset of the output in its archive; ``None`` for an inventory."""
     archive_size_in_bytes: int = 0
     size_in_bytes: int
 
 
-def output_of(job: Job, vault: Vault, now: datetime) -> Output:
-    """What a job has to send at this moment.
+def job_output(job: Job, vault: Vault, now: datetime) -> Output:
+    """Return the complete output of a job.
 
-    :raises AwsError: the job has not succeeded, or its output lies elsewhere.
+    :raises AwsError: the job has not succeeded, or its output is in another location.
     """
     description = job.description(now)
     if description.get("StatusCode") != "Succeeded":
         raise errors.not_available(job.job_id)
     if description["Action"] == "Select":
-        raise errors.invalid_parameter(f"The output of the select job lies in its output location: {job.job_id}")
+        raise errors.invalid_parameter(f"The output of the select job is in its output location: {job.job_id}")
     if description["Action"] == "ArchiveRetrieval":
         return _archive_output(description, vault)
     parameters = description.get("InventoryRetrievalParameters") or {}
     output_format = parameters.get("Format") or "JSON"
-    written = job.inventory
-    if written is None:
+    data = job.inventory
+    if data is None:
         taken = inventories.take(vault.archives.values(), parameters, job.created_at)
-        written = inventories.write(vault.arn, taken, output_format, job.created_at)
-    content = Content.of(written)
+        data = inventories.encode(vault.arn, taken, output_format, job.created_at)
+    content = Content.of(data)
     content_type = "text/csv" if output_format == "CSV" else "application/json"
     return Output(content=content, content_type=content_type, size_in_bytes=content.size_in_bytes)
 
@@ -55,8 +55,8 @@ def output_of(job: Job, vault: Vault, now: datetime) -> Output:
 def _archive_output(job: Description, vault: Vault) -> Output:
     archive = vault.archives.get(job["ArchiveId"])
     size_in_bytes = job.get("ArchiveSizeInBytes") or 0
-    # A job that was handed in may name an archive that never was: its bytes are made up.
-    content = archive.content if archive is not None else Content.made_up(job["ArchiveId"], size_in_bytes)
+    # A job added through the control may name an archive that does not exist: generate its bytes.
+    content = archive.content if archive is not None else Content.generated(job["ArchiveId"], size_in_bytes)
     start, end = 0, content.size_in_bytes - 1
     if job.get("RetrievalByteRange"):
         start, end = (int(each) for each in job["RetrievalByteRange"].split("-"))
@@ -71,8 +71,8 @@ def _archive_output(job: Description, vault: Vault) -> Output:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """What is sent of an output."""
+class OutputRange:
+    """The response for a range of an output."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -80,12 +80,12 @@ class Part:
     body: Iterator[bytes]
 
 
-def part_of(output: Output, range_header: str | None) -> Part:
-    """The part of an output that a ``Range`` header asks for.
+def select_range(output: Output, range_header: str | None) -> OutputRange:
+    """Return the range of an output that a ``Range`` header selects.
 
-    A header of another form than ``bytes=a-b`` is ignored, as AWS does.
+    A header in another format than ``bytes=a-b`` is ignored, as by AWS.
 
-    :raises AwsError: the range begins after the output's end.
+    :raises AwsError: the range starts after the end of the output.
     """
     match = _RANGE.fullmatch(range_header or "")
     start, end, status = 0, output.size_in_bytes - 1, 200
@@ -106,7 +106,7 @@ def part_of(output: Output, range_header: str | None) -> Part:
         headers.append(("x-amz-sha256-tree-hash", output.content.tree_hash(offset + start, offset + end)))
     if output.description:
         headers.append(("x-amz-archive-description", output.description))
-    return Part(
+    return OutputRange(
         status=status,
         headers=tuple(headers),
         size_in_bytes=end - start + 1,

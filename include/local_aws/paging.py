@@ -1,4 +1,4 @@
-"""Where a page of a listing begins, where it ends, and which marker it carries."""
+"""Pages of a listing and their markers."""
 
 import base64
 import binascii
@@ -8,59 +8,63 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Key = tuple[int, str]
-"""A job's place in a listing: its creation in milliseconds (negated where the newest comes first), then its id."""
+SortKey = tuple[int, str]
+"""The sort key of a job: its creation time in milliseconds (negated if the newest is first), then its ID."""
 
 _DIGEST_BYTES = 6
-BEGINNING: Key = (-(2**62), "")
+FIRST_KEY: SortKey = (-(2**62), "")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a page begins: at the job that stands there, or at the next if that one is gone."""
+class Position:
+    """The start of a page: the job with this key, or the next job if that one no longer exists."""
 
-    key: Key = BEGINNING
+    key: SortKey = FIRST_KEY
     empty_pages: int = 0
-    """How many empty pages in a row led here; it makes their markers differ."""
+    """The number of consecutive empty pages before this one; makes their markers different."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
-    """A page: the slice of the listing that it shows, and where the next one begins (``None`` after the last)."""
+class PageSlice:
+    """A page: a slice of the listing, and the start of the next page (``None`` for the last)."""
 
     start: int
     end: int
-    following: Place | None
+    next_position: Position | None
 
 
-def cut(keys: Sequence[Key], place: Place, limit: int, *, empty: bool = False, repeats_job: bool = False) -> Cut:
-    """The page of at most ``limit`` jobs that begins at a place.
+def slice_page(
+    keys: Sequence[SortKey], position: Position, limit: int, *, empty: bool = False, repeats_job: bool = False
+) -> PageSlice:
+    """Return the page of at most ``limit`` jobs that starts at a position.
 
-    :param keys: of the whole listing, ascending.
-    :param empty: show nothing, and carry a marker to the same place.
-    :param repeats_job: let the next page begin with the last job of this one. A page of one job cannot do so: the
-        listing would never go on.
+    :param keys: the sort keys of the complete listing, ascending.
+    :param empty: return an empty page, followed by a page at the same position.
+    :param repeats_job: start the next page with the last job of this one. Ignored for a page of one job: the listing
+        would never end.
     """
-    start = bisect_left(keys, place.key)
+    start = bisect_left(keys, position.key)
     if empty:
-        return Cut(start=start, end=start, following=Place(key=place.key, empty_pages=place.empty_pages + 1))
+        return PageSlice(
+            start=start, end=start, next_position=Position(key=position.key, empty_pages=position.empty_pages + 1)
+        )
     end = min(start + limit, len(keys))
     if end == len(keys):
-        return Cut(start=start, end=end, following=None)
-    begins_next = end - 1 if repeats_job and end - start > 1 else end
-    return Cut(start=start, end=end, following=Place(key=keys[begins_next]))
+        return PageSlice(start=start, end=end, next_position=None)
+    next_start = end - 1 if repeats_job and end - start > 1 else end
+    return PageSlice(start=start, end=end, next_position=Position(key=keys[next_start]))
 
 
-def marker_of(vault_name: str, place: Place) -> str:
-    """The opaque marker for a place in the listing of a vault."""
-    content = json.dumps([vault_name, *place.key, place.empty_pages], separators=(",", ":")).encode()
+def make_marker(vault_name: str, position: Position) -> str:
+    """Return the opaque marker for a position in the listing of a vault."""
+    content = json.dumps([vault_name, *position.key, position.empty_pages], separators=(",", ":")).encode()
     return base64.b64encode(hashlib.sha256(content).digest()[:_DIGEST_BYTES] + content).decode()
 
 
-def place_of(vault_name: str, marker: str) -> Place:
-    """The place that a marker of this vault names.
+def parse_marker(vault_name: str, marker: str) -> Position:
+    """Return the position of a marker.
 
-    :raises ValueError: no listing of this vault has given this marker.
+    :raises ValueError: the marker does not come from a listing of this vault.
     """
     try:
         raw = base64.b64decode(marker, validate=True)
@@ -72,4 +76,4 @@ def place_of(vault_name: str, marker: str) -> Place:
     name, milliseconds, job_id, empty_pages = json.loads(content)
     if name != vault_name:
         raise ValueError(f"not a marker of the vault {vault_name}: {marker}")
-    return Place(key=(milliseconds, job_id), empty_pages=empty_pages)
+    return Position(key=(milliseconds, job_id), empty_pages=empty_pages)

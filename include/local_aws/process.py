@@ -1,4 +1,4 @@
-"""A local AWS in a process of its own."""
+"""Runs the local AWS in a separate process."""
 
 import os
 import subprocess
@@ -12,11 +12,11 @@ from local_aws.client import Control
 
 @contextmanager
 def running(*arguments: str) -> Iterator[Control]:
-    """Run ``python -m local_aws`` with these arguments for as long as the block lasts.
+    """Run ``python -m local_aws`` with these arguments until the ``with`` block ends.
 
-    The process ends with the block, and also if this process dies without leaving the block.
+    The process also stops if this process is killed inside the block.
 
-    :raises RuntimeError: it did not start; its own words are on stderr.
+    :raises RuntimeError: it did not start; stderr contains its messages.
     """
     command = [sys.executable, "-m", "local_aws", "--end-with-stdin", *arguments]
     with subprocess.Popen(  # noqa: S603 - our own command
@@ -37,8 +37,8 @@ def running(*arguments: str) -> Iterator[Control]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without anything of AWS, and with this package on the path."""
+    """Return the environment without AWS variables, and with this package in ``PYTHONPATH``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
-    package_home = str(Path(__file__).resolve().parent.parent)
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [package_home, kept.get("PYTHONPATH")]))
+    package_parent = str(Path(__file__).resolve().parent.parent)
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [package_parent, kept.get("PYTHONPATH")]))
     return kept

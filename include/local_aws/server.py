@@ -9,18 +9,18 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from local_aws.backend import Backend
 from local_aws.clock import Clock
 from local_aws.control import Commands
 from local_aws.glacier import Glacier
+from local_aws.http_handler import handler_for
 from local_aws.settings import Settings
-from local_aws.wire import handler_for
-from local_aws.world import World
 
 HOST = "127.0.0.1"
 
 
 class _Server(ThreadedWSGIServer):
-    """A thread for each connection, and the connections known, so that they can be closed."""
+    """A server with a thread for each connection, which can close all connections."""
 
     daemon_threads = True
 
@@ -41,16 +41,16 @@ class _Server(ThreadedWSGIServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # its client was faster
+                continue  # the client has closed it already
 
 
 class LocalAws:
-    """A local AWS that serves from its construction's port once started, until stopped.
+    """A local AWS. It listens on its port when constructed, and serves requests from :meth:`start` to :meth:`stop`.
 
-    moto keeps its state in module globals: two of these in one process share their S3, STS and IAM.
+    moto keeps its state in module globals: two instances in one process share S3, STS and IAM.
 
-    :param port: 0 takes a free one.
-    :param start_at: where the clock begins; ``None`` is the time of day.
+    :param port: 0 selects a free port.
+    :param start_at: the initial time of the clock; ``None`` is the current time.
     """
 
     def __init__(
@@ -61,36 +61,36 @@ class LocalAws:
         start_at: datetime | None = None,
         clock_speed: float = 1.0,
     ) -> None:
-        self.world = World(Clock(start_at, clock_speed), settings or Settings())
-        self.commands = Commands(self.world, start_at=start_at)
-        glacier = Glacier(self.world, self.commands.obey)
+        self.backend = Backend(Clock(start_at, clock_speed), settings or Settings())
+        self.commands = Commands(self.backend, start_at=start_at)
+        glacier = Glacier(self.backend, self.commands.execute)
         app = DomainDispatcherApplication(create_backend_app)
-        self._server = _Server(HOST, port, app, handler_for(glacier, self.commands.obey))
+        self._server = _Server(HOST, port, app, handler_for(glacier, self.commands.execute))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     @property
     def endpoint(self) -> str:
-        """The URL to give to a client as its endpoint."""
+        """The endpoint URL for clients."""
         return f"http://{HOST}:{self._server.server_address[1]}"
 
     def start(self) -> None:
-        """Serve, in a thread."""
+        """Serve requests in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer nothing more, and close all connections."""
+        """Stop serving, and close all connections."""
         self._server.shutdown()
         self._thread.join()
         self._server.close_connections()
         self._server.server_close()
 
     def __enter__(self) -> "LocalAws":
-        """Serve for as long as the block lasts."""
+        """Start the server."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop."""
+        """Stop the server."""
         self.stop()

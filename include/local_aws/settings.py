@@ -1,4 +1,4 @@
-"""The choices that the documents leave to AWS, and that a user of the local AWS makes."""
+"""Settings for behaviour that AWS does not document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,32 +15,32 @@ def _durations() -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How this Glacier behaves where its documents are silent, differ, or promise nothing."""
+    """How the local Glacier behaves where AWS's documents are silent, contradict each other or guarantee nothing."""
 
     max_limit: int = 50
-    """The largest ``limit`` of List Jobs, and its default; older documents say 1,000."""
+    """The maximum ``limit`` of List Jobs, and its default; older documents give 1,000."""
     max_vaults_limit: int = 10
-    """The largest ``limit`` of List Vaults, and its default; one page says 1,000."""
+    """The maximum ``limit`` of List Vaults, and its default; one page of the documents gives 1,000."""
     newest_first: bool = False
-    """Whether List Jobs begins with the latest job; the direction is undocumented."""
+    """Whether List Jobs starts with the newest job; the order is not documented."""
     marker_repeats_job: bool = False
-    """Whether the page that a marker begins shows the last job of the page before again; this too is ambiguous."""
+    """Whether the page of a marker repeats the last job of the previous page; the documents are ambiguous."""
     last_marker: str = "null"
-    """How the last page says that it is the last: by a marker that is ``null``, ``absent`` or ``empty``."""
+    """The marker of the last page: ``null``, ``absent`` or ``empty``."""
     listed_after_seconds: float = 0.0
-    """How long an initiated job is missing from List Jobs, though Describe Job knows it."""
+    """How long List Jobs does not return an initiated job, although Describe Job does."""
     retention_seconds: float = 24 * 3600.0
-    """How long a finished job is kept."""
+    """How long a finished job is retained."""
     duration_seconds: Mapping[str, float] = field(default_factory=_durations)
-    """How long an initiated job takes, by tier; an inventory takes as long as a ``Standard`` retrieval."""
+    """How long an initiated job takes, by tier; an inventory without a tier takes as long as ``Standard``."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not be served.
+        """Validate the settings.
 
-        :raises ValueError: names the setting.
+        :raises ValueError: names the invalid setting.
         """
         if self.max_limit < 1 or self.max_vaults_limit < 1:
-            raise ValueError("max_limit and max_vaults_limit are 1 or more")
+            raise ValueError("max_limit and max_vaults_limit must be 1 or more")
         if self.last_marker not in LAST_MARKERS:
             raise ValueError(f"last_marker is {self.last_marker!r}, expected one of {LAST_MARKERS}")
         if set(self.duration_seconds) != set(TIERS):
@@ -48,17 +48,17 @@ class Settings:
 
     @property
     def retention(self) -> timedelta:
-        """:attr:`retention_seconds` as a span."""
+        """:attr:`retention_seconds` as a ``timedelta``."""
         return timedelta(seconds=self.retention_seconds)
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with some changed; of ``duration_seconds`` the tiers not named stay.
+        """Return these settings with changes; tiers that ``duration_seconds`` does not name keep their values.
 
-        :raises ValueError: names a setting that does not exist.
+        :raises ValueError: names the unknown settings.
         """
         known = {each.name: getattr(self, each.name) for each in fields(self)}
         if unknown := set(changes) - set(known):
-            raise ValueError(f"no such settings: {sorted(unknown)}; there are {sorted(known)}")
+            raise ValueError(f"unknown settings: {sorted(unknown)}; known: {sorted(known)}")
         merged = {**known, **changes}
         merged["duration_seconds"] = {**self.duration_seconds, **changes.get("duration_seconds", {})}
         return Settings(**merged)

@@ -1,6 +1,6 @@
-"""Who signed a request, and for which Region and service.
+"""Parses the signature of requests.
 
-The signature itself is not verified: any secret key will do.
+Signatures are not verified: any secret key is accepted.
 
 Source: AWS Signature Version 4, "Authorization header".
 """
@@ -17,32 +17,32 @@ _AUTHORIZATION = re.compile(
 
 
 @dataclass(frozen=True)
-class Signer:
-    """What the credential scope of a request names."""
+class CredentialScope:
+    """The access key of a request, and the Region and service in its credential scope."""
 
     access_key: str
     region: str
     service: str
 
 
-def signer_of(authorization: str | None) -> Signer:
-    """Who signed.
+def parse_authorization(authorization: str | None) -> CredentialScope:
+    """Parse an ``Authorization`` header.
 
-    :raises AwsError: nobody did, or not with Signature Version 4.
+    :raises AwsError: the header is missing, or not in the format of Signature Version 4.
     """
     if not authorization:
         raise errors.missing_authentication()
     match = _AUTHORIZATION.match(authorization)
     if match is None:
         raise errors.incomplete_signature("Authorization header is not a complete AWS Signature Version 4")
-    return Signer(match["access_key"], match["region"], match["service"])
+    return CredentialScope(match["access_key"], match["region"], match["service"])
 
 
 _GLACIER_PATH = re.compile(r"/(?:-|\d{12})/vaults(?:[/?]|$)")
 
 
 def is_for_glacier(authorization: str | None, target: str) -> bool:
-    """Whether a request is Glacier's: by its credential scope, and by its path where it has none."""
+    """Return whether a request is for Glacier: by its credential scope, or by its path if it has none."""
     if authorization and "/aws4_request" in authorization:
         return "/glacier/aws4_request" in authorization
     return _GLACIER_PATH.match(target) is not None

@@ -1,4 +1,4 @@
-"""Glacier's tree hash: of which bytes, and which ranges have one.
+"""Glacier's tree hash, and the ranges that have one.
 
 Source: Amazon Glacier developer guide, "Computing checksums" and "Receiving checksums when downloading data".
 """
@@ -10,12 +10,12 @@ MEBIBYTE = 1024 * 1024
 
 
 def of_chunks(chunks: Iterable[bytes]) -> str:
-    """The hexadecimal tree hash of content given in 1 MiB chunks, of which only the last may be shorter."""
+    """Return the hexadecimal tree hash of content in 1 MiB chunks; only the last may be shorter."""
     return of_digests([hashlib.sha256(chunk).digest() for chunk in chunks])
 
 
 def of_digests(digests: list[bytes]) -> str:
-    """The hexadecimal tree hash over the SHA-256 digests of a content's 1 MiB chunks; no chunk means empty content."""
+    """Return the hexadecimal tree hash for the SHA-256 digests of 1 MiB chunks; no digests mean empty content."""
     level = digests or [hashlib.sha256(b"").digest()]
     while len(level) > 1:
         pairs = [hashlib.sha256(level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
@@ -24,9 +24,9 @@ def of_digests(digests: list[bytes]) -> str:
 
 
 def of_repeated(digest: bytes, count: int, last: bytes | None = None) -> str:
-    """The hexadecimal tree hash over the same digest ``count`` times and then ``last``, as :func:`of_digests` gives it.
+    """Return the hexadecimal tree hash for ``count`` times the same digest and then ``last``, as :func:`of_digests`.
 
-    Takes one step a level of the tree, not one a chunk.
+    Needs one step per level of the tree, not one per chunk.
     """
     while count > 1 or (count == 1 and last is not None):
         if count % 2:
@@ -38,17 +38,17 @@ def of_repeated(digest: bytes, count: int, last: bytes | None = None) -> str:
 
 
 def of_bytes(content: bytes) -> str:
-    """The hexadecimal tree hash of a content."""
+    """Return the hexadecimal tree hash of content."""
     return of_chunks(content[i : i + MEBIBYTE] for i in range(0, len(content), MEBIBYTE))
 
 
 def is_mebibyte_aligned(start: int, end: int, size: int) -> bool:
-    """Whether the inclusive range begins on a mebibyte and ends on one or at the content's end."""
+    """Return whether the inclusive range starts on a mebibyte, and ends on one or at the end of the content."""
     return start % MEBIBYTE == 0 and ((end + 1) % MEBIBYTE == 0 or end == size - 1)
 
 
 def is_tree_hash_aligned(start: int, end: int, size: int) -> bool:
-    """Whether the inclusive range is one node of the tree over the whole content, and so has a tree hash."""
+    """Return whether the inclusive range is one node of the tree of the whole content, and so has a tree hash."""
     if not is_mebibyte_aligned(start, end, size):
         return False
     first_chunk = start // MEBIBYTE

@@ -8,10 +8,10 @@ from benchmarks.figures import Figure, Target, table
 
 
 def figure(ours: float, other: float, **more: object) -> Figure:
-    return Figure(name="speed", unit="s", ours=ours, other=other, other_name="theirs", **more)  # type: ignore[arg-type]  # whichever are given
+    return Figure(name="speed", unit="s", ours=ours, other=other, other_name="theirs", **more)  # type: ignore[arg-type]  # any fields
 
 
-def test_a_ratio_is_a_share_or_how_many_times_more() -> None:
+def test_a_ratio_is_a_share_or_a_multiple() -> None:
     assert figure(2, 8).ratio == 0.25
     assert figure(2, 8, reads="more").ratio == 4
 
@@ -27,11 +27,11 @@ def test_a_ratio_is_a_share_or_how_many_times_more() -> None:
         (Target(of="ours", at_least=3), False),
     ],
 )
-def test_a_target_holds_or_not(target: Target | None, holds: bool | None) -> None:
+def test_a_target_is_met_or_missed(target: Target | None, holds: bool | None) -> None:
     assert figure(2, 8, target=target).holds is holds
 
 
-def test_the_table_says_what_was_missed() -> None:
+def test_the_table_shows_missed_targets() -> None:
     lines = table([figure(2, 8, target=Target(of="ratio", at_most=0.2)), figure(0.001, 1234)]).splitlines()
 
     assert [cell.strip() for cell in lines[2].split("|")[1:-1]] == [
@@ -40,7 +40,7 @@ def test_the_table_says_what_was_missed() -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def test_the_json_says_the_same() -> None:
-    said = json.loads(json.dumps(figure(2, 8, target=Target(of="ratio", at_most=0.2)).as_json()))
+def test_the_json_has_all_values() -> None:
+    values = json.loads(json.dumps(figure(2, 8, target=Target(of="ratio", at_most=0.2)).as_json()))
 
-    assert (said["ours"], said["other"], said["ratio"], said["holds"]) == (2, 8, 0.25, False)
+    assert (values["ours"], values["other"], values["ratio"], values["holds"]) == (2, 8, 0.25, False)

@@ -1,4 +1,4 @@
-"""``make demo``, from a clone in a folder with a space, among settings that are meant for other programs."""
+"""``make demo`` in a clone in a folder with a space, with settings for other programs in the environment."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FOREIGN_SETTINGS = {
     "AIRFLOW__CORE__DAGS_FOLDER": "/nonexistent",
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://nowhere.invalid/airflow",
-    "AIRFLOW_CONN_AWS_DEFAULT": "aws://somebody:elses@",
-    "AWS_ACCESS_KEY_ID": "SOMEBODYELSESKEY0000",
-    "AWS_SECRET_ACCESS_KEY": "somebody-elses-secret",
+    "AIRFLOW_CONN_AWS_DEFAULT": "aws://other:credentials@",
+    "AWS_ACCESS_KEY_ID": "FOREIGNACCESSKEY0000",
+    "AWS_SECRET_ACCESS_KEY": "foreign-secret",
     "AWS_PROFILE": "production",
     "AWS_ENDPOINT_URL": "http://nowhere.invalid:1",
     "AWS_DEFAULT_REGION": "ap-south-1",
@@ -38,12 +38,12 @@ FOREIGN_SETTINGS = {
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[subprocess.CompletedProcess[str]]]:
-    """A clone in which the demo ran twice, and both runs."""
+    """A clone in which the demo ran twice, and the two runs."""
     clone = _clone(tmp_path_factory.mktemp("demo") / "a clone")
     return clone, [_demo(clone), _demo(clone)]
 
 
-def test_the_demo_run_twice_keeps_both_observations_and_tells_how_many_jobs_each_vault_has(
+def test_two_runs_of_the_demo_keep_both_snapshots_and_print_the_jobs_by_vault(
     twice: tuple[Path, list[subprocess.CompletedProcess[str]]],
 ) -> None:
     clone, [first, second] = twice
@@ -55,20 +55,20 @@ def test_the_demo_run_twice_keeps_both_observations_and_tells_how_many_jobs_each
     assert "glacier_wait_for_inventory: success" in first.stdout
     assert ".local/demo/dataset/reports/latest.html" in first.stdout
     assert "Glacier" in (dataset / "reports" / "latest.html").read_text()
-    assert f"4 observations are committed so far, of {len(jobs)} jobs in all." in second.stdout
+    assert f"{len(jobs)} jobs in 4 committed snapshots." in second.stdout
     latest = max(observation_id for observation_id in jobs if "_eu-west-1_" in observation_id)
-    shown = re.findall(r"^  eu-west-1  \S+ +(\d+)", second.stdout, re.MULTILINE)
-    assert sum(map(int, shown)) == jobs.count(latest) > 0
+    printed = re.findall(r"^  eu-west-1  \S+ +(\d+)", second.stdout, re.MULTILINE)
+    assert sum(map(int, printed)) == jobs.count(latest) > 0
 
 
-def test_the_readme_shows_what_the_demo_prints(
+def test_the_readme_shows_the_output_of_the_demo(
     twice: tuple[Path, list[subprocess.CompletedProcess[str]]],
 ) -> None:
     _, [first, _] = twice
     shown = re.search(r"<!-- output of make demo -->\n```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown is not None
 
-    # This clone runs on the tests' own Python, which lies elsewhere.
+    # The clone uses the Python of the tests, in another folder.
     printed = re.sub(r"\S+/python -c", ".venv/bin/python -c", first.stdout[first.stdout.index("1. ") :])
     assert _without_numbers(printed) == _without_numbers(shown[1])
 
@@ -77,31 +77,31 @@ def _without_numbers(text: str) -> list[list[str]]:
     return [re.sub(r"\d+", "0", line).split() for line in text.strip().splitlines()]
 
 
-def test_the_query_that_the_demo_offers_can_be_typed_as_it_stands(
+def test_the_query_that_the_demo_prints_can_be_run(
     twice: tuple[Path, list[subprocess.CompletedProcess[str]]],
 ) -> None:
     clone, [_, second] = twice
     [command] = re.findall(r'^  (.* -c ".*")$', second.stdout, re.MULTILINE)
 
-    ended = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)  # noqa: S603, S607 - our own command
+    completed = subprocess.run(["bash", "-c", command], cwd=clone, capture_output=True, text=True, check=False)  # noqa: S603, S607 - a fixed command
 
-    assert ended.returncode == 0, ended.stderr
-    assert "Succeeded" in ended.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "Succeeded" in completed.stdout
 
 
-def test_a_demo_whose_dag_is_broken_says_why_and_fails(tmp_path: Path) -> None:
+def test_a_demo_with_a_broken_dag_fails_and_shows_the_error(tmp_path: Path) -> None:
     clone = _clone(tmp_path / "clone")
     (clone / "dags" / "glacier_jobs_snapshot.py").write_text("import airflow\nraise RuntimeError('broken dag')")
 
-    ended = _demo(clone)
+    completed = _demo(clone)
 
-    assert ended.returncode == 1
-    assert "broken dag" in ended.stdout
-    assert ".local/demo/airflow.log" in ended.stderr
+    assert completed.returncode == 1
+    assert "broken dag" in completed.stdout
+    assert ".local/demo/airflow.log" in completed.stderr
 
 
 def _clone(folder: Path) -> Path:
-    """Make what git would give, as far as the demo needs it."""
+    """Copy the folders that the demo needs, like a clone."""
     for name in ("dags", "include", "plugins"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
@@ -111,4 +111,4 @@ def _demo(clone: Path) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS"))}
     environment = {**kept, **FOREIGN_SETTINGS, "PYTHONPATH": "plugins:include"}
     command = [sys.executable, "-m", "demo"]
-    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command

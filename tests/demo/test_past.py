@@ -11,15 +11,15 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.reports import Inquiry
 from tests.observations import local_dataset
 
-#: A Sunday morning and a Wednesday evening: a quiet and a busy moment.
-MOMENTS = [
+#: A Sunday morning and a Wednesday evening, with little and with much activity.
+TIMES = [
     datetime(2026, 11, 22, 7, 30, tzinfo=timezone.utc),
     datetime(2026, 11, 25, 21, 10, tzinfo=timezone.utc),
 ]
 DAY = timedelta(days=1)
 
 #: The vaults in which jobs are initiated every day.
-WORKING = {
+ACTIVE_VAULTS = {
     "photo-library",
     "film-masters",
     FORBIDDEN,
@@ -28,9 +28,9 @@ WORKING = {
 }
 
 
-@pytest.fixture(scope="module", params=MOMENTS, ids=["sunday", "wednesday"])
+@pytest.fixture(scope="module", params=TIMES, ids=["sunday", "wednesday"])
 def inquiry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Inquiry:
-    """Questions to the made-up past, at its end."""
+    """Questions about the generated history, at its end."""
     folder = tmp_path_factory.mktemp("past")
     add_past(folder, now=request.param)
     dataset: Dataset = local_dataset(folder)
@@ -45,7 +45,7 @@ def test_every_question_has_an_answer(inquiry: Inquiry, question: str) -> None:
     assert inquiry.ask(question).num_rows > 0
 
 
-def test_there_is_one_gap_beyond_glaciers_retention_in_each_vault(inquiry: Inquiry) -> None:
+def test_each_vault_has_one_gap_longer_than_the_retention(inquiry: Inquiry) -> None:
     coverage = inquiry.ask("coverage")
     beyond = coverage.filter(coverage["beyond_retention"])
 
@@ -53,7 +53,7 @@ def test_there_is_one_gap_beyond_glaciers_retention_in_each_vault(inquiry: Inqui
     assert set(beyond["region"].to_pylist()) == set(REGIONS)
 
 
-def test_one_vault_cannot_be_listed_any_more(inquiry: Inquiry) -> None:
+def test_one_vault_can_no_longer_be_listed(inquiry: Inquiry) -> None:
     assert inquiry.ask("unlisted_vaults")["vault_name"].to_pylist() == [FORBIDDEN]
 
 
@@ -65,7 +65,7 @@ def test_there_are_jobs_of_every_status_action_and_tier(inquiry: Inquiry) -> Non
     assert set(counts["tier"].to_pylist()) == {"Expedited", "Standard", "Bulk", None}
 
 
-def test_hostile_descriptions_are_in_one_vault_only_and_few(inquiry: Inquiry) -> None:
+def test_few_hostile_descriptions_are_in_one_vault(inquiry: Inquiry) -> None:
     jobs = inquiry.ask("found_jobs").to_pylist()
     hostile = [job["job_description"] for job in jobs if job["vault_name"] == HOSTILE]
     believable = [job["job_description"] for job in jobs if job["vault_name"] != HOSTILE]
@@ -103,14 +103,14 @@ def test_some_jobs_of_both_slow_tiers_are_slower_than_typical(inquiry: Inquiry) 
     assert slow.num_rows < 10
 
 
-def test_each_working_vault_is_inventoried_every_night(inquiry: Inquiry) -> None:
+def test_each_active_vault_has_an_inventory_every_night(inquiry: Inquiry) -> None:
     descriptions = defaultdict(set)
     for job in inquiry.ask("job_history").to_pylist():
         if job["action"] == "InventoryRetrieval":
             descriptions[job["vault_name"]].add(job["job_description"])
 
     nights = {f"Nightly inventory {day}" for day in whole_days(inquiry)}
-    for name in WORKING:
+    for name in ACTIVE_VAULTS:
         assert descriptions[name] >= nights
 
 
@@ -129,8 +129,8 @@ def test_the_campaign_grows_from_day_to_day(inquiry: Inquiry) -> None:
     assert jobs[-1] > 1.5 * jobs[0]
 
 
-def test_no_vault_dwarfs_another_in_the_volume_of_a_day(inquiry: Inquiry) -> None:
-    volumes = [daily(inquiry, name, "bytes") for name in WORKING]
+def test_the_daily_volumes_of_vaults_are_of_similar_size(inquiry: Inquiry) -> None:
+    volumes = [daily(inquiry, name, "bytes") for name in ACTIVE_VAULTS]
 
     for day in whole_days(inquiry):
         of_day = [volume[day] for volume in volumes]
@@ -138,16 +138,16 @@ def test_no_vault_dwarfs_another_in_the_volume_of_a_day(inquiry: Inquiry) -> Non
 
 
 def whole_days(inquiry: Inquiry) -> list[date]:
-    """Return the days all of whose completed jobs were seen."""
+    """Return the days of which the snapshots contain all completed jobs."""
     now = inquiry.tables.now
-    # Nothing saw the jobs that were completed in between: they were dropped before the outage ended.
+    # Jobs completed during the outage expired before its end, so no snapshot contains them.
     lost = {(now - OUTAGE[0]).date(), (now - OUTAGE[1] - DAY).date()}
     days = [(now - DAY * number).date() for number in range(DAYS - 1, 0, -1)]
     return [day for day in days if day not in lost]
 
 
 def daily(inquiry: Inquiry, vault_name: str, column: str) -> dict[date, int]:
-    """Return a column of the daily volume of a vault, by whole day."""
+    """Return a column of the daily volume of a vault, by complete day."""
     sums: Counter[date] = Counter()
     for row in inquiry.ask("daily_volume").to_pylist():
         if row["vault_name"] == vault_name:

@@ -1,4 +1,4 @@
-"""Clients of the local AWS: boto3, which is what everybody uses, told not to repeat a failed call."""
+"""Clients of the local AWS: boto3 without retries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def glacier(local_aws: Control) -> Iterator[GlacierClient]:
 
 @pytest.fixture
 def list_all(glacier: GlacierClient) -> ListAll:
-    """Lists all jobs of a vault, page by page, as botocore's paginator does."""
+    """A function that lists all jobs of a vault with botocore's paginator."""
 
     def list_all(vault_name: str, page_size: int | None = None, **parameters: str) -> list[Description]:
         config = {} if page_size is None else {"PageSize": page_size}
@@ -41,7 +41,7 @@ def list_all(glacier: GlacierClient) -> ListAll:
 
 
 def signed_headers(region: str = "us-east-1") -> dict[str, str]:
-    """The headers of a request that is made by hand: signed, for a server that does not verify signatures."""
+    """Return headers for a request without boto3, with a signature for a server that does not verify it."""
     scope = f"K/20260101/{region}/glacier/aws4_request"
     return {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={0:064}",
@@ -50,7 +50,7 @@ def signed_headers(region: str = "us-east-1") -> dict[str, str]:
 
 
 def without_nulls(description: Description) -> Description:
-    """A description as botocore hands it on: a null is left out."""
+    """Return a description as botocore returns it: without nulls."""
     return {
         key: without_nulls(value) if isinstance(value, dict) else value
         for key, value in description.items()

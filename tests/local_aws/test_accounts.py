@@ -16,14 +16,14 @@ from tests.local_aws.conftest import ONE_ATTEMPT, signed_headers
 
 @contextmanager
 def client(service: str, arguments: Mapping[str, object]) -> Iterator[Any]:
-    made = boto3.client(cast(Any, service), config=ONE_ATTEMPT, **cast(Any, arguments))
+    new_client = boto3.client(cast(Any, service), config=ONE_ATTEMPT, **cast(Any, arguments))
     try:
-        yield made
+        yield new_client
     finally:
-        made.close()
+        new_client.close()
 
 
-def test_a_hyphen_is_the_account_of_whoever_signed(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_hyphen_is_the_account_of_the_credentials(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults("v")
     own = glacier.list_vaults(accountId="-")["VaultList"]
     named = glacier.list_vaults(accountId="123456789012")["VaultList"]
@@ -31,7 +31,7 @@ def test_a_hyphen_is_the_account_of_whoever_signed(local_aws: Control, glacier: 
     assert own[0]["VaultARN"] == "arn:aws:glacier:us-east-1:123456789012:vaults/v"
 
 
-def test_another_account_has_vaults_of_its_own(local_aws: Control, glacier: GlacierClient) -> None:
+def test_another_account_has_different_vaults(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults("mine")
     local_aws.add_vaults("theirs", account_id="210987654321")
     listed = glacier.list_vaults(accountId="210987654321")["VaultList"]
@@ -55,17 +55,17 @@ def test_an_assumed_role_acts_in_the_account_of_the_role(local_aws: Control) -> 
         assert [vault["VaultName"] for vault in glacier.list_vaults()["VaultList"]] == ["theirs"]
 
 
-def test_regions_do_not_see_each_other(local_aws: Control, glacier: GlacierClient) -> None:
+def test_regions_have_different_vaults_and_jobs(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_jobs("v", [{"JobId": "here"}])
     local_aws.add_jobs("v", [{"JobId": "there"}], region="eu-west-1")
-    with client("glacier", local_aws.boto3_arguments("eu-west-1")) as abroad:
-        (job,) = abroad.list_jobs(vaultName="v")["JobList"]
+    with client("glacier", local_aws.boto3_arguments("eu-west-1")) as other_region:
+        (job,) = other_region.list_jobs(vaultName="v")["JobList"]
     assert job["JobId"] == "there"
     assert job["VaultARN"] == "arn:aws:glacier:eu-west-1:123456789012:vaults/v"
     assert [job["JobId"] for job in glacier.list_jobs(vaultName="v")["JobList"]] == ["here"]
 
 
-def test_an_impossible_account_is_refused(glacier: GlacierClient) -> None:
+def test_an_invalid_account_id_is_rejected(glacier: GlacierClient) -> None:
     with pytest.raises(ClientError, match="Invalid account ID: 12345"):
         glacier.list_vaults(accountId="12345")
 
@@ -77,7 +77,7 @@ def test_an_impossible_account_is_refused(glacier: GlacierClient) -> None:
         ({"Authorization": "AWS4-HMAC-SHA256 /glacier/aws4_request"}, 400, "IncompleteSignatureException"),
     ],
 )
-def test_a_request_that_is_not_signed_is_refused(
+def test_a_request_without_a_valid_signature_is_rejected(
     local_aws: Control, headers: dict[str, str], status: int, code: str
 ) -> None:
     with urllib3.PoolManager() as pool:
@@ -85,7 +85,7 @@ def test_a_request_that_is_not_signed_is_refused(
     assert (response.status, response.json()["code"], response.json()["type"]) == (status, code, "Client")
 
 
-def test_a_request_without_the_api_version_is_refused(local_aws: Control) -> None:
+def test_a_request_without_the_api_version_is_rejected(local_aws: Control) -> None:
     headers = signed_headers()
     del headers["x-amz-glacier-version"]
     with urllib3.PoolManager() as pool:

@@ -1,4 +1,4 @@
-"""The local Glacier with a client that nobody here wrote: the AWS CLI."""
+"""The local Glacier with an independent client: the AWS CLI."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def aws_in_parallel(local_aws: Control, *commands: list[str]) -> list[Any]:
 
 
 @pytest.fixture
-def held(local_aws: Control) -> list[Description]:
-    """What the vault ``v`` holds: 23 jobs, of which 8 succeeded, 8 are in progress and 7 failed."""
+def vault_jobs(local_aws: Control) -> list[Description]:
+    """The jobs of the vault ``v``: 8 succeeded, 8 in progress and 7 failed."""
     states = ("Succeeded", "InProgress", "Failed")
     local_aws.add_jobs("v", [{"JobId": f"j{i:02d}", "StatusCode": states[i % 3]} for i in range(23)])
     return [without_nulls(job) for job in local_aws.jobs("v")]
 
 
-def test_list_jobs_takes_every_parameter(local_aws: Control, held: list[Description]) -> None:
+def test_list_jobs_accepts_every_parameter(local_aws: Control, vault_jobs: list[Description]) -> None:
     everything, failed, running, contradictory = aws_in_parallel(
         local_aws,
         ["list-jobs", "--vault-name", "v"],
@@ -53,13 +53,13 @@ def test_list_jobs_takes_every_parameter(local_aws: Control, held: list[Descript
         ["list-jobs", "--vault-name", "v", "--completed", "false"],
         ["list-jobs", "--vault-name", "v", "--statuscode", "InProgress", "--completed", "true"],
     )
-    assert everything["JobList"] == held
-    assert failed["JobList"] == [job for job in held if job["StatusCode"] == "Failed"]
-    assert running["JobList"] == [job for job in held if not job["Completed"]]
+    assert everything["JobList"] == vault_jobs
+    assert failed["JobList"] == [job for job in vault_jobs if job["StatusCode"] == "Failed"]
+    assert running["JobList"] == [job for job in vault_jobs if not job["Completed"]]
     assert contradictory["JobList"] == []
 
 
-def test_list_jobs_follows_limit_and_marker_by_hand(local_aws: Control, held: list[Description]) -> None:
+def test_list_jobs_works_with_explicit_limits_and_markers(local_aws: Control, vault_jobs: list[Description]) -> None:
     listed: list[Description] = []
     marker: list[str] = []
     while True:
@@ -68,32 +68,34 @@ def test_list_jobs_follows_limit_and_marker_by_hand(local_aws: Control, held: li
         if page.get("Marker") is None:
             break
         marker = ["--marker", page["Marker"]]
-    assert listed == held
+    assert listed == vault_jobs
     assert [request["query"]["limit"] for request in local_aws.requests("ListJobs")] == ["12", "12"]
 
 
-def test_list_jobs_pages_by_itself(local_aws: Control, held: list[Description]) -> None:
+def test_list_jobs_paginates_automatically(local_aws: Control, vault_jobs: list[Description]) -> None:
     (small_pages,) = aws_in_parallel(local_aws, ["list-jobs", "--vault-name", "v", "--page-size", "4"])
-    assert small_pages["JobList"] == held
+    assert small_pages["JobList"] == vault_jobs
     assert len(local_aws.requests("ListJobs")) == 6
     assert {request["query"]["limit"] for request in local_aws.requests("ListJobs")} == {"4"}
 
 
-def test_list_jobs_goes_on_from_a_starting_token(local_aws: Control, held: list[Description]) -> None:
+def test_list_jobs_continues_from_a_starting_token(local_aws: Control, vault_jobs: list[Description]) -> None:
     first = aws(local_aws, "list-jobs", "--vault-name", "v", "--page-size", "4", "--max-items", "10")
-    assert first["JobList"] == held[:10]
+    assert first["JobList"] == vault_jobs[:10]
     token = first["NextToken"]
     rest = aws(local_aws, "list-jobs", "--vault-name", "v", "--page-size", "4", "--starting-token", token)
-    assert rest["JobList"] == held[10:]
+    assert rest["JobList"] == vault_jobs[10:]
 
 
-def test_list_jobs_pages_through_empty_and_short_pages(local_aws: Control, held: list[Description]) -> None:
+def test_list_jobs_paginates_through_empty_and_short_pages(local_aws: Control, vault_jobs: list[Description]) -> None:
     local_aws.fault("short_page", size=5)
     local_aws.fault("empty_page", skip=1, count=2)
-    assert aws(local_aws, "list-jobs", "--vault-name", "v")["JobList"] == held
+    assert aws(local_aws, "list-jobs", "--vault-name", "v")["JobList"] == vault_jobs
 
 
-def test_a_wrong_parameter_and_a_missing_vault_are_said(local_aws: Control, held: list[Description]) -> None:
+def test_an_invalid_parameter_and_a_missing_vault_are_reported(
+    local_aws: Control, vault_jobs: list[Description]
+) -> None:
     wrong = run(local_aws, "list-jobs", "--vault-name", "v", "--statuscode", "Done")
     missing = run(local_aws, "list-jobs", "--vault-name", "w")
     assert "(InvalidParameterValueException) when calling the ListJobs operation: Invalid status code" in wrong.stderr
@@ -101,7 +103,7 @@ def test_a_wrong_parameter_and_a_missing_vault_are_said(local_aws: Control, held
     assert 0 not in (wrong.returncode, missing.returncode)
 
 
-def test_list_vaults_pages_by_itself(local_aws: Control) -> None:
+def test_list_vaults_paginates_automatically(local_aws: Control) -> None:
     local_aws.add_vaults(*(f"vault-{i:02d}" for i in range(12)))
     everything, some = aws_in_parallel(
         local_aws, ["list-vaults"], ["list-vaults", "--page-size", "5", "--max-items", "6"]
@@ -110,15 +112,20 @@ def test_list_vaults_pages_by_itself(local_aws: Control) -> None:
     assert [vault["VaultName"] for vault in some["VaultList"]] == [f"vault-{i:02d}" for i in range(6)]
 
 
-def test_an_archive_goes_in_and_comes_out_again(local_aws: Control, tmp_path: Path) -> None:
+def test_an_archive_can_be_uploaded_and_retrieved(local_aws: Control, tmp_path: Path) -> None:
     local_aws.set_clock(speed=0)
     content = bytes(range(256)) * 4096 + b"a mebibyte and a bit"
     (tmp_path / "archive").write_bytes(content)
     aws(local_aws, "create-vault", "--vault-name", "v")
     body = ["--body", str(tmp_path / "archive"), "--archive-description", "notes"]
     archive = aws(local_aws, "upload-archive", "--vault-name", "v", *body)
-    asked = {"Type": "archive-retrieval", "ArchiveId": archive["archiveId"], "Tier": "Expedited", "Description": "cli"}
-    job_id = aws(local_aws, "initiate-job", "--vault-name", "v", "--job-parameters", json.dumps(asked))["jobId"]
+    parameters = {
+        "Type": "archive-retrieval",
+        "ArchiveId": archive["archiveId"],
+        "Tier": "Expedited",
+        "Description": "cli",
+    }
+    job_id = aws(local_aws, "initiate-job", "--vault-name", "v", "--job-parameters", json.dumps(parameters))["jobId"]
     job = ["--vault-name", "v", "--job-id", job_id]
 
     early = run(local_aws, "get-job-output", *job, str(tmp_path / "early"))

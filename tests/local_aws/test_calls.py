@@ -17,22 +17,20 @@ def test_calls_are_counted_by_operation_and_by_vault(local_aws: Control, glacier
     assert calls.by_vault == {("ListVaults", None): 1, ("ListJobs", "v"): 2, ("ListJobs", "w"): 1}
 
 
-def test_counting_begins_anew_after_a_reset_of_the_calls(local_aws: Control, glacier: GlacierClient) -> None:
+def test_resetting_the_calls_sets_the_counts_to_zero(local_aws: Control, glacier: GlacierClient) -> None:
     glacier.list_vaults()
     local_aws.reset_calls()
     assert local_aws.calls().total == 0
     assert local_aws.requests() == []
 
 
-def test_one_client_after_the_other_is_never_more_than_one_call_at_once(
-    local_aws: Control, glacier: GlacierClient
-) -> None:
+def test_sequential_calls_are_never_concurrent(local_aws: Control, glacier: GlacierClient) -> None:
     for _ in range(50):
         glacier.list_vaults()
     assert local_aws.calls().most_in_flight == 1
 
 
-def test_what_was_sent_can_be_read_again(local_aws: Control, glacier: GlacierClient) -> None:
+def test_requests_are_recorded(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults("v")
     glacier.list_jobs(accountId="123456789012", vaultName="v", statuscode="Failed", completed="true", limit="7")
     glacier.list_vaults()

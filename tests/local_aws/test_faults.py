@@ -50,7 +50,7 @@ def error_of(call: Callable[[], object]) -> tuple[str, int]:
         ("limit_exceeded", "LimitExceededException", 400),
     ],
 )
-def test_an_error_comes_with_its_code_and_status_until_it_is_cleared(
+def test_an_error_fault_returns_its_code_and_status_until_it_is_cleared(
     local_aws: Control, glacier: GlacierClient, kind: str, code: str, status: int
 ) -> None:
     local_aws.fault(kind)
@@ -71,7 +71,7 @@ def test_the_body_of_an_error_has_code_message_and_type(local_aws: Control) -> N
     }
 
 
-def test_access_is_denied_on_one_vault_only(local_aws: Control, glacier: GlacierClient) -> None:
+def test_access_can_be_denied_for_one_vault(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults("w")
     local_aws.fault("access_denied", vault_name="v", operation="ListJobs")
     with pytest.raises(ClientError, match=r"not authorized to perform: glacier:ListJobs on resource: .*:vaults/v"):
@@ -80,7 +80,7 @@ def test_access_is_denied_on_one_vault_only(local_aws: Control, glacier: Glacier
     assert len(glacier.list_vaults()["VaultList"]) == 2
 
 
-def test_a_fault_lets_calls_pass_first_and_ends_after_its_count(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_fault_skips_calls_first_and_ends_after_its_count(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("throttling", operation="ListJobs", skip=2, count=1)
     outcomes = []
     for _ in range(4):
@@ -92,35 +92,35 @@ def test_a_fault_lets_calls_pass_first_and_ends_after_its_count(local_aws: Contr
     assert outcomes == ["listed", "listed", "ThrottlingException", "listed"]
 
 
-def test_a_fault_may_strike_one_access_key_only(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_fault_can_apply_to_one_access_key(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("expired_token", access_key="SOMEBODYELSE")
     assert len(glacier.list_jobs(vaultName="v")["JobList"]) == 10
     local_aws.fault("expired_token", access_key="LOCALAWSACCESSKEY000")
     assert error_of(lambda: glacier.list_jobs(vaultName="v")) == ("ExpiredTokenException", 403)
 
 
-def test_a_fault_with_a_probability_strikes_the_same_calls_for_the_same_seed(
+def test_a_fault_with_a_probability_applies_to_the_same_calls_for_the_same_seed(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
-    def throws() -> str:
+    def results() -> str:
         local_aws.clear_faults()
         local_aws.seed_dice(7)
         local_aws.fault("throttling", probability=0.5)
-        struck = ""
+        codes = ""
         for _ in range(20):
             try:
                 glacier.describe_vault(vaultName="v")
-                struck += "."
+                codes += "."
             except ClientError:
-                struck += "x"
-        return struck
+                codes += "x"
+        return codes
 
-    first = throws()
-    assert first == throws()
+    first = results()
+    assert first == results()
     assert set(first) == {".", "x"}
 
 
-def test_one_fault_ends_and_the_others_go_on(local_aws: Control, glacier: GlacierClient) -> None:
+def test_removing_one_fault_keeps_the_others(local_aws: Control, glacier: GlacierClient) -> None:
     throttling = local_aws.fault("throttling", operation="ListJobs")
     local_aws.fault("service_unavailable", operation="ListVaults")
     local_aws.remove_fault(throttling)
@@ -141,7 +141,7 @@ def test_short_pages_of_vaults_lose_nothing(local_aws: Control, glacier: Glacier
     assert [vault["VaultName"] for page in pages for vault in page["VaultList"]] == ["a", "b", "c", "v"]
 
 
-def test_an_empty_page_carries_a_marker_to_what_it_left_out(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_marker_of_an_empty_page_starts_with_the_omitted_jobs(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("empty_page", operation="ListJobs", skip=1, count=2)
     first = glacier.list_jobs(vaultName="v", limit="4")
     second = glacier.list_jobs(vaultName="v", limit="4", marker=first["Marker"])
@@ -152,7 +152,7 @@ def test_an_empty_page_carries_a_marker_to_what_it_left_out(local_aws: Control, 
     assert [job["JobId"] for job in fourth["JobList"]] == ["j4", "j5", "j6", "j7"]
 
 
-def test_an_empty_first_page_of_vaults_carries_a_marker(local_aws: Control, glacier: GlacierClient) -> None:
+def test_an_empty_first_page_of_vaults_has_a_marker(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("empty_page", operation="ListVaults")
     first = glacier.list_vaults()
     assert first["VaultList"] == []
@@ -166,15 +166,13 @@ def test_a_vault_without_jobs_can_have_an_empty_page_with_a_marker(local_aws: Co
     assert local_aws.calls().by_operation["ListJobs"] == 2
 
 
-def test_a_marker_may_repeat_the_last_job_of_one_page(local_aws: Control, list_all: ListAll) -> None:
+def test_a_marker_can_repeat_the_last_job_of_a_page(local_aws: Control, list_all: ListAll) -> None:
     local_aws.fault("repeated_job", skip=1, count=1)
     assert ids(list_all("v", 4)) == "01234567789"
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_a_marker_cycle_leads_back_where_the_listing_was(
-    local_aws: Control, glacier: GlacierClient, length: int
-) -> None:
+def test_a_marker_cycle_repeats_earlier_markers(local_aws: Control, glacier: GlacierClient, length: int) -> None:
     local_aws.fault("marker_cycle", length=length)
     markers: list[str] = []
     marker: dict[str, Any] = {}
@@ -185,13 +183,13 @@ def test_a_marker_cycle_leads_back_where_the_listing_was(
     assert len(set(markers)) == length
 
 
-def test_a_marker_that_comes_twice_running_stops_botocores_paginator(local_aws: Control, list_all: ListAll) -> None:
+def test_a_repeated_marker_stops_botocores_paginator(local_aws: Control, list_all: ListAll) -> None:
     local_aws.fault("marker_cycle", skip=1)
     with pytest.raises(PaginationError, match="The same next token was received twice"):
         list_all("v", 2)
 
 
-def test_a_dropped_connection_is_closed_without_an_answer(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_dropped_connection_is_closed_without_a_response(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("dropped_connection", count=1)
     with pytest.raises(ConnectionClosedError):
         glacier.list_jobs(vaultName="v")
@@ -199,7 +197,7 @@ def test_a_dropped_connection_is_closed_without_an_answer(local_aws: Control, gl
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
-def test_a_job_may_have_been_initiated_although_the_connection_was_dropped(
+def test_a_job_can_be_initiated_although_the_connection_was_dropped(
     local_aws: Control, glacier: GlacierClient, after_effect: bool
 ) -> None:
     local_aws.fault("dropped_connection", operation="InitiateJob", after_effect=after_effect)
@@ -208,7 +206,7 @@ def test_a_job_may_have_been_initiated_although_the_connection_was_dropped(
     assert len(local_aws.jobs("v")) == 10 + after_effect
 
 
-def test_a_truncated_body_ends_before_its_announced_length(local_aws: Control) -> None:
+def test_a_truncated_body_is_shorter_than_its_content_length(local_aws: Control) -> None:
     local_aws.fault("truncated_body")
     with urllib3.PoolManager() as pool:
         response = pool.request(
@@ -223,7 +221,7 @@ def test_a_truncated_body_ends_before_its_announced_length(local_aws: Control) -
 
 
 @pytest.mark.parametrize("kind", ["cut_json", "not_json"])
-def test_a_body_that_is_no_json_reaches_botocore_as_an_answer_without_a_list(
+def test_botocore_returns_a_response_without_a_list_for_a_body_that_is_not_json(
     local_aws: Control, glacier: GlacierClient, kind: str
 ) -> None:
     local_aws.fault(kind)
@@ -232,22 +230,22 @@ def test_a_body_that_is_no_json_reaches_botocore_as_an_answer_without_a_list(
     assert set(answer) == {"ResponseMetadata"}
 
 
-def test_latency_delays_the_answer(local_aws: Control, glacier: GlacierClient) -> None:
+def test_latency_delays_the_response(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("latency", seconds=0.2, operation="ListJobs")
-    began = time.monotonic()
+    started = time.monotonic()
     glacier.list_jobs(vaultName="v")
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - started >= 0.2
 
 
-def test_latency_beyond_the_clients_patience_is_a_time_out(local_aws: Control) -> None:
+def test_latency_longer_than_the_read_timeout_is_a_timeout(local_aws: Control) -> None:
     local_aws.fault("latency", seconds=3)
     config = ONE_ATTEMPT.merge(Config(read_timeout=0.1))
-    impatient = boto3.client("glacier", config=config, **local_aws.boto3_arguments())
-    with closing(impatient), pytest.raises(ReadTimeoutError):
-        impatient.list_vaults()
+    client = boto3.client("glacier", config=config, **local_aws.boto3_arguments())
+    with closing(client), pytest.raises(ReadTimeoutError):
+        client.list_vaults()
 
 
-def test_a_reset_drops_the_calls_that_still_wait(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_reset_drops_waiting_calls(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("latency", seconds=60)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(glacier.create_vault, vaultName="too-late")
@@ -268,13 +266,15 @@ def test_faults_of_different_kinds_are_combined(local_aws: Control, glacier: Gla
     assert ids(list_all("v")) == "01234556789"
 
 
-def test_a_vault_may_be_deleted_between_list_vaults_and_list_jobs(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_hook_can_delete_a_vault_between_list_vaults_and_list_jobs(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
     local_aws.hook("delete_vault", {"vault_name": "v"}, operation="ListVaults", count=1)
     assert [vault["VaultName"] for vault in glacier.list_vaults()["VaultList"]] == ["v"]
     assert error_of(lambda: glacier.list_jobs(vaultName="v")) == ("ResourceNotFoundException", 404)
 
 
-def test_a_vault_may_be_deleted_in_mid_listing(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_hook_can_delete_a_vault_during_its_listing(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.hook("delete_vault", {"vault_name": "v"}, operation="ListJobs", vault_name="v", skip=1, count=1)
     first = glacier.list_jobs(vaultName="v", limit="3")
     second = glacier.list_jobs(vaultName="v", limit="3", marker=first["Marker"])
@@ -284,7 +284,7 @@ def test_a_vault_may_be_deleted_in_mid_listing(local_aws: Control, glacier: Glac
     )
 
 
-def test_a_job_may_change_its_state_between_two_pages(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_job_can_change_its_state_between_two_pages(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.set_clock(speed=0)
     local_aws.add_jobs("w", [{"JobId": f"j{i}", "_life": {"duration_seconds": 90}} for i in range(3)])
     local_aws.hook("advance", {"seconds": 60}, operation="ListJobs", vault_name="w")
@@ -297,14 +297,14 @@ def test_a_job_may_change_its_state_between_two_pages(local_aws: Control, glacie
     assert states == ["InProgress", "InProgress", "Succeeded"]
 
 
-def test_jobs_may_vanish_and_appear_between_two_pages(local_aws: Control, list_all: ListAll) -> None:
+def test_jobs_can_disappear_and_appear_between_two_pages(local_aws: Control, list_all: ListAll) -> None:
     local_aws.hook("remove_jobs", {"vault_name": "v", "job_ids": ["j4"]}, operation="ListJobs", count=1)
     new = {"JobId": "j8", "StatusCode": "Failed", "CreationDate": "2000-01-01T00:00:00.000Z"}
     local_aws.hook("add_jobs", {"vault_name": "v", "jobs": [new]}, operation="ListJobs", count=1)
     assert ids(list_all("v", 4)) == "01235679"
 
 
-def test_calls_can_be_made_to_meet(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_crowd_fault_makes_calls_concurrent(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.reset_calls()
     local_aws.fault("crowd", size=4, seconds=20)
     with ThreadPoolExecutor(4) as pool:
@@ -316,28 +316,28 @@ def test_calls_can_be_made_to_meet(local_aws: Control, glacier: GlacierClient) -
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        ("sabotage", {}, "no such fault: 'sabotage'"),
-        ("throttling", {"vault": "v"}, "takes no"),
-        ("short_page", {"seconds": 1}, "takes no"),
+        ("sabotage", {}, "unknown fault: 'sabotage'"),
+        ("throttling", {"vault": "v"}, "does not accept"),
+        ("short_page", {"seconds": 1}, "does not accept"),
         ("short_page", {"size": 0}, "the size of short_page is 0"),
         ("marker_cycle", {"length": 0}, "the length of marker_cycle is 0"),
     ],
 )
-def test_a_fault_that_does_not_exist_is_refused(
+def test_an_unknown_or_invalid_fault_is_rejected(
     local_aws: Control, kind: str, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ControlError, match=message):
         local_aws.fault(kind, **given)
 
 
-def test_a_hook_that_does_not_exist_is_refused(local_aws: Control) -> None:
-    with pytest.raises(ControlError, match="no such command: 'explode'"):
+def test_an_unknown_or_invalid_hook_is_rejected(local_aws: Control) -> None:
+    with pytest.raises(ControlError, match="unknown command: 'explode'"):
         local_aws.hook("explode")
-    with pytest.raises(ControlError, match="takes no"):
+    with pytest.raises(ControlError, match="does not accept"):
         local_aws.hook("advance", {"seconds": 1}, vault="v")
 
 
-def test_a_reset_ends_every_fault_and_hook(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_reset_removes_all_faults_and_hooks(local_aws: Control, glacier: GlacierClient) -> None:
     for kind in KINDS:
         local_aws.fault(kind)
     local_aws.hook("delete_vault", {"vault_name": "v"})

@@ -21,20 +21,20 @@ def tree_hash(content: bytes) -> str:
 
 @pytest.fixture
 def content(glacier: GlacierClient) -> bytes:
-    """What lies in the archive of the vault ``v``."""
+    """The content of the archive in the vault ``v``."""
     glacier.create_vault(vaultName="v")
     return bytes(i * 7 % 251 for i in range(SIZE // 5)) * 5 + b"12345"[: SIZE % 5]
 
 
 def retrieved(local_aws: Control, glacier: GlacierClient, content: bytes, **parameters: Any) -> str:
     archive_id = glacier.upload_archive(vaultName="v", archiveDescription="notes", body=content)["archiveId"]
-    asked = {"Type": "archive-retrieval", "ArchiveId": archive_id, "Tier": "Expedited", **parameters}
-    job_id = glacier.initiate_job(vaultName="v", jobParameters=cast(Any, asked))["jobId"]
+    job_parameters = {"Type": "archive-retrieval", "ArchiveId": archive_id, "Tier": "Expedited", **parameters}
+    job_id = glacier.initiate_job(vaultName="v", jobParameters=cast(Any, job_parameters))["jobId"]
     local_aws.advance(180)
     return job_id
 
 
-def test_an_archive_comes_back_whole_with_its_tree_hash(
+def test_the_output_of_an_archive_has_its_content_and_tree_hash(
     local_aws: Control, glacier: GlacierClient, content: bytes
 ) -> None:
     job_id = retrieved(local_aws, glacier, content)
@@ -68,7 +68,7 @@ def test_a_range_of_the_output_has_a_tree_hash_only_if_aligned(
     assert output.get("checksum") == (tree_hash(part) if aligned else None)
 
 
-def test_the_output_of_a_retrieved_range_begins_where_the_range_does(
+def test_the_output_of_a_retrieved_range_starts_with_the_range(
     local_aws: Control, glacier: GlacierClient, content: bytes
 ) -> None:
     job_id = retrieved(local_aws, glacier, content, RetrievalByteRange=f"{MEBIBYTE}-{2 * MEBIBYTE - 1}")
@@ -79,7 +79,7 @@ def test_the_output_of_a_retrieved_range_begins_where_the_range_does(
     assert part["contentRange"] == f"bytes 10-19/{MEBIBYTE}"
 
 
-def test_a_range_beyond_the_end_is_refused_and_one_of_another_form_ignored(
+def test_a_range_beyond_the_end_is_rejected_and_one_in_another_format_is_ignored(
     local_aws: Control, glacier: GlacierClient, content: bytes
 ) -> None:
     job_id = retrieved(local_aws, glacier, content)
@@ -90,7 +90,7 @@ def test_a_range_beyond_the_end_is_refused_and_one_of_another_form_ignored(
     assert len(ignored["body"].read()) == SIZE
 
 
-def test_output_asked_for_too_early_is_not_available(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_output_of_a_job_in_progress_is_not_available(local_aws: Control, glacier: GlacierClient) -> None:
     glacier.create_vault(vaultName="v")
     job_id = glacier.initiate_job(vaultName="v", jobParameters={"Type": "inventory-retrieval"})["jobId"]
     with pytest.raises(glacier.exceptions.InvalidParameterValueException, match="not currently available for download"):
@@ -110,8 +110,8 @@ def test_an_unknown_job_has_no_output(local_aws: Control, glacier: GlacierClient
 
 
 def inventory(local_aws: Control, glacier: GlacierClient, **parameters: Any) -> tuple[bytes, str]:
-    asked = cast(Any, {"Type": "inventory-retrieval", **parameters})
-    job_id = glacier.initiate_job(vaultName="v", jobParameters=asked)["jobId"]
+    job_parameters = cast(Any, {"Type": "inventory-retrieval", **parameters})
+    job_id = glacier.initiate_job(vaultName="v", jobParameters=job_parameters)["jobId"]
     local_aws.advance(4 * 3600)
     output = glacier.get_job_output(vaultName="v", jobId=job_id)
     assert output.get("checksum") is None
@@ -132,31 +132,31 @@ def test_an_inventory_lists_every_archive_as_json(local_aws: Control, glacier: G
 
 def test_a_csv_inventory_escapes_quotes_with_a_backslash(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults("v")
-    awkward = 'a "quoted" description, with a comma'
-    local_aws.add_archives("v", [{"ArchiveId": "a1", "ArchiveDescription": awkward, "Size": 3}])
+    quoted = 'a "quoted" description, with a comma'
+    local_aws.add_archives("v", [{"ArchiveId": "a1", "ArchiveDescription": quoted, "Size": 3}])
     body, content_type = inventory(local_aws, glacier, Format="CSV")
     text = body.decode()
     rows = list(csv.DictReader(io.StringIO(text), doublequote=False, escapechar="\\"))
     assert content_type == "text/csv"
     assert '"a \\"quoted\\" description, with a comma"' in text
-    assert (rows[0]["ArchiveId"], rows[0]["ArchiveDescription"], rows[0]["Size"]) == ("a1", awkward, "3")
+    assert (rows[0]["ArchiveId"], rows[0]["ArchiveDescription"], rows[0]["Size"]) == ("a1", quoted, "3")
 
 
-def test_an_inventory_may_be_limited_to_dates_and_go_on_from_a_marker(
+def test_an_inventory_can_be_limited_to_dates_and_continued_from_a_marker(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     local_aws.add_vaults("v")
     dates = [f"2020-01-0{day}T00:00:00.000Z" for day in range(1, 8)]
     local_aws.add_archives("v", [{"ArchiveId": f"a{date[9]}", "Size": 1, "CreationDate": date} for date in dates])
-    asked = {"StartDate": "2020-01-02T00:00:00Z", "EndDate": "2020-01-07T00:00:00Z", "Limit": "3"}
-    first, _ = inventory(local_aws, glacier, InventoryRetrievalParameters=asked)
+    first_parameters = {"StartDate": "2020-01-02T00:00:00Z", "EndDate": "2020-01-07T00:00:00Z", "Limit": "3"}
+    first, _ = inventory(local_aws, glacier, InventoryRetrievalParameters=first_parameters)
     marker = local_aws.jobs("v")[0]["InventoryRetrievalParameters"]["Marker"]
-    second, _ = inventory(local_aws, glacier, InventoryRetrievalParameters={**asked, "Marker": marker})
+    second, _ = inventory(local_aws, glacier, InventoryRetrievalParameters={**first_parameters, "Marker": marker})
     assert [each["ArchiveId"] for each in json.loads(first)["ArchiveList"]] == ["a2", "a3", "a4"]
     assert [each["ArchiveId"] for each in json.loads(second)["ArchiveList"]] == ["a5", "a6"]
 
 
-def test_a_job_that_was_handed_in_has_made_up_bytes_of_the_size_it_says(
+def test_an_added_job_without_an_archive_has_generated_output_of_its_size(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     given = {"Action": "ArchiveRetrieval", "ArchiveId": "a", "ArchiveSizeInBytes": 1000, "StatusCode": "Succeeded"}

@@ -26,19 +26,19 @@ def initiate(glacier: GlacierClient, **parameters: Any) -> str:
     return glacier.initiate_job(vaultName="v", jobParameters=cast(Any, parameters))["jobId"]
 
 
-def test_an_archive_retrieval_is_described_with_nulls_where_nothing_is_known(
+def test_the_description_of_an_archive_retrieval_has_nulls_for_unknown_values(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     answer = glacier.initiate_job(
         vaultName="v",
         jobParameters={"Type": "archive-retrieval", "ArchiveId": "a1", "Description": "why", "Tier": "Bulk"},
     )
-    (shown,) = local_aws.jobs("v")
+    (description,) = local_aws.jobs("v")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert answer["location"] == f"/123456789012/vaults/v/jobs/{answer['jobId']}"
-    tree_hash = shown.pop("ArchiveSHA256TreeHash")
+    tree_hash = description.pop("ArchiveSHA256TreeHash")
     assert len(tree_hash) == 64
-    assert shown == {
+    assert description == {
         "Action": "ArchiveRetrieval",
         "ArchiveId": "a1",
         "ArchiveSizeInBytes": SIZE,
@@ -76,13 +76,13 @@ def test_a_job_takes_as_long_as_its_tier(
 
 def test_an_inventory_is_taken_when_its_job_is_initiated(local_aws: Control, glacier: GlacierClient) -> None:
     job_id = initiate(glacier, Type="inventory-retrieval", SNSTopic="arn:aws:sns:us-east-1:123456789012:topic")
-    (shown,) = local_aws.jobs("v")
-    assert shown["Action"] == "InventoryRetrieval"
-    assert shown["ArchiveId"] is None
-    assert shown["InventorySizeInBytes"] is None
-    assert shown["SNSTopic"] == "arn:aws:sns:us-east-1:123456789012:topic"
-    assert shown["InventoryRetrievalParameters"]["Format"] == "JSON"
-    assert "Tier" not in shown
+    (description,) = local_aws.jobs("v")
+    assert description["Action"] == "InventoryRetrieval"
+    assert description["ArchiveId"] is None
+    assert description["InventorySizeInBytes"] is None
+    assert description["SNSTopic"] == "arn:aws:sns:us-east-1:123456789012:topic"
+    assert description["InventoryRetrievalParameters"]["Format"] == "JSON"
+    assert "Tier" not in description
     local_aws.advance(5 * 3600)
     output = glacier.get_job_output(vaultName="v", jobId=job_id)["body"].read()
     assert glacier.describe_job(vaultName="v", jobId=job_id)["InventorySizeInBytes"] == len(output)
@@ -95,18 +95,18 @@ def test_the_durations_are_settings(local_aws: Control, glacier: GlacierClient) 
     assert glacier.describe_job(vaultName="v", jobId=job_id)["Completed"]
 
 
-def test_the_outcome_of_the_next_job_can_be_decided(local_aws: Control, glacier: GlacierClient) -> None:
-    local_aws.next_outcome("Failed", status_message="no luck", duration_seconds=60)
-    unlucky = initiate(glacier, Type="inventory-retrieval")
-    lucky = initiate(glacier, Type="inventory-retrieval")
+def test_the_outcome_of_the_next_job_can_be_planned(local_aws: Control, glacier: GlacierClient) -> None:
+    local_aws.next_outcome("Failed", status_message="not available", duration_seconds=60)
+    failing = initiate(glacier, Type="inventory-retrieval")
+    other = initiate(glacier, Type="inventory-retrieval")
     local_aws.advance(60)
-    failed: Mapping[str, object] = glacier.describe_job(vaultName="v", jobId=unlucky)
-    assert (failed["StatusCode"], failed["StatusMessage"], failed["Completed"]) == ("Failed", "no luck", True)
+    failed: Mapping[str, object] = glacier.describe_job(vaultName="v", jobId=failing)
+    assert (failed["StatusCode"], failed["StatusMessage"], failed["Completed"]) == ("Failed", "not available", True)
     assert "InventorySizeInBytes" not in failed
-    assert glacier.describe_job(vaultName="v", jobId=lucky)["StatusCode"] == "InProgress"
+    assert glacier.describe_job(vaultName="v", jobId=other)["StatusCode"] == "InProgress"
 
 
-def test_an_outcome_decided_for_one_vault_waits_for_a_job_of_that_vault(
+def test_an_outcome_planned_for_one_vault_applies_to_a_job_of_that_vault(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     local_aws.add_vaults("w")
@@ -168,7 +168,7 @@ def test_only_an_aligned_range_has_a_tree_hash(local_aws: Control, glacier: Glac
         ),
     ],
 )
-def test_a_job_that_cannot_be_is_refused(
+def test_invalid_parameters_are_rejected(
     local_aws: Control, glacier: GlacierClient, parameters: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
@@ -177,15 +177,13 @@ def test_a_job_that_cannot_be_is_refused(
     assert local_aws.jobs("v") == []
 
 
-def test_a_description_may_have_1024_printable_characters(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_description_can_have_1024_printable_characters(local_aws: Control, glacier: GlacierClient) -> None:
     description = ("".join(map(chr, range(32, 127))) * 11)[:1024]
     initiate(glacier, Type="inventory-retrieval", Description=description)
     assert local_aws.jobs("v")[0]["JobDescription"] == description
 
 
-def test_a_new_job_may_be_listed_late_though_it_is_described_at_once(
-    local_aws: Control, glacier: GlacierClient
-) -> None:
+def test_a_new_job_can_be_described_before_it_is_listed(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.settings(listed_after_seconds=30)
     job_id = initiate(glacier, Type="inventory-retrieval")
     assert glacier.describe_job(vaultName="v", jobId=job_id)["StatusCode"] == "InProgress"
@@ -207,14 +205,14 @@ def test_a_finished_job_disappears_a_day_after_its_completion(local_aws: Control
         glacier.get_job_output(vaultName="v", jobId=job_id)
 
 
-def test_finished_jobs_may_be_kept_longer(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_retention_of_finished_jobs_can_be_longer(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.settings(retention_seconds=48 * 3600)
     initiate(glacier, Type="archive-retrieval", ArchiveId="a2", Tier="Expedited")
     local_aws.advance(180 + 47 * 3600)
     assert len(glacier.list_jobs(vaultName="v")["JobList"]) == 1
 
 
-def test_setting_the_clock_back_brings_a_job_back(local_aws: Control, glacier: GlacierClient) -> None:
+def test_setting_the_clock_back_restores_an_expired_job(local_aws: Control, glacier: GlacierClient) -> None:
     initiate(glacier, Type="archive-retrieval", ArchiveId="a2", Tier="Expedited")
     local_aws.advance(48 * 3600)
     assert glacier.list_jobs(vaultName="v")["JobList"] == []

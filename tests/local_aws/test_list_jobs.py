@@ -16,20 +16,20 @@ def jobs_of_every_state(count: int) -> list[Description]:
     return [{"JobId": f"job-{i:04d}", "StatusCode": states[i % 3]} for i in range(count)]
 
 
-def test_a_page_has_fifty_jobs_unless_fewer_are_asked_for(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_page_has_fifty_jobs_unless_the_limit_is_lower(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(51))
     assert len(glacier.list_jobs(vaultName="v")["JobList"]) == 50
     assert len(glacier.list_jobs(vaultName="v", limit="7")["JobList"]) == 7
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 7, 49, 50])
-def test_the_pages_together_hold_every_job_once(local_aws: Control, list_all: ListAll, page_size: int) -> None:
+def test_all_pages_together_contain_every_job_once(local_aws: Control, list_all: ListAll, page_size: int) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(99))
     assert list_all("v", page_size) == [without_nulls(job) for job in local_aws.jobs("v")]
     assert len({job["JobId"] for job in list_all("v", page_size)}) == 99
 
 
-def test_the_last_page_has_a_null_marker_also_when_it_is_full(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_last_page_has_a_null_marker_even_if_it_is_full(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(50))
     assert "Marker" not in glacier.list_jobs(vaultName="v")
 
@@ -40,7 +40,7 @@ def test_an_empty_vault_has_an_empty_list(local_aws: Control, glacier: GlacierCl
 
 
 @pytest.mark.parametrize("name", ["v", "-", "a.b_c-D.9", "x" * 255, "..", "jobs"])
-def test_any_allowed_vault_name_can_be_paged_through(local_aws: Control, list_all: ListAll, name: str) -> None:
+def test_a_vault_with_any_valid_name_can_be_listed(local_aws: Control, list_all: ListAll, name: str) -> None:
     local_aws.add_jobs(name, jobs_of_every_state(5))
     assert len(list_all(name, 2)) == 5
 
@@ -87,7 +87,9 @@ def test_filters_are_anded(
         {"marker": "AAAA"},
     ],
 )
-def test_a_wrong_parameter_is_refused(local_aws: Control, glacier: GlacierClient, parameters: dict[str, Any]) -> None:
+def test_an_invalid_parameter_is_rejected(
+    local_aws: Control, glacier: GlacierClient, parameters: dict[str, Any]
+) -> None:
     local_aws.add_vaults("v")
     with pytest.raises(ClientError) as caught:
         glacier.list_jobs(vaultName="v", **parameters)
@@ -95,7 +97,7 @@ def test_a_wrong_parameter_is_refused(local_aws: Control, glacier: GlacierClient
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
-def test_a_marker_of_another_vault_is_refused(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_marker_of_another_vault_is_rejected(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(3))
     local_aws.add_jobs("w", jobs_of_every_state(3))
     marker = glacier.list_jobs(vaultName="v", limit="1")["Marker"]
@@ -104,7 +106,7 @@ def test_a_marker_of_another_vault_is_refused(local_aws: Control, glacier: Glaci
 
 
 @pytest.mark.parametrize("name", ["nowhere", "odd:name", "with space"])
-def test_a_vault_that_is_not_there_is_a_404_that_names_it(glacier: GlacierClient, name: str) -> None:
+def test_a_missing_vault_is_a_404_with_its_name(glacier: GlacierClient, name: str) -> None:
     with pytest.raises(
         glacier.exceptions.ResourceNotFoundException, match=f"Vault not found for ARN: .*{name}"
     ) as caught:
@@ -112,7 +114,7 @@ def test_a_vault_that_is_not_there_is_a_404_that_names_it(glacier: GlacierClient
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
-def test_jobs_are_listed_by_initiation_in_the_direction_chosen(local_aws: Control, list_all: ListAll) -> None:
+def test_jobs_are_listed_by_initiation_time_in_the_configured_order(local_aws: Control, list_all: ListAll) -> None:
     dates = ["2026-01-03T00:00:00.000Z", "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"]
     local_aws.add_jobs("v", [{"CreationDate": date} for date in dates])
     assert [job["CreationDate"] for job in list_all("v", 2)] == sorted(dates)
@@ -120,14 +122,14 @@ def test_jobs_are_listed_by_initiation_in_the_direction_chosen(local_aws: Contro
     assert [job["CreationDate"] for job in list_all("v", 2)] == sorted(dates, reverse=True)
 
 
-def test_the_ceiling_of_the_limit_is_an_option(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_maximum_limit_is_a_setting(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.settings(max_limit=1000)
     local_aws.add_jobs("v", jobs_of_every_state(1001))
     assert len(glacier.list_jobs(vaultName="v")["JobList"]) == 1000
     assert len(glacier.list_jobs(vaultName="v", limit="1000")["JobList"]) == 1000
 
 
-def test_markers_may_repeat_the_last_job_of_the_page_before(local_aws: Control, list_all: ListAll) -> None:
+def test_markers_can_repeat_the_last_job_of_the_previous_page(local_aws: Control, list_all: ListAll) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(5))
     local_aws.settings(marker_repeats_job=True)
     ids = [job["JobId"][-1] for job in list_all("v", 2)]
@@ -137,7 +139,7 @@ def test_markers_may_repeat_the_last_job_of_the_page_before(local_aws: Control, 
 @pytest.mark.parametrize(
     ("last_marker", "expected"), [("null", {"Marker": None}), ("absent", {}), ("empty", {"Marker": ""})]
 )
-def test_the_end_of_a_list_may_be_said_in_three_ways(
+def test_the_last_page_can_have_a_null_an_absent_or_an_empty_marker(
     local_aws: Control, last_marker: str, expected: dict[str, Any]
 ) -> None:
     local_aws.add_jobs("v", jobs_of_every_state(3))
@@ -151,12 +153,12 @@ def test_the_end_of_a_list_may_be_said_in_three_ways(
     assert unfinished["Marker"]
 
 
-def test_a_field_that_aws_adds_later_is_served(local_aws: Control) -> None:
+def test_an_unknown_member_is_returned(local_aws: Control) -> None:
     local_aws.add_jobs("v", [{"JobId": "j", "Priority": {"Level": 3}}])
     assert local_aws.jobs("v")[0]["Priority"] == {"Level": 3}
 
 
-def test_a_listing_goes_on_although_jobs_come_and_go_between_its_pages(
+def test_a_listing_continues_if_jobs_are_added_and_removed_between_its_pages(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     local_aws.add_jobs("v", [{"JobId": f"j{i}", "CreationDate": f"2026-01-0{i}T00:00:00.000Z"} for i in range(1, 6)])

@@ -10,7 +10,7 @@ from local_aws.client import Control
 from tests.local_aws.conftest import without_nulls
 
 
-def test_vaults_come_in_pages_of_ten_whose_markers_are_arns(local_aws: Control, glacier: GlacierClient) -> None:
+def test_pages_of_vaults_have_ten_members_and_markers_that_are_arns(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_vaults(*(f"vault-{i:02d}" for i in range(25)))
     first = glacier.list_vaults()
     assert [vault["VaultName"] for vault in first["VaultList"]] == [f"vault-{i:02d}" for i in range(10)]
@@ -18,7 +18,9 @@ def test_vaults_come_in_pages_of_ten_whose_markers_are_arns(local_aws: Control, 
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 10])
-def test_the_pages_together_hold_every_vault_once(local_aws: Control, glacier: GlacierClient, page_size: int) -> None:
+def test_all_pages_together_contain_every_vault_once(
+    local_aws: Control, glacier: GlacierClient, page_size: int
+) -> None:
     local_aws.add_vaults(*(f"vault-{i:02d}" for i in range(23)))
     pages = glacier.get_paginator("list_vaults").paginate(accountId="-", PaginationConfig={"PageSize": page_size})
     listed = [vault for page in pages for vault in page["VaultList"]]
@@ -30,18 +32,18 @@ def test_the_pages_together_hold_every_vault_once(local_aws: Control, glacier: G
     "parameters",
     [{"limit": "0"}, {"limit": "11"}, {"limit": "ten"}, {"marker": "vault-1"}, {"marker": "arn:aws:s3:::b"}],
 )
-def test_a_wrong_parameter_is_refused(glacier: GlacierClient, parameters: dict[str, str]) -> None:
+def test_an_invalid_parameter_is_rejected(glacier: GlacierClient, parameters: dict[str, str]) -> None:
     with pytest.raises(glacier.exceptions.InvalidParameterValueException):
         glacier.list_vaults(**parameters)
 
 
-def test_the_ceiling_of_the_limit_is_an_option(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_maximum_limit_is_a_setting(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.settings(max_vaults_limit=1000)
     local_aws.add_vaults(*(f"vault-{i:02d}" for i in range(25)))
     assert len(glacier.list_vaults(limit="1000")["VaultList"]) == 25
 
 
-def test_a_new_vault_has_not_been_inventoried_and_counts_nothing(glacier: GlacierClient) -> None:
+def test_a_new_vault_has_no_inventory_and_counts_of_zero(glacier: GlacierClient) -> None:
     created = glacier.create_vault(vaultName="new")
     glacier.upload_archive(vaultName="new", body=b"content")
     described: Mapping[str, object] = glacier.describe_vault(vaultName="new")
@@ -50,7 +52,9 @@ def test_a_new_vault_has_not_been_inventoried_and_counts_nothing(glacier: Glacie
     assert (described["NumberOfArchives"], described["SizeInBytes"]) == (0, 0)
 
 
-def test_a_vault_counts_what_its_last_daily_inventory_found(local_aws: Control, glacier: GlacierClient) -> None:
+def test_the_counts_of_a_vault_are_those_of_its_last_daily_inventory(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
     glacier.create_vault(vaultName="v")
     glacier.upload_archive(vaultName="v", body=b"content")
     local_aws.advance(25 * 3600)
@@ -60,20 +64,25 @@ def test_a_vault_counts_what_its_last_daily_inventory_found(local_aws: Control, 
     assert described["LastInventoryDate"] > described["CreationDate"]
 
 
-def test_a_vault_is_shown_with_what_was_said_of_it(local_aws: Control) -> None:
-    said = {"VaultName": "v", "CreationDate": "2015-04-06T21:23:45.708Z", "NumberOfArchives": None, "SizeInBytes": None}
-    local_aws.add_vaults(said)
-    shown = local_aws.vaults()[0]
-    assert {key: shown[key] for key in said} == said
+def test_a_vault_is_returned_with_its_given_description(local_aws: Control) -> None:
+    given = {
+        "VaultName": "v",
+        "CreationDate": "2015-04-06T21:23:45.708Z",
+        "NumberOfArchives": None,
+        "SizeInBytes": None,
+    }
+    local_aws.add_vaults(given)
+    listed = local_aws.vaults()[0]
+    assert {key: listed[key] for key in given} == given
 
 
-def test_creating_a_vault_twice_keeps_it_as_it_is(local_aws: Control, glacier: GlacierClient) -> None:
+def test_creating_an_existing_vault_changes_nothing(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.add_jobs("v", [{}])
     glacier.create_vault(vaultName="v")
     assert len(local_aws.jobs("v")) == 1
 
 
-def test_a_vault_with_an_impossible_name_is_not_created(glacier: GlacierClient) -> None:
+def test_a_vault_with_an_invalid_name_is_not_created(glacier: GlacierClient) -> None:
     with pytest.raises(glacier.exceptions.InvalidParameterValueException, match="Invalid vault name: a b"):
         glacier.create_vault(vaultName="a b")
 
@@ -85,7 +94,7 @@ def test_an_account_has_at_most_a_thousand_vaults_in_a_region(local_aws: Control
     assert caught.value.response["Error"]["Code"] == "LimitExceededException"
 
 
-def test_only_an_empty_vault_is_deleted(glacier: GlacierClient) -> None:
+def test_only_an_empty_vault_can_be_deleted(glacier: GlacierClient) -> None:
     glacier.create_vault(vaultName="v")
     archive_id = glacier.upload_archive(vaultName="v", body=b"content")["archiveId"]
     with pytest.raises(glacier.exceptions.InvalidParameterValueException, match="Vault not empty"):
@@ -96,7 +105,7 @@ def test_only_an_empty_vault_is_deleted(glacier: GlacierClient) -> None:
         glacier.describe_vault(vaultName="v")
 
 
-def test_an_upload_with_a_wrong_checksum_is_refused(glacier: GlacierClient) -> None:
+def test_an_upload_with_a_wrong_checksum_is_rejected(glacier: GlacierClient) -> None:
     glacier.create_vault(vaultName="v")
     with pytest.raises(glacier.exceptions.InvalidParameterValueException, match="Checksum mismatch"):
         glacier.upload_archive(vaultName="v", body=b"content", checksum="0" * 64)

@@ -24,7 +24,7 @@ def s3(local_aws: Control) -> Iterator[S3Client]:
 @pytest.mark.parametrize(
     "key", ["plain", "vaults/jobs", "a b+c%20é/_local_aws", "jobs/snapshot_date=2026-11-22/x.parquet"]
 )
-def test_an_object_comes_back_as_it_was_put(s3: S3Client, key: str) -> None:
+def test_an_object_is_returned_as_stored(s3: S3Client, key: str) -> None:
     body = bytes(range(256)) * 5000
     s3.put_object(Bucket="bucket", Key=key, Body=body, Metadata={"under_scored": "kept"})
     found = s3.get_object(Bucket="bucket", Key=key)
@@ -34,13 +34,13 @@ def test_an_object_comes_back_as_it_was_put(s3: S3Client, key: str) -> None:
     assert [each["Key"] for each in s3.list_objects_v2(Bucket="bucket")["Contents"]] == [key]
 
 
-def test_a_bucket_may_be_called_like_an_account(s3: S3Client) -> None:
+def test_a_bucket_can_have_the_name_of_an_account(s3: S3Client) -> None:
     s3.create_bucket(Bucket="123456789012")
     s3.put_object(Bucket="123456789012", Key="vaults/v/jobs", Body=b"not Glacier's")
     assert s3.get_object(Bucket="123456789012", Key="vaults/v/jobs")["Body"].read() == b"not Glacier's"
 
 
-def test_an_object_that_is_there_is_not_overwritten_on_if_none_match(s3: S3Client) -> None:
+def test_an_existing_object_is_not_overwritten_with_if_none_match(s3: S3Client) -> None:
     s3.put_object(Bucket="bucket", Key="k", Body=b"first")
     with pytest.raises(ClientError) as caught:
         s3.put_object(Bucket="bucket", Key="k", Body=b"second", IfNoneMatch="*")
@@ -48,7 +48,7 @@ def test_an_object_that_is_there_is_not_overwritten_on_if_none_match(s3: S3Clien
     assert s3.get_object(Bucket="bucket", Key="k")["Body"].read() == b"first"
 
 
-def test_a_multipart_upload_is_put_together(s3: S3Client) -> None:
+def test_a_multipart_upload_is_assembled(s3: S3Client) -> None:
     upload_id = s3.create_multipart_upload(Bucket="bucket", Key="big")["UploadId"]
     parts = []
     for number, size in ((1, 5 * 2**20), (2, 3)):
@@ -60,12 +60,12 @@ def test_a_multipart_upload_is_put_together(s3: S3Client) -> None:
     assert s3.head_object(Bucket="bucket", Key="big")["ContentLength"] == 5 * 2**20 + 3
 
 
-def test_a_reset_empties_s3_too(local_aws: Control, s3: S3Client) -> None:
+def test_a_reset_removes_all_buckets(local_aws: Control, s3: S3Client) -> None:
     local_aws.reset()
     assert s3.list_buckets()["Buckets"] == []
 
 
-def test_a_body_in_chunks_is_read(local_aws: Control, s3: S3Client) -> None:
+def test_a_chunked_body_is_read(local_aws: Control, s3: S3Client) -> None:
     s3.put_bucket_acl(Bucket="bucket", ACL="public-read-write")
     with urllib3.PoolManager() as pool:
         pool.request("PUT", f"{local_aws.endpoint}/bucket/chunked", body=iter([b"in ", b"pieces"]), chunked=True)

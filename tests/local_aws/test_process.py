@@ -19,7 +19,7 @@ from tests.local_aws.conftest import signed_headers
 
 @contextmanager
 def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Control]]:
-    """The process itself, to be stopped by hand."""
+    """Start the process and return it, so that a test can stop it."""
     with subprocess.Popen(  # noqa: S603 - our own command
         [sys.executable, "-W", "error", "-m", "local_aws", *arguments],
         stdin=subprocess.PIPE,
@@ -38,7 +38,7 @@ def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Control]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_its_endpoint_and_stops_cleanly_when_told(number: signal.Signals) -> None:
+def test_it_prints_its_endpoint_and_stops_on_a_signal(number: signal.Signals) -> None:
     with started() as (process, control):
         assert control.endpoint.startswith("http://127.0.0.1:")
         assert control.vaults() == []
@@ -47,7 +47,7 @@ def test_it_prints_its_endpoint_and_stops_cleanly_when_told(number: signal.Signa
         assert (process.returncode, out, err) == (0, "", "")
 
 
-def test_it_stops_although_a_client_keeps_its_connection_and_a_call_waits() -> None:
+def test_it_stops_with_an_open_connection_and_a_waiting_call() -> None:
     with started("--latency-ms", "60000") as (process, control), urllib3.PoolManager() as pool:
         control.fault("crowd", size=9, seconds=60)
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -56,14 +56,14 @@ def test_it_stops_although_a_client_keeps_its_connection_and_a_call_waits() -> N
         assert process.wait(timeout=30) == 0
 
 
-def test_it_ends_with_its_parents_pipe_if_asked_to() -> None:
+def test_it_stops_at_the_end_of_stdin_if_configured() -> None:
     with started("--end-with-stdin") as (process, _):
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(timeout=30) == 0
 
 
-def test_its_clock_and_limit_are_options() -> None:
+def test_the_clock_and_the_limit_are_options() -> None:
     with running("--manual-clock", "2026-03-01T12:00:00Z", "--max-limit", "1000") as control:
         noon = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
         assert control.now() == noon
@@ -75,32 +75,32 @@ def test_its_clock_and_limit_are_options() -> None:
         assert control.settings()["max_limit"] == 1000
 
 
-def test_its_clock_may_run_faster() -> None:
+def test_the_clock_can_run_faster() -> None:
     with running("--speed", "1000000") as control:
-        began = control.now()
-        while control.now() < began + timedelta(hours=1):
+        started_at = control.now()
+        while control.now() < started_at + timedelta(hours=1):
             pass
-        assert control.now() < began + timedelta(days=365)
+        assert control.now() < started_at + timedelta(days=365)
 
 
-def test_a_large_seed_is_there_at_once() -> None:
+def test_the_large_seed_has_all_vaults_and_jobs_at_start() -> None:
     with running("--seed", "large", "--vaults", "30", "--jobs", "120") as control:
         jobs = control.jobs()
         assert len(control.vaults()) == 30
         assert len({(job["VaultARN"], job["JobId"]) for job in jobs}) == len({job["JobId"] for job in jobs}) == 3600
 
 
-def test_a_failed_start_is_said() -> None:
+def test_a_failed_start_is_reported() -> None:
     with pytest.raises(RuntimeError, match="did not start"), running("--seed", "nonsense"):
         pass
 
 
-def test_no_credentials_are_handed_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a real one")
     assert not [name for name in clean_environment() if name.startswith("AWS_")]
 
 
-def test_it_serves_in_this_process_too() -> None:
+def test_it_can_serve_in_this_process() -> None:
     with LocalAws() as server:
         control = Control(server.endpoint)
         control.add_vaults("v")
@@ -110,13 +110,15 @@ def test_it_serves_in_this_process_too() -> None:
         control.vaults()
 
 
-def test_a_command_that_does_not_exist_or_lacks_an_argument_is_refused(local_aws: Control) -> None:
+def test_an_invalid_command_is_rejected(local_aws: Control) -> None:
     with urllib3.PoolManager() as pool:
-        answer = pool.request("POST", f"{local_aws.endpoint}/_local_aws/explode", body=json.dumps({}))
-    assert (answer.status, "no such command: 'explode'" in answer.json()["error"]) == (400, True)
-    with pytest.raises(ControlError, match="no vault arn:aws:glacier:us-east-1:123456789012:vaults/nowhere"):
+        response = pool.request("POST", f"{local_aws.endpoint}/_local_aws/explode", body=json.dumps({}))
+    assert (response.status, "unknown command: 'explode'" in response.json()["error"]) == (400, True)
+    with pytest.raises(
+        ControlError, match="vault does not exist: arn:aws:glacier:us-east-1:123456789012:vaults/nowhere"
+    ):
         local_aws.jobs("nowhere")
-    with pytest.raises(ControlError, match="no such settings"):
+    with pytest.raises(ControlError, match="unknown settings"):
         local_aws.settings(page_size=3)
-    with pytest.raises(ControlError, match="no such seed"):
+    with pytest.raises(ControlError, match="unknown seed"):
         local_aws.seed("nonsense")

@@ -16,7 +16,7 @@ from tests.local_aws.conftest import Description, ListAll, without_nulls
 
 
 def age(job: Description, key: str, now: datetime) -> timedelta:
-    return now - timestamps.read(job[key])
+    return now - timestamps.parse(job[key])
 
 
 def vault_name(job: Description) -> str:
@@ -35,11 +35,11 @@ def believable(local_aws: Control) -> list[Description]:
 def test_the_demo_has_hundreds_of_jobs_in_two_regions_and_one_empty_vault(local_aws: Control) -> None:
     local_aws.seed("demo")
     counts = Counter(vault_name(job) for job in local_aws.jobs())
-    abroad = local_aws.jobs(region="eu-west-1")
+    eu_jobs = local_aws.jobs(region="eu-west-1")
     vaults = [vault["VaultName"] for vault in local_aws.vaults()]
     assert counts.total() > 300
-    assert len(abroad) > 50
-    assert len(counts.keys() | {vault_name(job) for job in abroad}) == 9
+    assert len(eu_jobs) > 50
+    assert len(counts.keys() | {vault_name(job) for job in eu_jobs}) == 9
     assert [name for name in vaults if not counts[name]] == ["email-journal"]
 
 
@@ -67,14 +67,14 @@ def test_the_demos_vault_of_unusual_jobs_has_whole_archives_ranges_and_all_inven
         if job["Action"] == "ArchiveRetrieval"
     }
     inventories = [job["InventoryRetrievalParameters"] for job in jobs if job["Action"] == "InventoryRetrieval"]
-    given = {tuple(key for key in ("StartDate", "EndDate", "Limit") if asked[key]) for asked in inventories}
+    given = {tuple(key for key in ("StartDate", "EndDate", "Limit") if parameters[key]) for parameters in inventories}
     assert whole == {True, False}
-    assert {asked["Format"] for asked in inventories} == {"JSON", "CSV"}
+    assert {parameters["Format"] for parameters in inventories} == {"JSON", "CSV"}
     assert given == {(), ("StartDate",), ("StartDate", "EndDate"), ("Limit",)}
-    assert any(asked["Marker"] for asked in inventories)
+    assert any(parameters["Marker"] for parameters in inventories)
 
 
-def test_the_demos_jobs_say_what_the_documents_promise(local_aws: Control) -> None:
+def test_the_demos_jobs_are_as_documented(local_aws: Control) -> None:
     local_aws.seed("demo")
     now = local_aws.now()
     for job in local_aws.jobs():
@@ -142,7 +142,7 @@ def test_the_next_outputs_to_expire_and_the_newest_failures_are_not_hostile(loca
     assert HOSTILE_VAULT not in failed[-3:]
 
 
-def test_some_of_the_demos_jobs_are_about_to_be_forgotten(local_aws: Control) -> None:
+def test_some_of_the_demos_jobs_expire_within_an_hour(local_aws: Control) -> None:
     local_aws.set_clock(speed=0)
     local_aws.seed("demo")
     before = len(everywhere(local_aws))
@@ -150,7 +150,7 @@ def test_some_of_the_demos_jobs_are_about_to_be_forgotten(local_aws: Control) ->
     assert before - 40 < len(everywhere(local_aws)) < before - 5
 
 
-def test_the_demo_is_the_same_each_time_but_for_its_dates(local_aws: Control) -> None:
+def test_the_demo_is_the_same_each_time_except_its_dates(local_aws: Control) -> None:
     local_aws.seed("demo")
     first = everywhere(local_aws)
     local_aws.reset()
@@ -161,7 +161,7 @@ def test_the_demo_is_the_same_each_time_but_for_its_dates(local_aws: Control) ->
         assert [job.get(key) for job in again] == [job.get(key) for job in first]
 
 
-def test_every_output_of_the_demo_can_be_had(local_aws: Control, glacier: GlacierClient) -> None:
+def test_every_output_of_the_demo_can_be_downloaded(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.seed("demo")
     for job in local_aws.jobs("photo-archive"):
         if job["StatusCode"] == "Succeeded" and job["Action"] != "Select":
@@ -170,17 +170,17 @@ def test_every_output_of_the_demo_can_be_had(local_aws: Control, glacier: Glacie
 
 
 @pytest.mark.parametrize("parameters", [{}, {"statuscode": "Failed"}, {"completed": "false"}])
-def test_the_large_seed_is_listed_and_described_as_it_is_held(
+def test_jobs_of_the_large_seed_are_listed_and_described(
     local_aws: Control, glacier: GlacierClient, list_all: ListAll, parameters: dict[str, str]
 ) -> None:
     local_aws.seed("large", vaults=3, jobs=130)
     for vault in local_aws.vaults():
         name = vault["VaultName"]
-        held = [without_nulls(job) for job in local_aws.jobs(name)]
+        expected_jobs = [without_nulls(job) for job in local_aws.jobs(name)]
         listed = list_all(name, **parameters)
         expected = [
             job
-            for job in held
+            for job in expected_jobs
             if parameters.get("statuscode") in (None, job["StatusCode"])
             and parameters.get("completed") in (None, str(job["Completed"]).lower())
         ]
@@ -191,7 +191,7 @@ def test_the_large_seed_is_listed_and_described_as_it_is_held(
         assert {job["VaultARN"] for job in listed} == {vault["VaultARN"]}
 
 
-def test_a_vault_of_the_large_seed_takes_new_jobs(
+def test_a_job_can_be_initiated_in_a_vault_of_the_large_seed(
     local_aws: Control, glacier: GlacierClient, list_all: ListAll
 ) -> None:
     local_aws.seed("large", vaults=2, jobs=20)
@@ -201,7 +201,7 @@ def test_a_vault_of_the_large_seed_takes_new_jobs(
     assert len(list_all("large-0001")) == 21
 
 
-def test_a_job_of_another_vault_of_the_large_seed_is_not_known(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_job_of_another_vault_of_the_large_seed_is_not_found(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.seed("large", vaults=2, jobs=20)
     job_id = local_aws.jobs("large-0001")[0]["JobId"]
     with pytest.raises(glacier.exceptions.ResourceNotFoundException):

@@ -1,4 +1,4 @@
-"""The local Glacier against what AWS publishes of it: botocore's service model and its examples."""
+"""The local Glacier compared with the service model and the examples of botocore."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def breaches(shape: Shape, value: Any, where: str) -> Iterable[str]:
-    """What in a JSON value the model's shape does not allow."""
+def violations(shape: Shape, value: Any, where: str) -> Iterable[str]:
+    """Yield where a JSON value violates the shape of the model."""
     if value is None:
         return
     if not isinstance(value, _TYPES[shape.type_name]) or (shape.type_name == "long" and isinstance(value, bool)):
@@ -50,14 +50,14 @@ def breaches(shape: Shape, value: Any, where: str) -> Iterable[str]:
             if key not in members:
                 yield f"{where}.{key} is unknown"
             else:
-                yield from breaches(members[key], member, f"{where}.{key}")
+                yield from violations(members[key], member, f"{where}.{key}")
     if shape.type_name == "list":
         for i, member in enumerate(value):
-            yield from breaches(cast(Any, shape).member, member, f"{where}[{i}]")
+            yield from violations(cast(Any, shape).member, member, f"{where}[{i}]")
 
 
 def raw(local_aws: Control, path: str) -> Any:
-    """The JSON that goes over the wire, before botocore makes something of it."""
+    """Return the JSON of a response, before botocore parses it."""
     with urllib3.PoolManager() as pool:
         response = pool.request("GET", local_aws.endpoint + path, headers=signed_headers(REGION))
     assert response.headers["Content-Type"] == "application/json"
@@ -70,10 +70,10 @@ def test_every_description_of_the_demo_has_the_types_of_the_model(local_aws: Con
     local_aws.settings(max_limit=1000)
     described = MODEL.shape_for("GlacierJobDescription")
     for job in local_aws.jobs() + local_aws.jobs(region="eu-west-1"):
-        assert list(breaches(described, job, "job")) == []
+        assert list(violations(described, job, "job")) == []
 
 
-def test_the_pages_and_descriptions_on_the_wire_have_the_shapes_of_the_model(local_aws: Control) -> None:
+def test_responses_have_the_shapes_of_the_model(local_aws: Control) -> None:
     local_aws.add_vaults("v", "w", region=REGION)
     local_aws.add_jobs("v", [{"StatusCode": "Succeeded"}, {"StatusCode": "Failed"}, {}], region=REGION)
     job_id = local_aws.jobs("v", region=REGION)[0]["JobId"]
@@ -86,7 +86,7 @@ def test_the_pages_and_descriptions_on_the_wire_have_the_shapes_of_the_model(loc
         (f"/-/vaults/v/jobs/{job_id}", "GlacierJobDescription"),
     ):
         answer = raw(local_aws, path)
-        assert list(breaches(MODEL.shape_for(shape), answer, shape)) == []
+        assert list(violations(MODEL.shape_for(shape), answer, shape)) == []
         if shape.startswith("List"):
             assert set(answer) == set(cast(Any, MODEL.shape_for(shape)).members)
 
@@ -99,16 +99,16 @@ def test_a_null_is_sent_as_a_null(local_aws: Control) -> None:
     assert "ArchiveId" not in answer["JobList"][0]
 
 
-def test_every_error_of_the_model_can_be_had_with_its_status() -> None:
+def test_every_error_of_the_model_is_available_with_its_status() -> None:
     modelled = {
         shape.name: shape.metadata["error"]["httpStatusCode"]
         for shape in map(MODEL.shape_for, MODEL.shape_names)
         if shape.metadata.get("exception")
     }
-    served = {code: status for code, status, _ in errors.ON_DEMAND.values()}
+    served = {code: status for code, status, _ in errors.FAULT_ERRORS.values()}
     for made in (errors.invalid_parameter(""), errors.missing_parameter(""), errors.vault_not_found("")):
         served[made.code] = made.status
-    # The model says 400, the developer guide 503.
+    # 400 in the model, 503 in the developer guide.
     assert served.pop("InsufficientCapacityException") == 503
     modelled.pop("InsufficientCapacityException")
     assert {code: served[code] for code in modelled} == modelled
@@ -125,7 +125,7 @@ def test_an_error_is_the_models_exception_with_code_message_and_type(
 
 
 def example(operation: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The published input, what it leaves empty left out, and the published output."""
+    """Return the published input without its empty parameters, and the published output."""
     published = EXAMPLES[operation][0]
     return {key: value for key, value in published["input"].items() if value != ""}, published["output"]
 
@@ -136,32 +136,32 @@ def call(glacier: GlacierClient, operation: str, given: dict[str, Any]) -> Descr
     return answer
 
 
-def test_list_jobs_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_list_jobs_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("ListJobs")
     local_aws.add_jobs("my-vault", [{**job, "_life": {"verbatim": True}} for job in expected["JobList"]])
     local_aws.settings(newest_first=True)
     assert call(glacier, "list_jobs", given) == expected
 
 
-def test_describe_job_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_describe_job_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("DescribeJob")
     local_aws.add_jobs("my-vault", [{**expected, "JobId": given["jobId"], "_life": {"verbatim": True}}])
     assert call(glacier, "describe_job", given) == {**expected, "JobId": given["jobId"]}
 
 
-def test_list_vaults_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_list_vaults_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     _, expected = example("ListVaults")
     local_aws.add_vaults(*expected["VaultList"])
     assert call(glacier, "list_vaults", EXAMPLES["ListVaults"][0]["input"]) == expected
 
 
-def test_describe_vault_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_describe_vault_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("DescribeVault")
     local_aws.add_vaults({**expected, "LastInventoryDate": None})
     assert call(glacier, "describe_vault", given) == expected
 
 
-def test_creating_and_deleting_a_vault_answers_as_in_the_published_examples(
+def test_creating_and_deleting_a_vault_responds_as_in_the_published_examples(
     local_aws: Control, glacier: GlacierClient
 ) -> None:
     given, expected = example("CreateVault")
@@ -170,7 +170,7 @@ def test_creating_and_deleting_a_vault_answers_as_in_the_published_examples(
     assert call(glacier, "delete_vault", EXAMPLES["DeleteVault"][0]["input"]) == {}
 
 
-def test_initiating_a_job_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_initiating_a_job_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("InitiateJob")
     local_aws.add_vaults("examplevault")
     answer = call(glacier, "initiate_job", given)
@@ -180,7 +180,7 @@ def test_initiating_a_job_answers_as_in_the_published_example(local_aws: Control
     assert (job["JobDescription"], job["InventoryRetrievalParameters"]["Format"]) == ("My inventory job", "CSV")
 
 
-def test_uploading_an_archive_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_uploading_an_archive_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("UploadArchive")
     local_aws.add_vaults("my-vault")
     answer = call(glacier, "upload_archive", given)
@@ -188,7 +188,7 @@ def test_uploading_an_archive_answers_as_in_the_published_example(local_aws: Con
     assert answer["location"] == f"/123456789012/vaults/my-vault/archives/{answer['archiveId']}"
 
 
-def test_getting_an_output_answers_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
+def test_getting_an_output_responds_as_in_the_published_example(local_aws: Control, glacier: GlacierClient) -> None:
     given, expected = example("GetJobOutput")
     local_aws.add_jobs(given["vaultName"], [{"JobId": given["jobId"], "StatusCode": "Succeeded"}])
     answer = call(glacier, "get_job_output", {**given, "range": ""})
@@ -197,7 +197,7 @@ def test_getting_an_output_answers_as_in_the_published_example(local_aws: Contro
     assert answer == expected
 
 
-def test_an_unmodelled_code_reaches_the_client_as_it_is(local_aws: Control, glacier: GlacierClient) -> None:
+def test_a_code_that_is_not_in_the_model_reaches_the_client(local_aws: Control, glacier: GlacierClient) -> None:
     local_aws.fault("throttling")
     with pytest.raises(ClientError) as caught:
         glacier.list_vaults()

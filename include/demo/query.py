@@ -1,4 +1,4 @@
-"""The demo's question to the dataset: which vault has how many jobs in which state?"""
+"""The query of the demo: the number of jobs by vault and status."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ group by v.account_id, v.region, v.vault_name
 order by v.region desc, v.vault_name
 """
 
-_OBSERVATIONS = "select count(*), sum(jobs) from read_parquet($observations)"
+_TOTALS = "select count(*), sum(jobs) from read_parquet($observations)"
 
 
-def answer(dataset: Path) -> str:
-    """Return, as text, the jobs by vault and status of each Region's latest committed observation."""
+def jobs_by_vault(dataset: Path) -> str:
+    """Return the jobs by vault and status in the latest committed snapshot of each Region, as text."""
     files = {table: f"{dataset}/{table}/*/*.parquet" for table in ("jobs", "vaults", "observations")}
     with duckdb.connect() as database:
         vaults = database.execute(_JOBS_BY_VAULT, files).fetchall()
         names = [column[0] for column in database.description or []]
-        counted = database.execute(_OBSERVATIONS, {"observations": files["observations"]}).fetchone()
-    assert counted is not None  # noqa: S101 - a count has a row
+        totals = database.execute(_TOTALS, {"observations": files["observations"]}).fetchone()
+    assert totals is not None  # noqa: S101 - an aggregate has a row
     rows = [names, *([str(value) for value in row] for row in vaults)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  " + "  ".join(_aligned(row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, f"\n  {counted[0]} observations are committed so far, of {counted[1]} jobs in all.\n"])
+    return "\n".join([*lines, f"\n  {totals[1]} jobs in {totals[0]} committed snapshots.\n"])
 
 
 def _aligned(row: list[str], widths: list[int]) -> list[str]:

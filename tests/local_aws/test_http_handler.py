@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local_aws.client import Control
-from local_aws.wire import Handler
+from local_aws.http_handler import Handler
 from tests.local_aws.conftest import signed_headers
 
 GET_VAULTS = "GET /-/vaults HTTP/1.1\r\nHost: x\r\n" + "".join(
@@ -20,15 +20,15 @@ GET_VAULTS = "GET /-/vaults HTTP/1.1\r\nHost: x\r\n" + "".join(
 
 @pytest.fixture
 def connection(local_aws: Control) -> Iterator[BinaryIO]:
-    """One connection to the local AWS, nothing but bytes."""
+    """A plain socket connection to the local AWS."""
     address = urlsplit(local_aws.endpoint)
-    made = socket.create_connection((address.hostname, address.port or 0), timeout=30)
-    with made, made.makefile("rwb") as stream:
+    opened = socket.create_connection((address.hostname, address.port or 0), timeout=30)
+    with opened, opened.makefile("rwb") as stream:
         yield cast(BinaryIO, stream)
 
 
-def answer(stream: BinaryIO) -> tuple[int, bytes]:
-    """The status and the body of the next answer."""
+def read_response(stream: BinaryIO) -> tuple[int, bytes]:
+    """Return the status and the body of the next response."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline()
@@ -44,53 +44,53 @@ def send(stream: BinaryIO, text: str) -> None:
     stream.flush()
 
 
-def test_a_connection_is_kept_for_glacier_and_for_moto_alike(connection: BinaryIO) -> None:
+def test_a_connection_is_kept_alive_for_glacier_and_moto(connection: BinaryIO) -> None:
     for _ in range(3):
         send(connection, GET_VAULTS + "\r\n")
-        assert answer(connection) == (200, b'{"VaultList":[],"Marker":null}')
+        assert read_response(connection) == (200, b'{"VaultList":[],"Marker":null}')
         send(connection, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        status, body = answer(connection)
+        status, body = read_response(connection)
         assert (status, b"ListAllMyBucketsResult" in body) == (200, True)
 
 
-def test_requests_sent_ahead_are_answered_in_order(connection: BinaryIO, local_aws: Control) -> None:
+def test_pipelined_requests_get_responses_in_order(connection: BinaryIO, local_aws: Control) -> None:
     local_aws.add_vaults("v")
     send(
         connection,
         GET_VAULTS + "\r\n" + GET_VAULTS.replace("/vaults", "/vaults/nowhere") + "\r\n" + GET_VAULTS + "\r\n",
     )
-    assert [answer(connection)[0] for _ in range(3)] == [200, 404, 200]
+    assert [read_response(connection)[0] for _ in range(3)] == [200, 404, 200]
 
 
-def test_the_connection_is_closed_if_the_client_asks_for_it(connection: BinaryIO) -> None:
+def test_the_connection_is_closed_if_the_client_requests_it(connection: BinaryIO) -> None:
     send(connection, GET_VAULTS + "Connection: close\r\n\r\n")
-    assert answer(connection)[0] == 200
+    assert read_response(connection)[0] == 200
     assert connection.read() == b""
 
 
-def test_what_is_not_http_ends_the_connection(connection: BinaryIO) -> None:
+def test_invalid_http_closes_the_connection(connection: BinaryIO) -> None:
     send(connection, "hello\r\n\r\n")
     assert connection.read() == b""
 
 
-def test_a_body_may_wait_for_the_word_to_go_on(connection: BinaryIO) -> None:
+def test_expect_100_continue_is_supported(connection: BinaryIO) -> None:
     head = GET_VAULTS.replace("GET /-/vaults", "PUT /-/vaults/v") + "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     send(connection, head)
     assert connection.readline() == b"HTTP/1.1 100 Continue\r\n"
     assert connection.readline() == b"\r\n"
     send(connection, "{}")
-    assert answer(connection)[0] == 201
+    assert read_response(connection)[0] == 201
 
 
 @pytest.mark.parametrize(
     "request_line",
     ["GET /-/vaults/v/unknown", "PATCH /-/vaults/v", "GET /-/vaults/v/jobs/j/outputs", "GET /-/policies/x"],
 )
-def test_an_operation_that_is_not_served_is_said_to_be_unknown(connection: BinaryIO, request_line: str) -> None:
+def test_an_operation_that_is_not_implemented_is_unknown(connection: BinaryIO, request_line: str) -> None:
     send(connection, GET_VAULTS.replace("GET /-/vaults", request_line) + "\r\n")
-    status, body = answer(connection)
+    status, body = read_response(connection)
     assert (status, json.loads(body)["code"]) == (404, "UnknownOperationException")
 
 
-def test_answers_are_not_held_back_by_nagles_algorithm() -> None:
+def test_nagles_algorithm_is_disabled() -> None:
     assert Handler.disable_nagle_algorithm
