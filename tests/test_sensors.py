@@ -74,9 +74,9 @@ def test_a_job_that_has_succeeded_gives_its_description(mode: Mode, glacier: Any
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "success"
-    assert ended.said["JobId"] == "a"
-    assert ended.said["StatusCode"] == "Succeeded"
-    assert ended.said["InventorySizeInBytes"] == 7
+    assert ended.value["JobId"] == "a"
+    assert ended.value["StatusCode"] == "Succeeded"
+    assert ended.value["InventorySizeInBytes"] == 7
 
 
 @in_all_modes
@@ -87,7 +87,7 @@ def test_a_job_that_takes_hours_is_waited_for(mode: Mode, glacier: Any, local_aw
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "success"
-    assert ended.said["StatusCode"] == "Succeeded"
+    assert ended.value["StatusCode"] == "Succeeded"
     assert local_aws.calls().by_operation["ListJobs"] == 4
 
 
@@ -134,7 +134,7 @@ def test_the_others_can_be_waited_for_before_failing(mode: Mode, glacier: Any, l
     ended = wait(mode, job_id=["a", "b"], wait_for_all=True, **glacier)
 
     assert ended.how == "failed at once"
-    assert "(2 jobs: 1 succeeded, 1 failed):\n- b failed: Torn" in ended.said
+    assert "(2 jobs: 1 succeeded, 1 failed):\n- b failed: Torn" in ended.value
 
 
 @in_all_modes
@@ -153,7 +153,7 @@ def test_verdicts_are_remembered_when_finished_jobs_expire(mode: Mode, glacier: 
     ended = wait(mode, job_id=["a", "b", "c"], wait_for_all=True, **glacier)
 
     assert ended.how == "failed at once"
-    assert "(3 jobs: 2 succeeded, 1 failed):\n- b failed: Glacier gives no reason\n" in ended.said
+    assert "(3 jobs: 2 succeeded, 1 failed):\n- b failed: Glacier gives no reason\n" in ended.value
 
 
 @in_all_modes
@@ -167,8 +167,8 @@ def test_of_many_that_failed_the_first_are_named_and_the_others_counted(
     ended = wait(mode, job_id=ids, **glacier)
 
     assert ended.how == "failed at once"
-    assert ended.said.count("\n- job-") == NAMED_AT_MOST == 20
-    assert "- job-019 failed: why job-019\n- and 40 more\n" in ended.said
+    assert ended.value.count("\n- job-") == NAMED_AT_MOST == 20
+    assert "- job-019 failed: why job-019\n- and 40 more\n" in ended.value
 
 
 @in_all_modes
@@ -192,7 +192,7 @@ def test_a_job_that_nobody_knows_is_pending_within_the_grace(mode: Mode, glacier
     ended = wait(mode, job_id="a", timeout=0.3, poke_interval=0.1, **glacier)
 
     assert ended.how == "timed out"
-    assert "1 of 1 awaited jobs of vault photos are still pending after 0.3 s (1 job: 1 pending):\n- a" in ended.said
+    assert "1 of 1 awaited jobs of vault photos are still pending after 0.3 s (1 job: 1 pending):\n- a" in ended.value
 
 
 @in_all_modes
@@ -202,7 +202,7 @@ def test_the_grace_ends_in_mid_wait(mode: Mode, glacier: Any, local_aws: Control
     ended = wait(mode, job_id="a", missing_grace=0.3, poke_interval=0.1, **glacier)
 
     assert ended.how == "failed at once"
-    assert "1 missing" in ended.said
+    assert "1 missing" in ended.value
 
 
 @in_all_modes
@@ -214,7 +214,7 @@ def test_a_job_that_was_seen_and_is_gone_is_missing_at_once(mode: Mode, glacier:
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "- a is missing" in ended.said
+    assert "- a is missing" in ended.value
 
 
 @in_all_modes
@@ -226,7 +226,7 @@ def test_a_job_that_is_listed_late_is_not_missing(mode: Mode, glacier: Any, loca
     ended = wait(mode, job_id="a", missing_grace=0, **glacier)
 
     assert ended.how == "success"
-    assert ended.said["StatusCode"] == "Succeeded"
+    assert ended.value["StatusCode"] == "Succeeded"
 
 
 @in_all_modes
@@ -238,7 +238,7 @@ def test_a_job_on_the_last_of_many_pages_is_found(mode: Mode, glacier: Any, loca
     ended = wait(mode, job_id=[f"mine-{number:03}" for number in range(100)], **glacier)
 
     assert ended.how == "success"
-    assert ended.said["succeeded"] == 100
+    assert ended.value["succeeded"] == 100
 
 
 @in_all_modes
@@ -265,7 +265,7 @@ def test_thousands_of_jobs_are_waited_for(mode: Mode, glacier: Any, local_aws: C
     ended = wait(mode, job_id=ids, **glacier)
 
     assert ended.how == "success"
-    assert ended.said["succeeded"] == 5_000
+    assert ended.value["succeeded"] == 5_000
     assert local_aws.calls().by_operation == {"ListJobs": 200}
 
 
@@ -278,8 +278,8 @@ def test_an_unknown_vault_fails_at_once(mode: Mode, glacier: Any, local_aws: Con
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "Vault not found for ARN" in ended.said
-    assert "check the vault's name, the account and the Region" in ended.said
+    assert "Vault not found for ARN" in ended.value
+    assert "check the vault's name, the account and the Region" in ended.value
 
 
 @in_all_modes
@@ -293,7 +293,7 @@ def test_a_refusal_fails_at_once_also_in_mid_wait(
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert code in ended.said
+    assert code in ended.value
 
 
 @in_all_modes
@@ -304,7 +304,7 @@ def test_a_vault_that_is_deleted_in_mid_wait_fails_at_once(mode: Mode, glacier: 
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "Vault not found" in ended.said
+    assert "Vault not found" in ended.value
 
 
 @in_all_modes
@@ -324,7 +324,7 @@ def test_a_connection_that_does_not_exist_fails_at_once(mode: Mode, local_aws: C
     ended = wait(mode, job_id="a", vault_name="photos", aws_conn_id="nowhere", region_name="us-east-1")
 
     assert ended.how == "failed at once"
-    assert "the Airflow connection 'nowhere' does not exist" in ended.said
+    assert "the Airflow connection 'nowhere' does not exist" in ended.value
 
 
 @in_all_modes
@@ -361,7 +361,7 @@ def test_too_many_bad_polls_in_a_row_end_the_try(mode: Mode, glacier: Any, local
     ended = wait(mode, job_id="a", max_bad_polls=2, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith(
+    assert ended.value.startswith(
         "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last: List Jobs of vault "
         "photos in us-east-1: AWS answered ServiceUnavailableException (HTTP 500)"
     )
@@ -399,7 +399,9 @@ def test_the_timeout_counts_from_the_start_of_the_try(mode: Mode, glacier: Any, 
     ended = wait(mode, new_context(start_date=started_at), job_id="a", timeout=2 * HOUR, **glacier)
 
     assert ended.how == "timed out"
-    assert ended.said == ("1 of 1 awaited jobs of vault photos are still pending after 7200 s (1 job: 1 pending):\n- a")
+    assert ended.value == (
+        "1 of 1 awaited jobs of vault photos are still pending after 7200 s (1 job: 1 pending):\n- a"
+    )
 
 
 @in_all_modes
@@ -450,7 +452,7 @@ def test_ids_that_are_none_fail_at_once(mode: Mode, job_id: Any, glacier: Any, l
     ended = wait(mode, job_id=job_id, **glacier)
 
     assert ended.how == "failed at once"
-    assert "job_id" in ended.said
+    assert "job_id" in ended.value
     assert local_aws.calls().total == 0
 
 
@@ -462,7 +464,7 @@ def test_ids_come_from_a_file(mode: Mode, glacier: Any, local_aws: Control, tmp_
 
     ended = wait(mode, job_id=f"file://{tmp_path}/ids.txt", **glacier)
 
-    assert ended.said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+    assert ended.value == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
 
 
 @in_modes_that_poke
@@ -486,7 +488,7 @@ def test_ids_that_cannot_be_read_are_waited_for_as_often_as_polls_may_go_wrong(
     ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith(
+    assert ended.value.startswith(
         "2 polls in a row of the jobs of vault photos failed (no jobs known). "
         f"The last: job_id is '{ids_on_s3.uri}', which cannot be read now"
     )
@@ -502,7 +504,7 @@ def test_polls_without_ids_and_polls_without_jobs_are_counted_together(
     ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith("2 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending)")
+    assert ended.value.startswith("2 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending)")
 
 
 @in_modes_that_poke

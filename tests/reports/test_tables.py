@@ -21,7 +21,7 @@ from glacier_jobs.history import History, fold_closed_days
 from tests.examples import examples
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
-from tests.random_observations import BEGINNING_AT, DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
+from tests.random_observations import DAYS, FIRST_DAY, START, RawObservation, random_observations, write_raw
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=timezone.utc)
 FIRST = NOON.date()
@@ -175,7 +175,7 @@ def test_a_question_about_a_day_lists_no_folder_of_another(disk: WatchedDisk, ro
 def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_unlisted(
     seen: list[RawObservation], folded_days: int
 ) -> None:
-    period: dict[str, Any] = {"since": BEGINNING_AT, "now": BEGINNING_AT + timedelta(days=DAYS + 1)}
+    period: dict[str, Any] = {"since": START, "now": START + timedelta(days=DAYS + 1)}
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
@@ -199,7 +199,7 @@ def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_u
 def test_of_any_period_folded_days_tell_the_same_as_raw_files(
     seen: list[RawObservation], folded_days: int, first_hour: int, hours: int
 ) -> None:
-    since = BEGINNING_AT + timedelta(hours=first_hour)
+    since = START + timedelta(hours=first_hour)
     asked: list[tuple[str, dict[str, Any]]] = [
         ("coverage", {"since": since, "until": since + timedelta(hours=hours)}),
         ("unlisted_vaults", {"since": since, "now": since + timedelta(hours=hours)}),
