@@ -10,6 +10,6 @@ from glacier_jobs.reports import Inquiry
 
 
 def attention_of(dataset: Dataset, now: datetime) -> Attention:
-    """Return what needs attention, as of a moment."""
+    """Return what needs attention at a given time."""
     inquiry = Inquiry.into(dataset, now=now)
     return Attention(inquiry.ask, inquiry.tables.now, inquiry.tables.newest_by_target)

@@ -1,4 +1,4 @@
-"""What every test stands on: no real credentials, no other machine, an Airflow home of its own."""
+"""The setup of every test: no real credentials, no connection to other machines, and a new Airflow home."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _HOME = Path(tempfile.mkdtemp(prefix="glacier-jobs-tests-"))
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
-# Before anything imports airflow or boto3: both read their environment once.
+# Set the environment before airflow or boto3 is imported: both read it only once.
 for _name in list(os.environ):
     if _name.startswith(("AWS_", "AIRFLOW_", "BOTO_")):
         del os.environ[_name]
@@ -53,24 +53,24 @@ pytest_plugins = ["local_aws.pytest_plugin", "tests.drills.table"]
 
 settings.register_profile("glacier_jobs", deadline=None, print_blob=True)
 settings.register_profile(DRILL, settings.get_profile("glacier_jobs"))
-# Where the same tests have passed with all their examples, and another Python or Airflow is what is tested.
+# For the tests on other versions of Python and Airflow, after all examples have passed on one version.
 settings.register_profile("few", settings.get_profile("glacier_jobs"), max_examples=10)
 settings.load_profile("glacier_jobs")
 
 
-class ReachedBeyondThisMachine(AssertionError):
+class ConnectedToAnotherMachine(AssertionError):
     """A test tried to connect to another machine."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
-    """Refuse every connection but those to this machine."""
+    """Refuse all connections except those to this machine."""
     real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
 
     def refuse_others(address: Any) -> None:
         host = address[0] if isinstance(address, tuple) else None
         if host is not None and host not in ("localhost", "::1") and not str(host).startswith("127."):
-            raise ReachedBeyondThisMachine(f"a test tried to connect to {address}")
+            raise ConnectedToAnotherMachine(f"a test tried to connect to {address}")
 
     def connect(self: socket.socket, address: Any) -> None:
         refuse_others(address)
@@ -88,10 +88,10 @@ def _loopback_only() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _quick_clients() -> Iterator[None]:
-    """Spare the many clients that tests make what costs most and differs in nothing: nine tenths of their time.
+    """Speed up the creation of clients, which would otherwise take nine tenths of the tests' time.
 
-    botocore reads each file of its data once, not once a session of its own; and the provider does not search the
-    stack, which under pytest is deep, for a class to name in the user agent.
+    botocore reads each of its data files once and not once for each session. The Amazon provider does not search the
+    stack, which is deep under pytest, for the name of the calling class for the user agent.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
@@ -104,12 +104,12 @@ def _quick_clients() -> Iterator[None]:
 
 @pytest.fixture
 def connect(local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Make Airflow connections to the local AWS."""
+    """Return a function that creates Airflow connections to the local AWS."""
     return Connect(local_aws, monkeypatch)
 
 
 class Connect:
-    """Makes an Airflow connection to the local AWS, as the environment gives them, and returns its id."""
+    """Creates an Airflow connection to the local AWS in an environment variable, and returns its id."""
 
     def __init__(self, local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> None:
         self._local_aws = local_aws
@@ -124,7 +124,7 @@ class Connect:
         access_key: str = "LOCALAWSACCESSKEY000",
         **extra: Any,
     ) -> str:
-        """Make the connection; ``attempts=None`` leaves retries open, so that the hook's own apply."""
+        """Create the connection. With ``attempts=None`` it sets no retries, so that the hook's defaults apply."""
         extra = {"endpoint_url": self._local_aws.endpoint, **extra}
         if region_name is not None:
             extra["region_name"] = region_name
@@ -137,33 +137,33 @@ class Connect:
 
 @dataclass(frozen=True, kw_only=True)
 class IdsOnS3:
-    """A text of the ids ``a`` and ``b`` in a bucket, and what stands before it."""
+    """A text file with the ids ``a`` and ``b`` in a bucket, and the faulty proxy in front of S3."""
 
     uri: str
     proxy: Proxy
 
     def fail(self, fault: Fault, *, count: int | None = None) -> None:
-        """Let the next requests fail; without ``count`` all."""
+        """Let the next ``count`` requests fail, or all if ``count`` is ``None``."""
         faults = repeat(fault) if count is None else repeat(fault, count)
         self.proxy.rule = lambda method, path: next(faults, None)
 
 
 @pytest.fixture
 def ids_on_s3(connect: Connect, local_aws: Control) -> Iterator[IdsOnS3]:
-    """Ids in a bucket that may not answer."""
+    """A file of ids on S3, behind a faulty proxy."""
     import boto3
 
     s3 = boto3.client("s3", **local_aws.boto3_arguments())
     s3.create_bucket(Bucket="ids")
     s3.put_object(Bucket="ids", Key="today.txt", Body=b"a\nb\n")
     with faulty_proxy(local_aws.endpoint) as proxy:
-        # Of its own for each proxy: Airflow keeps what it once opened for a connection.
+        # Use a new connection for each proxy: Airflow caches the file systems of a connection.
         conn_id = connect(f"ids_{secrets.token_hex(4)}", endpoint_url=proxy.endpoint, attempts=1)
         yield IdsOnS3(uri=f"s3://{conn_id}@ids/today.txt", proxy=proxy)
 
 
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore and the hook repeat a request at once: real waits would take minutes."""
+    """Let botocore and the hook retry a request without delay. Real delays would take minutes."""
     monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda self, context: 0.0)
     monkeypatch.setattr(tenacity.wait_random_exponential, "__call__", lambda self, retry_state: 0.0)

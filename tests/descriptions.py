@@ -1,4 +1,4 @@
-"""Job descriptions as AWS may send them, for property tests."""
+"""Hypothesis strategies for the job descriptions that Glacier may return."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ARN = "arn:aws:glacier:us-east-1:123456789012:vaults/"
 
 _TEXT = st.text(max_size=40)
 _INT64 = st.integers(-(2**63), 2**63 - 1)
-_MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - naive on purpose
+_MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(  # noqa: DTZ001 - Hypothesis needs naive bounds
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=timezone.utc)
 )
 _JSON = st.recursive(
@@ -23,7 +23,7 @@ _JSON = st.recursive(
 
 
 def aws_date(moment: datetime) -> str:
-    """Write a moment as Glacier does."""
+    """Format a time as Glacier does."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
@@ -41,7 +41,7 @@ _INVENTORY_PARAMETERS = st.fixed_dictionaries(
     },
 )
 
-#: Every documented field, each of which may be null or absent but for the two that are always there.
+#: Every documented field except the two required ones. Each may be null or absent.
 OPTIONAL_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "JobDescription": _TEXT,
     "Action": st.sampled_from(["ArchiveRetrieval", "InventoryRetrieval", "Select"]),
@@ -64,12 +64,12 @@ OPTIONAL_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "OutputLocation": st.dictionaries(_TEXT, _JSON, max_size=3),
 }
 
-#: Fields that AWS may add some day.
+#: Fields that AWS may add in the future.
 _ADDED_FIELDS = st.dictionaries(_TEXT.map(lambda name: f"New{name}"), _JSON.filter(lambda v: v is not None), max_size=2)
 
 
 def job_descriptions(vault_name: str = "photos") -> st.SearchStrategy[dict[str, Any]]:
-    """Descriptions of jobs of one vault, with every combination of absent, null and given fields."""
+    """Return a strategy for job descriptions of one vault. Each field may be absent, null or present."""
     documented = st.fixed_dictionaries(
         {"JobId": JOB_IDS, "VaultARN": st.just(ARN + vault_name)},
         optional={name: values | st.none() for name, values in OPTIONAL_FIELDS.items()},

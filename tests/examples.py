@@ -1,4 +1,4 @@
-"""How long a test searches: through a few examples in ``make test``, through many in ``make drill``."""
+"""The number of examples of slow property tests: few in ``make test``, many in ``make drill``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import HealthCheck, settings
 
-#: The Hypothesis profile under which ``make drill`` runs.
+#: The Hypothesis profile of ``make drill``.
 DRILL = "drill"
 
 Decorator: TypeAlias = Callable[[Any], Any]
 
 
 def how_many(few: int, *, in_drills: int) -> int:
-    """Return which of two numbers is meant in this run."""
+    """Return ``in_drills`` in ``make drill``, and otherwise ``few``."""
     return in_drills if settings.get_current_profile_name() == DRILL else few
 
 
 def examples(few: int, *, in_drills: int) -> Decorator:
-    """Give a property test whose examples are slow a number of them, and let ``make drill`` run it too."""
+    """Set the number of examples of a slow property test, and mark the test for ``make drill``."""
     number = how_many(few, in_drills=in_drills)
     chosen = settings(max_examples=number, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

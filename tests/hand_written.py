@@ -1,4 +1,4 @@
-"""Observations written by hand, a line a vault."""
+"""Publish observations that a test writes down, with one line for each vault."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def job(
     completed: datetime | None = None,
     **fields: Any,
 ) -> Job:
-    """Describe an archive retrieval as AWS would."""
+    """Return the description of an archive retrieval job in the form in which Glacier returns it."""
     dates = {"CreationDate": created, "CompletionDate": completed}
     return {
         "JobId": job_id,
@@ -54,10 +54,10 @@ def observe(
 ) -> Observation:
     """Publish one observation.
 
-    :param found: vault name -> its jobs, or why there are none.
-    :param listed_after: from the observation's beginning to that of each listing.
-    :param lasting: how long each listing took; all jobs came with its last page.
-    :param clock: the time at which it is published; ``None`` for when it is over.
+    :param found: by vault name, the jobs that were listed, or the outcome if the vault was not listed.
+    :param listed_after: the time from the start of the observation to the start of each listing.
+    :param lasting: the duration of each listing. All jobs were on its last page.
+    :param clock: the time of publication; ``None`` means the end of the listings.
     """
     observation = new_observation("123456789012", region, at)
     began_at = at + listed_after

@@ -1,4 +1,4 @@
-"""A dataset with very many jobs, quickly."""
+"""Publish a dataset with very many jobs quickly."""
 
 from __future__ import annotations
 
@@ -18,36 +18,40 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 def publish_many(dataset: Dataset, count: int, at: datetime) -> None:
-    """Publish one observation of 30 vaults that have so many jobs together, a third of them finished.
+    """Publish one observation of 30 vaults with ``count`` jobs in total. A third of the jobs are finished.
 
-    A job's description is ``file`` and its number, from 0 on; its ids are as long as Glacier's.
+    Job descriptions are ``file 0``, ``file 1`` and so on. Ids are as long as Glacier's.
     """
-    chance = random.Random(count)  # noqa: S311 - nothing secret
+    rng = random.Random(count)  # noqa: S311 - not for secrets
     observation = new_observation("123456789012", "us-east-1", at)
     names = [f"vault-{number:02d}" for number in range(VAULTS)]
     numbers = [range(position, count, VAULTS) for position in range(VAULTS)]
     with ObservationWriter(dataset, observation, clock=lambda: at) as writer:
-        for name, own in zip(names, numbers, strict=True):
-            for start in range(0, len(own), _PAGE):
-                page = [{"VaultARN": arn(name), **_job(number, at, chance)} for number in own[start : start + _PAGE]]
+        for name, job_numbers in zip(names, numbers, strict=True):
+            for start in range(0, len(job_numbers), _PAGE):
+                page = [
+                    {"VaultARN": arn(name), **_job(number, at, rng)} for number in job_numbers[start : start + _PAGE]
+                ]
                 writer.write_jobs(jobs_batch(page, observation=observation, vault_name=name, observed_at=at))
         writer.finish_jobs()
         writer.publish(
-            vaults=[vault_row(name, at, jobs=len(own)) for name, own in zip(names, numbers, strict=True)],
+            vaults=[
+                vault_row(name, at, jobs=len(job_numbers)) for name, job_numbers in zip(names, numbers, strict=True)
+            ],
             observation=observation_row(at, jobs=count, vaults_listed=VAULTS),
         )
 
 
-def _job(number: int, at: datetime, chance: random.Random) -> dict[str, object]:
-    created = at - timedelta(seconds=chance.randrange(20 * 3600))
+def _job(number: int, at: datetime, rng: random.Random) -> dict[str, object]:
+    created = at - timedelta(seconds=rng.randrange(20 * 3600))
     finished = number % 3 == 0
     return job(
-        "".join(chance.choices(_LETTERS, k=92)),
+        "".join(rng.choices(_LETTERS, k=92)),
         "Succeeded" if finished else "InProgress",
         created=created,
-        completed=created + (at - created) * chance.random() if finished else None,
+        completed=created + (at - created) * rng.random() if finished else None,
         Tier=("Standard", "Bulk")[number % 2],
         JobDescription=f"file {number}",
-        ArchiveId="".join(chance.choices(_LETTERS, k=138)),
-        ArchiveSizeInBytes=chance.randrange(10**11),
+        ArchiveId="".join(rng.choices(_LETTERS, k=138)),
+        ArchiveSizeInBytes=rng.randrange(10**11),
     )

@@ -1,4 +1,4 @@
-"""Small observations written by hand, without AWS."""
+"""Publish small observations, and return rows for the writer, without AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def local_dataset(root: Path) -> Dataset:
 
 
 def vault_row(vault_name: str, moment: datetime, **values: Any) -> dict[str, Any]:
-    """Return a row of the table ``vaults`` as the writer takes it."""
+    """Return a row of the table ``vaults`` for the writer."""
     return {
         "vault_name": vault_name,
         "vault_arn": f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}",
@@ -35,7 +35,7 @@ def vault_row(vault_name: str, moment: datetime, **values: Any) -> dict[str, Any
 
 
 def observation_row(moment: datetime, **values: Any) -> dict[str, Any]:
-    """Return the row of the table ``observations`` as the writer takes it."""
+    """Return a row of the table ``observations`` for the writer."""
     return {
         "ended_at": moment,
         "scope": "all",
@@ -52,7 +52,7 @@ def observation_row(moment: datetime, **values: Any) -> dict[str, Any]:
 def write_jobs(
     writer: ObservationWriter, observation: Observation, jobs: Sequence[Mapping[str, Any]], vault_name: str = "photos"
 ) -> None:
-    """Hand one page of one vault to the writer."""
+    """Write one page of jobs of one vault."""
     arn = f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}"
     batch = jobs_batch(
         [{"VaultARN": arn, **job} for job in jobs],
@@ -64,7 +64,7 @@ def write_jobs(
 
 
 def publish(dataset: Dataset, moment: datetime, jobs: Sequence[str], vault_name: str = "photos") -> Observation:
-    """Publish an observation of one vault with jobs of these ids."""
+    """Publish an observation of one vault that has jobs with these ids."""
     observation = new_observation("123456789012", "us-east-1", moment)
     with ObservationWriter(dataset, observation, clock=lambda: moment) as writer:
         write_jobs(writer, observation, [{"JobId": job_id} for job_id in jobs], vault_name)

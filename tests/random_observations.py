@@ -1,4 +1,4 @@
-"""Random observations of random jobs, and the outcome of each job by plain Python."""
+"""Random observations of random jobs, and the expected outcome of each job computed in plain Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from glacier_jobs.history.fold import JOB_COLUMNS, OBSERVATION_COLUMNS, VAULT_CO
 
 FIRST_DAY = date(2026, 11, 18)
 DAYS = 4
-BEGINNING_AT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+START = datetime(2026, 11, 18, tzinfo=timezone.utc)
 DAY = timedelta(hours=24)
 VAULTS = ("photos", "films")
 JOB_IDS = ("a", "b", "c")
@@ -27,7 +27,7 @@ JOB_IDS = ("a", "b", "c")
 
 @dataclass(frozen=True, kw_only=True)
 class RawObservation:
-    """One observation: its row, its vaults' rows and its jobs' rows, as in the raw tables."""
+    """One observation: its rows in the raw tables ``observations``, ``vaults`` and ``jobs``."""
 
     row: dict[str, Any]
     vaults: list[dict[str, Any]]
@@ -39,7 +39,7 @@ class RawObservation:
         return moment.date()
 
 
-def _place(vault_name: str, region: str) -> dict[str, str]:
+def _vault_columns(vault_name: str, region: str) -> dict[str, str]:
     return {
         "account_id": "123456789012",
         "region": region,
@@ -48,7 +48,7 @@ def _place(vault_name: str, region: str) -> dict[str, str]:
     }
 
 
-#: Minutes since the beginning: any, and often such that the listing goes on over midnight.
+#: Minutes since the beginning. Many are shortly before midnight, so that the listing continues on the next day.
 _MINUTES = st.integers(0, DAYS * 24 * 60 - 1) | st.builds(
     lambda day, minute: day * 24 * 60 + minute, st.integers(0, DAYS - 1), st.integers(23 * 60, 24 * 60 - 1)
 )
@@ -56,21 +56,21 @@ _MINUTES = st.integers(0, DAYS * 24 * 60 - 1) | st.builds(
 
 @st.composite
 def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> RawObservation:
-    """An observation at any moment, of all vaults or some, with any outcome and any jobs in any state."""
+    """An observation at any time, of all vaults or of some, with any outcomes and with jobs in any state."""
     region = draw(st.sampled_from(["us-east-1", "eu-west-1"]))
-    snapshot_at = BEGINNING_AT + timedelta(minutes=draw(_MINUTES), microseconds=number)
+    snapshot_at = START + timedelta(minutes=draw(_MINUTES), microseconds=number)
     observation_id = f"123456789012_{region}_{snapshot_at:%Y%m%dT%H%M%S}Z_{number:06x}"
     vaults, jobs = [], []
     for vault_name in VAULTS:
-        outcome = draw(st.sampled_from(["listed", "listed", "listed", "failed", "gone", "unmentioned"]))
-        if outcome == "unmentioned":
+        outcome = draw(st.sampled_from(["listed", "listed", "listed", "failed", "gone", "absent"]))
+        if outcome == "absent":
             continue
         began_at = snapshot_at + timedelta(minutes=draw(st.integers(0, longest_minutes)))
         length = draw(st.integers(0, longest_minutes))
         vaults.append(
             {
                 "observation_id": observation_id,
-                **_place(vault_name, region),
+                **_vault_columns(vault_name, region),
                 "listing_began_at": began_at,
                 "listing_ended_at": began_at + timedelta(minutes=length),
                 "outcome": outcome,
@@ -83,7 +83,7 @@ def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> Ra
                     {
                         **dict.fromkeys(JOB_COLUMNS),
                         "observation_id": observation_id,
-                        **_place(vault_name, region),
+                        **_vault_columns(vault_name, region),
                         "job_id": job_id,
                         "observed_at": began_at + timedelta(minutes=draw(st.integers(0, length))),
                         "status_code": status,
@@ -104,16 +104,16 @@ def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> Ra
 
 @st.composite
 def random_observations(draw: st.DrawFn, *, overlapping: bool = True) -> list[RawObservation]:
-    """Some observations over some days, in no order.
+    """Up to 14 observations on the four days, in random order.
 
-    :param overlapping: whether one may go on while another one is made.
+    :param overlapping: whether observations may overlap in time.
     """
     longest = 120 if overlapping else 0
     return [draw(random_observation(number, longest)) for number in range(draw(st.integers(0, 14)))]
 
 
 def write_raw(dataset: Dataset, seen: list[RawObservation]) -> None:
-    """Write observations as they are, also such as our own writer would never make."""
+    """Write observations unchanged, also those that the package's writer would never write."""
     for observation in seen:
         for table, rows in (
             ("jobs", observation.jobs),
@@ -127,7 +127,7 @@ def write_raw(dataset: Dataset, seen: list[RawObservation]) -> None:
 
 
 def raw_rows(seen: Sequence[RawObservation]) -> RawRows:
-    """Return the raw tables of some observations."""
+    """Return the rows of some observations as raw tables."""
     return RawRows(
         jobs=_table("jobs", JOB_COLUMNS, [row for observation in seen for row in observation.jobs]),
         vaults=_table("vaults", VAULT_COLUMNS, [row for observation in seen for row in observation.vaults]),
@@ -140,32 +140,32 @@ def _table(table: str, columns: Sequence[str], rows: list[dict[str, Any]]) -> pa
 
 
 def expected_outcomes(seen: Sequence[RawObservation]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Compute (vault ARN, job id) -> outcome of the job, by loops over all rows."""
+    """Compute the outcome of each job, by vault ARN and job id, with loops over all rows."""
     jobs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for observation in seen:
         for job in observation.jobs:
             jobs[job["vault_arn"], job["job_id"]].append(job)
     newest_at = max((observation.row["snapshot_at"].replace(microsecond=0) for observation in seen), default=None)
     outcomes = {}
-    for (arn, job_id), seen_rows in jobs.items():
-        last = max(seen_rows, key=lambda row: (row["observed_at"], row["observation_id"]))
-        evidence, failed_at = _evidence(seen, arn, seen_rows[0]["region"])
+    for (arn, job_id), job_rows in jobs.items():
+        last = max(job_rows, key=lambda row: (row["observed_at"], row["observation_id"]))
+        evidence, failed_at = _evidence(seen, arn, job_rows[0]["region"])
         after = [item for item in evidence if item[0] > last["observed_at"]]
-        looked_at = [at for at, *_ in evidence] + failed_at
-        fate, as_of = _fate(last, after, max(looked_at), newest_at)
+        listing_times = [at for at, *_ in evidence] + failed_at
+        fate, as_of = _fate(last, after, max(listing_times), newest_at)
         outcomes[arn, job_id] = {
             "fate": fate,
             "as_of": as_of,
             "status_code": last["status_code"],
-            "first_seen_at": min(row["observed_at"] for row in seen_rows),
+            "first_seen_at": min(row["observed_at"] for row in job_rows),
             "last_seen_at": last["observed_at"],
-            "sightings": len(seen_rows),
+            "sightings": len(job_rows),
         }
     return outcomes
 
 
 def _evidence(seen: Sequence[RawObservation], arn: str, region: str) -> tuple[list[Any], list[datetime]]:
-    """Return what each observation shows of a vault: (from when, listed or gone, until when), and failures."""
+    """Return the evidence on a vault as (start, listed or gone, end), and the times of failed listings."""
     evidence: list[Any] = []
     failed_at = []
     for observation in seen:
@@ -202,7 +202,7 @@ def _fate(
 
 
 def outcomes_of(rows: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return rows of ``job_history`` in the form of :func:`expected_outcomes`."""
+    """Return the rows of ``job_history`` in the form of :func:`expected_outcomes`."""
     columns = ["fate", "as_of", "status_code", "first_seen_at", "last_seen_at", "sightings"]
     found = {(row["vault_arn"], row["job_id"]): {name: row[name] for name in columns} for row in rows.to_pylist()}
     assert len(found) == rows.num_rows

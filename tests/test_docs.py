@@ -1,4 +1,4 @@
-"""The documents against the code: what they show is run, what they list is compared."""
+"""The documents match the code: their examples run, and their lists are compared with the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "include" / "docs"
 RECORDS = ROOT / "include" / "decisions"
 
-#: Every document, by its path from the root.
+#: Every document by its path from the root.
 PAGES = {
     str(file.relative_to(ROOT)): file.read_text()
     for file in [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *sorted(RECORDS.glob("*.md"))]
@@ -65,21 +65,21 @@ def python_blocks(text: str) -> list[str]:
 
 
 def between(text: str, begin: str, end: str) -> str:
-    """Return what stands between two comments of a page, each of which it must have once."""
+    """Return the text between two comments of a page. Each comment must occur exactly once."""
     [found] = re.findall(rf"<!-- {begin} -->\n(.*?)<!-- {end} -->", text, flags=re.DOTALL)
     assert isinstance(found, str)
     return found
 
 
 def table_rows(text: str) -> list[list[str]]:
-    """Return the rows of a Markdown table, without its header."""
+    """Return the rows of a Markdown table without its header."""
     _, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two observations on two dates, and an uncommitted one."""
+    """A dataset with observations on two dates, and an uncommitted observation."""
     dataset = local_dataset(tmp_path / "records")
     moment = datetime(2026, 11, 22, 23, 59, 59, 123456, tzinfo=timezone.utc)
     publish(dataset, moment, jobs=["a", "b"])
@@ -106,7 +106,7 @@ def test_each_engines_example_reads_the_same_committed_jobs(root: Path, engine: 
 
 
 def expected_rows(root: Path) -> list[dict[str, Any]]:
-    """Read the committed files one by one, without any engine."""
+    """Read the committed files one by one without a query engine."""
     rows = []
     for file in sorted((root / "jobs").rglob("*.parquet")):
         if (root / "observations" / file.relative_to(root / "jobs")).exists():
@@ -117,7 +117,7 @@ def expected_rows(root: Path) -> list[dict[str, Any]]:
 
 
 def comparable(row: dict[str, Any]) -> dict[str, Any]:
-    """Make moments of one another's equals; not-a-number is what pandas makes of a null."""
+    """Normalize a row: engines represent times differently, and pandas represents null as not-a-number."""
     return {name: moment_or_value(value) for name, value in row.items()}
 
 
@@ -142,7 +142,7 @@ def test_the_column_table_is_the_schema(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "questions"), [("questions", QUESTIONS), ("lookups", LOOKUPS)])
-def test_a_table_of_questions_is_the_questions_that_can_be_asked(name: str, questions: Mapping[str, Question]) -> None:
+def test_a_table_of_questions_lists_all_available_questions(name: str, questions: Mapping[str, Question]) -> None:
     rows = table_rows(between(QUESTIONS_PAGE, name, f"end of {name}"))
 
     assert {question.strip("`"): re.findall(r"`(\w+)`", arguments) for question, arguments, _ in rows} == {
@@ -173,7 +173,7 @@ def test_an_example_dag_is_accepted_by_airflow(text: str, dag_id: str, task_ids:
     [block] = [block for block in python_blocks(text) if f"def {dag_id}(" in block]
     namespace: dict[str, Any] = {"__name__": "documents"}
 
-    exec(compile(block, "documents", "exec"), namespace)  # noqa: S102 - the documents' own code
+    exec(compile(block, "documents", "exec"), namespace)  # noqa: S102 - code from our documents
 
     dag: DAG = namespace[dag_id]()
     DagSerialization.serialize_dag(dag)
@@ -216,16 +216,16 @@ def test_every_module_that_a_page_runs_exists(page: str) -> None:
     assert [module for module in sorted(mentioned) if importlib.util.find_spec(module) is None] == []
 
 
-def test_the_makefile_and_the_documents_are_really_compared() -> None:
+def test_the_comparison_of_make_targets_finds_the_known_targets() -> None:
     mentioned = {target for text in PAGES.values() for target in re.findall(r"(?:`|\$ )make\s+([a-z-]+)", text)}
 
     assert {"demo", "test", "airflow", "drill", "bench", "bench-reports", "page"} <= mentioned
 
 
-def test_the_table_of_the_benchmarks_is_the_one_that_they_print() -> None:
+def test_the_table_of_the_benchmarks_has_the_rows_that_they_print() -> None:
     tables = "".join(file.read_text() for file in (ROOT / "include" / "benchmarks").glob("*.py"))
     written = re.findall(r'\bname=f?"(.*)",\n +unit=', tables)
-    # Where a name is put together, whatever number stands there.
+    # Names with placeholders match any value.
     names = [".+".join(map(re.escape, re.split(r"\{[^}]*\}", name))) for name in written]
     _, _, after = BENCHMARKS.partition("\n| figure ")
     header, _, *rows = f"| figure {after}".partition("\n\n")[0].splitlines()
@@ -241,14 +241,14 @@ def _cells(row: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+def test_every_link_of_a_page_has_an_existing_target(page: str) -> None:
     folder = (ROOT / page).parent
 
-    assert [link for link in _links(page) if not _leads_somewhere(folder, ROOT / page, link)] == []
+    assert [link for link in _links(page) if not _target_exists(folder, ROOT / page, link)] == []
 
 
 def _links(page: str) -> list[str]:
-    """Return the targets of a page's links and pictures."""
+    """Return the targets of a page's links and images."""
     return re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
 
 
@@ -256,7 +256,7 @@ def _paths_linked(page: str) -> list[str]:
     return [link.partition("#")[0] for link in _links(page)]
 
 
-def _leads_somewhere(folder: Path, page: Path, link: str) -> bool:
+def _target_exists(folder: Path, page: Path, link: str) -> bool:
     if link.startswith("https://"):
         return True
     path, _, heading = link.partition("#")
@@ -265,7 +265,7 @@ def _leads_somewhere(folder: Path, page: Path, link: str) -> bool:
 
 
 def _anchors(text: str) -> set[str]:
-    """Return the names that GitHub gives the headings of a page."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -278,7 +278,7 @@ def test_every_file_and_name_of_the_code_in_a_page_exists(page: str) -> None:
 
 
 def _is_defined(path: str, name: str) -> bool:
-    """Tell whether a file exists, from the root or inside the package, and defines a name."""
+    """Return whether a file exists below the root or the package, and defines a name."""
     [file, *_] = [*(folder / path for folder in (PACKAGE, ROOT) if (folder / path).exists()), None]
     return file is not None and (not name or name in set(_defined(ast.parse(file.read_text()))))
 
@@ -293,7 +293,7 @@ def _defined(tree: ast.Module | ast.ClassDef) -> Iterator[str]:
         yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
-def test_the_walks_through_the_code_name_where_they_pass() -> None:
+def test_each_walk_through_the_code_names_at_least_five_functions() -> None:
     _, _, walks = CONTRIBUTING.partition("## Three walks through the code")
     walks, _, _ = walks.partition("\n## ")
 
@@ -301,7 +301,7 @@ def test_the_walks_through_the_code_name_where_they_pass() -> None:
         assert len(re.findall(r"`[\w/]+\.py::[\w.]+`", walk)) >= 5
 
 
-def test_the_map_and_the_architecture_name_the_rooms_that_there_are() -> None:
+def test_the_map_and_the_architecture_list_all_rooms() -> None:
     rows = table_rows(between(CONTRIBUTING, "rooms", "end of rooms"))
     lines = between(HOW_IT_IS_BUILT, "rooms", "end of rooms").splitlines()[1:-1]
 

@@ -1,4 +1,4 @@
-"""The watcher of a vault, as the triggerer runs it: an endless generator with the state store of an asset."""
+"""Run the event trigger of a vault as the triggerer does: an endless generator with an asset's state store."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from local_aws.client import Control
 from tests.conftest import Connect
 
 HOUR = 3600
-SILENCE_SECONDS = 0.4
+NO_EVENT_SECONDS = 0.4
 
 
 class AssetState:
-    """Keeps what JSON can hold, as Airflow's store of an asset does; fails as often as it is told."""
+    """Stores JSON values, as Airflow's state store of an asset does. Its first ``failures`` calls fail."""
 
     def __init__(self, failures: int = 0) -> None:
         self.values: dict[str, str] = {}
@@ -36,36 +36,36 @@ class AssetState:
         self._fail()
         self.values[key] = json.dumps(value)
 
-    def told(self) -> list[str]:
+    def delivered(self) -> list[str]:
         (value,) = self.values.values()
         return list(json.loads(value)["told"])
 
     def _fail(self) -> None:
         if self.failures:
             self.failures -= 1
-            raise ConnectionError("the API server is away")
+            raise ConnectionError("the API server is not available")
 
 
-class Watching:
-    """A watcher that runs, and the ids of the jobs that it told, as they come."""
+class RunningTrigger:
+    """A running trigger with a queue of its events."""
 
     def __init__(self, trigger: GlacierJobCompletedTrigger) -> None:
-        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.task = asyncio.ensure_future(self._watch(trigger))
 
     async def _watch(self, trigger: GlacierJobCompletedTrigger) -> None:
         async for event in trigger.run():
-            self._told.put_nowait(json.loads(json.dumps(event.payload)))
+            self._events.put_nowait(json.loads(json.dumps(event.payload)))
 
     async def next(self) -> dict[str, Any]:
-        return await asyncio.wait_for(self._told.get(), 30)
+        return await asyncio.wait_for(self._events.get(), 30)
 
     async def next_ids(self, count: int) -> set[str]:
         return {(await self.next())["JobId"] for _ in range(count)}
 
-    async def keeps_silent(self) -> bool:
-        await asyncio.sleep(SILENCE_SECONDS)
-        return self._told.empty() and not self.task.done()
+    async def sends_no_event(self) -> bool:
+        await asyncio.sleep(NO_EVENT_SECONDS)
+        return self._events.empty() and not self.task.done()
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def glacier(connect: Connect) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def watching(state: AssetState | None, **arguments: Any) -> AsyncIterator[Watching]:
+async def watching(state: AssetState | None, **arguments: Any) -> AsyncIterator[RunningTrigger]:
     """Run a watcher until the block ends, then cancel it as the triggerer does."""
     trigger = GlacierJobCompletedTrigger(**arguments)
-    trigger.asset_state_store = state  # type: ignore[assignment]  # a stand-in
-    watching = Watching(trigger)
+    trigger.asset_state_store = state  # type: ignore[assignment]  # a replacement for Airflow's
+    watching = RunningTrigger(trigger)
     try:
         yield watching
     finally:
@@ -93,8 +93,8 @@ async def polled(local_aws: Control, times: int) -> None:
         await asyncio.sleep(0.02)
 
 
-def job(job_id: str, **life: Any) -> dict[str, Any]:
-    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+def job(job_id: str, **overrides: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **overrides}}
 
 
 def completed(job_id: str, status_code: str = "Succeeded") -> dict[str, Any]:
@@ -102,26 +102,26 @@ def completed(job_id: str, status_code: str = "Succeeded") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("poll_seconds", [0, -1, "600"])
-def test_an_interval_that_is_none_is_refused(poll_seconds: Any) -> None:
+def test_an_invalid_interval_is_refused(poll_seconds: Any) -> None:
     with pytest.raises(InvalidArgument, match="poll_seconds"):
         GlacierJobCompletedTrigger(vault_name="photos", poll_seconds=poll_seconds)
 
 
-def test_a_job_that_completes_is_told_with_its_description(glacier: Any, local_aws: Control) -> None:
+def test_the_event_of_a_completed_job_has_its_description(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holidays"}])
 
     async def test() -> None:
         async with watching(AssetState(), **glacier) as watcher:
             await polled(local_aws, 2)
             local_aws.advance(5 * HOUR)
-            told = await watcher.next()
+            payload = await watcher.next()
 
-        assert (told["JobId"], told["StatusCode"], told["JobDescription"]) == ("a", "Succeeded", "holidays")
+        assert (payload["JobId"], payload["StatusCode"], payload["JobDescription"]) == ("a", "Succeeded", "holidays")
 
     asyncio.run(test())
 
 
-def test_each_job_is_told_once(glacier: Any, local_aws: Control) -> None:
+def test_each_job_has_one_event(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job(str(number), duration_seconds=number * HOUR) for number in range(1, 121)])
 
     async def test() -> None:
@@ -130,12 +130,12 @@ def test_each_job_is_told_once(glacier: Any, local_aws: Control) -> None:
             assert await watcher.next_ids(20) == {str(number) for number in range(1, 21)}
             local_aws.advance(2 * HOUR)
             assert await watcher.next_ids(2) == {"21", "22"}
-            assert await watcher.keeps_silent()
+            assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
 
-def test_at_the_very_first_start_only_what_completes_from_then_on_counts(glacier: Any, local_aws: Control) -> None:
+def test_at_the_first_start_only_jobs_that_complete_later_have_events(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("old"), job("new")])
 
     async def test() -> None:
@@ -143,12 +143,12 @@ def test_at_the_very_first_start_only_what_completes_from_then_on_counts(glacier
             await polled(local_aws, 2)
             local_aws.advance(5 * HOUR)
             assert await watcher.next_ids(1) == {"new"}
-            assert await watcher.keeps_silent()
+            assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
 
-def test_at_the_very_first_start_everything_may_count(glacier: Any, local_aws: Control) -> None:
+def test_at_the_first_start_all_completed_jobs_can_have_events(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("old"), completed("torn", "Failed"), job("new")])
 
     async def test() -> None:
@@ -158,7 +158,9 @@ def test_at_the_very_first_start_everything_may_count(glacier: Any, local_aws: C
     asyncio.run(test())
 
 
-def test_what_completed_while_nobody_watched_is_told_after_a_restart(glacier: Any, local_aws: Control) -> None:
+def test_jobs_that_completed_while_the_trigger_was_stopped_have_events_after_a_restart(
+    glacier: Any, local_aws: Control
+) -> None:
     local_aws.add_jobs("photos", [completed("old"), job("new")])
     state = AssetState()
 
@@ -168,13 +170,13 @@ def test_what_completed_while_nobody_watched_is_told_after_a_restart(glacier: An
         local_aws.advance(5 * HOUR)
         async with watching(state, **glacier) as watcher:
             assert await watcher.next_ids(1) == {"new"}
-            assert await watcher.keeps_silent()
+            assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
 
-def test_an_event_that_airflow_may_have_lost_is_told_again(glacier: Any, local_aws: Control) -> None:
-    """The triggerer dies right after the event: it is not on record before the next poll."""
+def test_an_event_that_airflow_may_have_lost_is_sent_again(glacier: Any, local_aws: Control) -> None:
+    """The triggerer dies right after the event, which is recorded only at the next poll."""
     local_aws.add_jobs("photos", [completed("a")])
     state = AssetState()
 
@@ -182,16 +184,16 @@ def test_an_event_that_airflow_may_have_lost_is_told_again(glacier: Any, local_a
         slow = {**glacier, "poll_seconds": 600}
         async with watching(state, begin_with="everything", **slow) as watcher:
             assert await watcher.next_ids(1) == {"a"}
-        assert state.told() == []
+        assert state.delivered() == []
         async with watching(state, begin_with="everything", **glacier) as watcher:
             assert await watcher.next_ids(1) == {"a"}
             await polled(local_aws, 2)
-        assert state.told() == ["a"]
+        assert state.delivered() == ["a"]
 
     asyncio.run(test())
 
 
-def test_ids_are_forgotten_once_they_are_no_longer_listed(glacier: Any, local_aws: Control) -> None:
+def test_ids_are_removed_from_the_record_once_they_are_no_longer_listed(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("a"), job("b", duration_seconds=30 * HOUR)])
     state = AssetState()
 
@@ -201,24 +203,24 @@ def test_ids_are_forgotten_once_they_are_no_longer_listed(glacier: Any, local_aw
             local_aws.advance(31 * HOUR)
             await watcher.next_ids(1)
             await polled(local_aws, 2)
-        assert state.told() == ["b"]
+        assert state.delivered() == ["b"]
 
     asyncio.run(test())
 
 
-def test_jobs_of_one_status_can_be_watched_alone(glacier: Any, local_aws: Control) -> None:
+def test_events_can_be_limited_to_jobs_of_one_status(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("a"), completed("b", "Failed")])
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", statuscode="Failed", **glacier) as watcher:
             assert await watcher.next_ids(1) == {"b"}
-            assert await watcher.keeps_silent()
+            assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
 
 @pytest.mark.parametrize("kind", ["access_denied", "no_longer_supported", "throttling", "not_json", "marker_cycle"])
-def test_nothing_ends_the_watch(kind: str, glacier: Any, local_aws: Control) -> None:
+def test_no_error_stops_the_trigger(kind: str, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed(str(number)) for number in range(60)])
     local_aws.fault(kind, operation="ListJobs", count=3)
 
@@ -229,7 +231,7 @@ def test_nothing_ends_the_watch(kind: str, glacier: Any, local_aws: Control) -> 
     asyncio.run(test())
 
 
-def test_a_vault_that_is_not_there_yet_is_waited_for(glacier: Any, local_aws: Control) -> None:
+def test_a_vault_that_does_not_exist_yet_is_waited_for(glacier: Any, local_aws: Control) -> None:
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
             await polled(local_aws, 2)
@@ -239,8 +241,8 @@ def test_a_vault_that_is_not_there_yet_is_waited_for(glacier: Any, local_aws: Co
     asyncio.run(test())
 
 
-def test_a_connection_that_is_mended_is_taken_up(glacier: Any, connect: Connect, local_aws: Control) -> None:
-    """It first has credentials that AWS refuses."""
+def test_a_corrected_connection_is_used_without_a_restart(glacier: Any, connect: Connect, local_aws: Control) -> None:
+    """At first the connection has credentials that AWS refuses."""
     local_aws.add_jobs("photos", [completed("a")])
     local_aws.fault("access_denied", access_key="LOCALAWSACCESSKEY000")
 
@@ -253,8 +255,8 @@ def test_a_connection_that_is_mended_is_taken_up(glacier: Any, connect: Connect,
     asyncio.run(test())
 
 
-def test_a_state_store_that_is_away_is_waited_for(glacier: Any, local_aws: Control) -> None:
-    """Nothing is taken for a first start because the store could not be read."""
+def test_a_state_store_that_is_not_available_is_waited_for(glacier: Any, local_aws: Control) -> None:
+    """A store that cannot be read is not mistaken for a first start."""
     local_aws.add_jobs("photos", [completed("a")])
     state = AssetState()
 
@@ -269,18 +271,18 @@ def test_a_state_store_that_is_away_is_waited_for(glacier: Any, local_aws: Contr
     asyncio.run(test())
 
 
-def test_without_a_state_store_the_watch_remembers_by_itself(glacier: Any, local_aws: Control) -> None:
+def test_without_a_state_store_the_trigger_keeps_its_state_in_memory(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("a")])
 
     async def test() -> None:
         async with watching(None, begin_with="everything", **glacier) as watcher:
             assert await watcher.next_ids(1) == {"a"}
-            assert await watcher.keeps_silent()
+            assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
 
-def test_watchers_of_a_vault_share_its_polls(glacier: Any, local_aws: Control) -> None:
+def test_triggers_of_the_same_vault_share_polls(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [completed("a")])
     slow = {**glacier, "poll_seconds": 600, "begin_with": "everything"}
 
@@ -293,7 +295,7 @@ def test_watchers_of_a_vault_share_its_polls(glacier: Any, local_aws: Control) -
     assert local_aws.calls().total == 1
 
 
-def test_only_completed_jobs_are_listed_for_a_watcher_alone(glacier: Any, local_aws: Control) -> None:
+def test_a_single_trigger_lists_only_completed_jobs(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [*[job(str(number)) for number in range(200)], completed("a")])
 
     async def test() -> None:
@@ -305,7 +307,7 @@ def test_only_completed_jobs_are_listed_for_a_watcher_alone(glacier: Any, local_
     assert local_aws.calls().total == 1
 
 
-def test_a_watcher_comes_back_from_the_database_as_it_was() -> None:
+def test_a_trigger_is_the_same_after_serialization() -> None:
     trigger = GlacierJobCompletedTrigger(
         vault_name="photos", begin_with="everything", statuscode="Failed", botocore_config={"read_timeout": 9}
     )
@@ -317,11 +319,11 @@ def test_a_watcher_comes_back_from_the_database_as_it_was() -> None:
     assert again.serialize() == (classpath, kwargs)
 
 
-def test_a_dag_that_is_started_by_a_watcher_is_handed_to_the_scheduler_with_it() -> None:
+def test_a_serialized_dag_contains_its_asset_watcher() -> None:
     trigger = GlacierJobCompletedTrigger(vault_name="photos", botocore_config={"read_timeout": 9})
     watched = Asset("photos_jobs", watchers=[AssetWatcher(name="photos", trigger=trigger)])
 
-    serialized = json.dumps(DagSerialization.serialize_dag(DAG("told", schedule=[watched])))
+    serialized = json.dumps(DagSerialization.serialize_dag(DAG("watching", schedule=[watched])))
 
     assert "glacier_jobs.events.GlacierJobCompletedTrigger" in serialized
     assert "read_timeout" in serialized
@@ -330,7 +332,7 @@ def test_a_dag_that_is_started_by_a_watcher_is_handed_to_the_scheduler_with_it()
 @pytest.mark.parametrize(
     "wrong", [{"vault_name": "no/vault"}, {"account_id": "12"}, {"begin_with": "now"}, {"statuscode": "Done"}]
 )
-def test_arguments_are_checked_where_they_are_written(wrong: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused_in_the_constructor(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=next(iter(wrong))):
         GlacierJobCompletedTrigger(**{"vault_name": "photos", **wrong})
 

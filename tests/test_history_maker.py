@@ -11,7 +11,7 @@ from tests.observations import local_dataset
 UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
 
 
-def test_the_datasets_that_are_measured_are_such_as_real_observations_leave(tmp_path: Path) -> None:
+def test_the_benchmarks_dataset_has_the_form_of_a_real_one(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     assert make_dataset(tmp_path, until=UNTIL, days=3, targets=2, jobs_an_hour=0.5) == 3 * 24 * 2
     now = UNTIL + timedelta(minutes=30)

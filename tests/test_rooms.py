@@ -1,4 +1,4 @@
-"""Who may import whom inside the package, and which files know Airflow and AWS."""
+"""The rules for imports inside the package, and the files that may import Airflow and AWS's SDK."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "plugins" / "glacier_jobs"
 
-#: A room, which is a package or a module, imports itself and the rooms of earlier lines.
+#: A room is a package or a module. It imports only itself and the rooms of earlier lines.
 ROOMS = [
     ["errors"],
     ["arguments", "links"],
@@ -27,7 +27,7 @@ ROOMS = [
     ["hooks", "storage", "provider"],
 ]
 
-#: Likewise for the modules of the room ``page``.
+#: The same rule for the modules of the room ``page``.
 PAGE = [
     ["page.selection", "page.serialization", "page.security", "page.static_files"],
     ["page.cache", "page.downloads"],
@@ -38,13 +38,13 @@ PAGE = [
     ["page.app"],
 ]
 
-#: The files that import Airflow or AWS's SDK. All others compute, and know neither.
+#: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "dataset.storage", "events", "glacier.client", "glacier.error_mapping", "glacier.transport",
     "links", "operators", "page.security", "page.service", "sensors", "triggers",
 }  # fmt: skip
 
-#: What a DAG file may import at its top.
+#: The modules that a DAG file may import at its top.
 LIGHT = ["glacier_jobs.hooks", "glacier_jobs.operators", "glacier_jobs.sensors", "glacier_jobs.snapshot.targets"]
 HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow"}
 
@@ -62,27 +62,27 @@ def test_a_room_imports_only_rooms_of_earlier_lines(lines: list[list[str]]) -> N
     assert offences == []
 
 
-def test_every_module_has_its_room() -> None:
+def test_every_module_has_a_room() -> None:
     line_of = {room: number for number, rooms in enumerate([*ROOMS, *PAGE]) for room in rooms}
 
     assert {_room(module, line_of) for module in _modules()} == {*line_of} - {"page"}
 
 
-def test_no_module_imports_what_a_package_exports_for_others() -> None:
+def test_no_module_imports_from_the_exports_for_other_programs() -> None:
     packages = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
     offences = [(importer, imported) for importer, imported in _imports_inside_the_package() if imported in packages]
 
     assert offences == []
 
 
-def test_airflow_and_aws_are_known_to_these_files_alone() -> None:
-    knowing = {
+def test_only_these_files_import_airflow_and_aws() -> None:
+    importing = {
         module
         for module, file in _modules().items()
         if {name.split(".")[0] for name in _imports(file)} & {"airflow", "boto3", "botocore"}
     }
 
-    assert knowing == KNOW_AIRFLOW_OR_AWS
+    assert importing == KNOW_AIRFLOW_OR_AWS
 
 
 def test_the_package_imports_neither_the_local_aws_nor_the_dags_nor_the_tests() -> None:
@@ -91,7 +91,7 @@ def test_the_package_imports_neither_the_local_aws_nor_the_dags_nor_the_tests() 
     assert not roots & {"demo", "local_airflow", "local_aws", "moto", "tests"}
 
 
-def test_what_a_dag_file_imports_is_light() -> None:
+def test_dag_files_import_only_light_modules() -> None:
     program = f"""
 import importlib, sys
 for module in {LIGHT}:
@@ -111,7 +111,7 @@ for module in {LIGHT}:
 
 
 def _modules() -> dict[str, Path]:
-    """Return all modules but the packages' own, by their names below ``glacier_jobs``."""
+    """Return all modules except ``__init__`` by their names below ``glacier_jobs``."""
     return {
         ".".join(file.relative_to(PACKAGE).with_suffix("").parts): file
         for file in PACKAGE.rglob("*.py")
@@ -120,14 +120,14 @@ def _modules() -> dict[str, Path]:
 
 
 def _room(module: str, line_of: dict[str, int]) -> str | None:
-    """Return the longest of the rooms' names that stands at the beginning of a module's."""
+    """Return the longest name of a room with which the module's name begins."""
     parts = module.split(".")
     names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     return next((name for name in names if name in line_of), None)
 
 
 def _imports_inside_the_package() -> Iterator[tuple[str, str]]:
-    """Yield who imports whom: modules, and packages where a name is imported that a package itself offers."""
+    """Yield pairs (importing module, imported module). A name that a package itself exports counts as the package."""
     modules = _modules()
     ours = {*modules, *(file.parent.name for file in PACKAGE.glob("*/__init__.py"))}
     for importer, file in modules.items():
@@ -140,7 +140,7 @@ def _imports_inside_the_package() -> Iterator[tuple[str, str]]:
 
 
 def _imports(file: Path) -> Iterator[str]:
-    """Yield the dotted name of everything that a file imports, wherever in it."""
+    """Yield the dotted name of each import in a file, at any place."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

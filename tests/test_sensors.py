@@ -1,4 +1,4 @@
-"""One suite for poke, reschedule and deferrable, so that they cannot drift; then what each mode has of its own."""
+"""Tests that run in all modes (poke, reschedule and deferrable), followed by tests of a single mode."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context,
 
 HOUR = 3600
 
-# All faults of the local AWS, by what they mean for a wait.
+# All faults of the local AWS, grouped by their effect on a wait.
 REFUSALS = {
     "access_denied": "AccessDeniedException",
     "no_longer_supported": "NoLongerSupportedException",
@@ -46,11 +46,11 @@ TRANSIENT = [
     "not_json",
     "marker_cycle",
 ]
-ODD_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
-#: Answers in no other way; it holds calls back until several are under way, for those who list side by side.
+UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
+#: Not a fault: it delays calls until several are in progress, for tests of concurrent listings.
 NO_FAULTS = ["crowd"]
 
-#: What a store of ids answers in passing.
+#: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")
 
 in_all_modes = pytest.mark.parametrize("mode", MODES)
@@ -59,24 +59,24 @@ in_modes_that_poke = pytest.mark.parametrize("mode", ["poke", "reschedule"])
 
 @pytest.fixture
 def glacier(connect: Connect) -> dict[str, Any]:
-    """Arguments for a sensor that waits for jobs of the vault photos, and lets no request be repeated."""
+    """Arguments for a sensor that waits for jobs of the vault photos and does not retry requests."""
     return {"vault_name": "photos", "aws_conn_id": connect(attempts=1)}
 
 
-def job(job_id: str, **life: Any) -> dict[str, Any]:
-    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+def job(job_id: str, **overrides: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **overrides}}
 
 
 @in_all_modes
-def test_a_job_that_has_succeeded_gives_its_description(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_succeeded_job_returns_its_description(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded", "InventorySizeInBytes": 7}])
 
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "success"
-    assert ended.said["JobId"] == "a"
-    assert ended.said["StatusCode"] == "Succeeded"
-    assert ended.said["InventorySizeInBytes"] == 7
+    assert ended.value["JobId"] == "a"
+    assert ended.value["StatusCode"] == "Succeeded"
+    assert ended.value["InventorySizeInBytes"] == 7
 
 
 @in_all_modes
@@ -87,12 +87,12 @@ def test_a_job_that_takes_hours_is_waited_for(mode: Mode, glacier: Any, local_aw
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "success"
-    assert ended.said["StatusCode"] == "Succeeded"
+    assert ended.value["StatusCode"] == "Succeeded"
     assert local_aws.calls().by_operation["ListJobs"] == 4
 
 
 @in_all_modes
-def test_several_jobs_give_counts(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_several_jobs_return_counts(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a", duration_seconds=1 * HOUR), job("b", duration_seconds=9 * HOUR), job("c")])
     local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
 
@@ -102,7 +102,7 @@ def test_several_jobs_give_counts(mode: Mode, glacier: Any, local_aws: Control) 
 
 
 @in_all_modes
-def test_a_list_of_one_gives_counts_like_any_list(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_list_of_one_job_returns_counts_like_any_list(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
 
@@ -127,19 +127,19 @@ def test_a_failed_job_fails_at_once_and_says_why(mode: Mode, glacier: Any, local
 
 
 @in_all_modes
-def test_the_others_can_be_waited_for_before_failing(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_the_sensor_can_wait_for_all_jobs_before_it_fails(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a"), job("b", duration_seconds=HOUR, outcome="Failed", status_message="Torn")])
     local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
 
     ended = wait(mode, job_id=["a", "b"], wait_for_all=True, **glacier)
 
     assert ended.how == "failed at once"
-    assert "(2 jobs: 1 succeeded, 1 failed):\n- b failed: Torn" in ended.said
+    assert "(2 jobs: 1 succeeded, 1 failed):\n- b failed: Torn" in ended.value
 
 
 @in_all_modes
-def test_verdicts_are_remembered_when_finished_jobs_expire(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    """The first is dropped a day before the last succeeds: nothing but the wait's memory knows that it succeeded."""
+def test_results_are_kept_when_finished_jobs_expire(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """Glacier drops the first job a day before the last one succeeds. Only the wait's state has its result."""
     local_aws.add_jobs(
         "photos",
         [
@@ -153,11 +153,11 @@ def test_verdicts_are_remembered_when_finished_jobs_expire(mode: Mode, glacier: 
     ended = wait(mode, job_id=["a", "b", "c"], wait_for_all=True, **glacier)
 
     assert ended.how == "failed at once"
-    assert "(3 jobs: 2 succeeded, 1 failed):\n- b failed: Glacier gives no reason\n" in ended.said
+    assert "(3 jobs: 2 succeeded, 1 failed):\n- b failed: Glacier gives no reason\n" in ended.value
 
 
 @in_all_modes
-def test_of_many_that_failed_the_first_are_named_and_the_others_counted(
+def test_of_many_failed_jobs_the_first_are_named_and_the_others_are_counted(
     mode: Mode, glacier: Any, local_aws: Control
 ) -> None:
     ids = [f"job-{number:03}" for number in range(60)]
@@ -167,12 +167,12 @@ def test_of_many_that_failed_the_first_are_named_and_the_others_counted(
     ended = wait(mode, job_id=ids, **glacier)
 
     assert ended.how == "failed at once"
-    assert ended.said.count("\n- job-") == NAMED_AT_MOST == 20
-    assert "- job-019 failed: why job-019\n- and 40 more\n" in ended.said
+    assert ended.value.count("\n- job-") == NAMED_AT_MOST == 20
+    assert "- job-019 failed: why job-019\n- and 40 more\n" in ended.value
 
 
 @in_all_modes
-def test_a_job_that_nobody_knows_is_missing_after_the_grace(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_an_unknown_job_is_missing_after_the_grace_period(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
 
     ended = wait(mode, job_id=["a", "b"], missing_grace=0, **glacier)
@@ -186,27 +186,29 @@ def test_a_job_that_nobody_knows_is_missing_after_the_grace(mode: Mode, glacier:
 
 
 @in_all_modes
-def test_a_job_that_nobody_knows_is_pending_within_the_grace(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_an_unknown_job_is_pending_within_the_grace_period(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_vaults("photos")
 
     ended = wait(mode, job_id="a", timeout=0.3, poke_interval=0.1, **glacier)
 
     assert ended.how == "timed out"
-    assert "1 of 1 awaited jobs of vault photos are still pending after 0.3 s (1 job: 1 pending):\n- a" in ended.said
+    assert "1 of 1 awaited jobs of vault photos are still pending after 0.3 s (1 job: 1 pending):\n- a" in ended.value
 
 
 @in_all_modes
-def test_the_grace_ends_in_mid_wait(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_the_grace_period_can_end_during_the_wait(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_vaults("photos")
 
     ended = wait(mode, job_id="a", missing_grace=0.3, poke_interval=0.1, **glacier)
 
     assert ended.how == "failed at once"
-    assert "1 missing" in ended.said
+    assert "1 missing" in ended.value
 
 
 @in_all_modes
-def test_a_job_that_was_seen_and_is_gone_is_missing_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_job_that_was_listed_before_and_is_gone_is_missing_at_once(
+    mode: Mode, glacier: Any, local_aws: Control
+) -> None:
     """It succeeded and expired between two polls."""
     local_aws.add_jobs("photos", [job("a")])
     local_aws.hook("advance", {"seconds": 40 * HOUR}, operation="ListJobs", count=1)
@@ -214,19 +216,19 @@ def test_a_job_that_was_seen_and_is_gone_is_missing_at_once(mode: Mode, glacier:
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "- a is missing" in ended.said
+    assert "- a is missing" in ended.value
 
 
 @in_all_modes
 def test_a_job_that_is_listed_late_is_not_missing(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    """Describe Job knows it while List Jobs does not show it, for longer than the grace."""
+    """Describe Job returns the job while List Jobs does not, for longer than the grace period."""
     local_aws.add_jobs("photos", [job("a", listed_after_seconds=3 * HOUR)])
     local_aws.hook("advance", {"seconds": 1 * HOUR}, operation="ListJobs")
 
     ended = wait(mode, job_id="a", missing_grace=0, **glacier)
 
     assert ended.how == "success"
-    assert ended.said["StatusCode"] == "Succeeded"
+    assert ended.value["StatusCode"] == "Succeeded"
 
 
 @in_all_modes
@@ -238,12 +240,14 @@ def test_a_job_on_the_last_of_many_pages_is_found(mode: Mode, glacier: Any, loca
     ended = wait(mode, job_id=[f"mine-{number:03}" for number in range(100)], **glacier)
 
     assert ended.how == "success"
-    assert ended.said["succeeded"] == 100
+    assert ended.value["succeeded"] == 100
 
 
 @in_all_modes
-def test_page_boundaries_may_move_while_the_pages_are_walked(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    """Jobs before the marker vanish at each page, so that the next page begins where some were not shown yet."""
+def test_no_job_is_missed_when_page_boundaries_move_during_a_listing(
+    mode: Mode, glacier: Any, local_aws: Control
+) -> None:
+    """Jobs before the marker expire at each page, so that the next page would skip jobs."""
     old = [
         {"JobId": f"old-{number:03}", "StatusCode": "Succeeded", "_life": {"retention_seconds": 60 * (number + 1)}}
         for number in range(150)
@@ -265,12 +269,12 @@ def test_thousands_of_jobs_are_waited_for(mode: Mode, glacier: Any, local_aws: C
     ended = wait(mode, job_id=ids, **glacier)
 
     assert ended.how == "success"
-    assert ended.said["succeeded"] == 5_000
+    assert ended.value["succeeded"] == 5_000
     assert local_aws.calls().by_operation == {"ListJobs": 200}
 
 
 def test_each_fault_of_the_local_aws_is_among_those_of_this_suite() -> None:
-    assert sorted([*REFUSALS, *TRANSIENT, *ODD_ANSWERS, *NO_FAULTS]) == sorted(KINDS)
+    assert sorted([*REFUSALS, *TRANSIENT, *UNUSUAL_ANSWERS, *NO_FAULTS]) == sorted(KINDS)
 
 
 @in_all_modes
@@ -278,13 +282,13 @@ def test_an_unknown_vault_fails_at_once(mode: Mode, glacier: Any, local_aws: Con
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "Vault not found for ARN" in ended.said
-    assert "check the vault's name, the account and the Region" in ended.said
+    assert "Vault not found for ARN" in ended.value
+    assert "check the vault's name, the account and the Region" in ended.value
 
 
 @in_all_modes
 @pytest.mark.parametrize(("kind", "code"), REFUSALS.items())
-def test_a_refusal_fails_at_once_also_in_mid_wait(
+def test_a_refusal_fails_at_once_also_during_the_wait(
     mode: Mode, kind: str, code: str, glacier: Any, local_aws: Control
 ) -> None:
     local_aws.add_jobs("photos", [job("a")])
@@ -293,24 +297,24 @@ def test_a_refusal_fails_at_once_also_in_mid_wait(
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert code in ended.said
+    assert code in ended.value
 
 
 @in_all_modes
-def test_a_vault_that_is_deleted_in_mid_wait_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_vault_that_is_deleted_during_the_wait_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.hook("delete_vault", {"vault_name": "photos"}, operation="ListJobs", count=1)
 
     ended = wait(mode, job_id="a", **glacier)
 
     assert ended.how == "failed at once"
-    assert "Vault not found" in ended.said
+    assert "Vault not found" in ended.value
 
 
 @in_all_modes
-def test_a_status_that_is_not_documented_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    life = {"verbatim": True}
-    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Paused", "Completed": False, "_life": life}])
+def test_an_undocumented_status_fails_at_once(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    lifecycle = {"verbatim": True}
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Paused", "Completed": False, "_life": lifecycle}])
 
     ended = wait(mode, job_id="a", **glacier)
 
@@ -324,13 +328,13 @@ def test_a_connection_that_does_not_exist_fails_at_once(mode: Mode, local_aws: C
     ended = wait(mode, job_id="a", vault_name="photos", aws_conn_id="nowhere", region_name="us-east-1")
 
     assert ended.how == "failed at once"
-    assert "the Airflow connection 'nowhere' does not exist" in ended.said
+    assert "the Airflow connection 'nowhere' does not exist" in ended.value
 
 
 @in_all_modes
 @pytest.mark.parametrize("kind", TRANSIENT)
-def test_polls_that_go_wrong_in_passing_are_waited_out(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
-    """The hook asks three times for a page whose body cannot be read."""
+def test_transient_errors_of_polls_are_waited_out(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
+    """The hook requests a page up to three times if its body cannot be read."""
     local_aws.add_jobs("photos", [job("a"), *[job(f"other-{number}") for number in range(60)]])
     local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs", skip=1)
     local_aws.fault(kind, operation="ListJobs", skip=1, count=3)
@@ -341,8 +345,8 @@ def test_polls_that_go_wrong_in_passing_are_waited_out(mode: Mode, kind: str, gl
 
 
 @in_all_modes
-@pytest.mark.parametrize("kind", ODD_ANSWERS)
-def test_odd_pages_change_nothing(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
+@pytest.mark.parametrize("kind", UNUSUAL_ANSWERS)
+def test_unusual_pages_do_not_change_the_result(mode: Mode, kind: str, glacier: Any, local_aws: Control) -> None:
     ids = [f"job-{number:03}" for number in range(120)]
     local_aws.add_jobs("photos", [job(job_id) for job_id in ids])
     local_aws.fault(kind, operation="ListJobs", probability=0.5)
@@ -361,7 +365,7 @@ def test_too_many_bad_polls_in_a_row_end_the_try(mode: Mode, glacier: Any, local
     ended = wait(mode, job_id="a", max_bad_polls=2, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith(
+    assert ended.value.startswith(
         "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last error: List Jobs of vault "
         "photos in us-east-1: AWS answered ServiceUnavailableException (HTTP 500)"
     )
@@ -381,7 +385,7 @@ def test_a_good_poll_resets_the_count_of_bad_ones(mode: Mode, glacier: Any, loca
 
 
 @in_all_modes
-def test_any_number_of_bad_polls_may_fail_silently(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_with_silent_fail_any_number_of_bad_polls_is_ignored(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a", duration_seconds=0)])
     local_aws.fault("service_unavailable", count=5)
 
@@ -392,19 +396,21 @@ def test_any_number_of_bad_polls_may_fail_silently(mode: Mode, glacier: Any, loc
 
 @in_all_modes
 def test_the_timeout_counts_from_the_start_of_the_try(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    """An hour of the try's two is over when the sensor first looks; the job would need one minute more."""
+    """The try started almost two hours ago, so the timeout of two hours ends soon after the first poll."""
     local_aws.add_jobs("photos", [job("a")])
     started_at = datetime.now(timezone.utc) - timedelta(hours=2, seconds=-0.3)
 
     ended = wait(mode, new_context(start_date=started_at), job_id="a", timeout=2 * HOUR, **glacier)
 
     assert ended.how == "timed out"
-    assert ended.said == ("1 of 1 awaited jobs of vault photos are still pending after 7200 s (1 job: 1 pending):\n- a")
+    assert ended.value == (
+        "1 of 1 awaited jobs of vault photos are still pending after 7200 s (1 job: 1 pending):\n- a"
+    )
 
 
 @in_all_modes
-def test_the_last_look_is_at_the_deadline(mode: Mode, glacier: Any, local_aws: Control) -> None:
-    """The interval is longer than the timeout, and the job succeeds after the first look."""
+def test_the_last_poll_is_at_the_deadline(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    """The interval is longer than the timeout, and the job succeeds after the first poll."""
     local_aws.add_jobs("photos", [job("a")])
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
 
@@ -414,14 +420,14 @@ def test_the_last_look_is_at_the_deadline(mode: Mode, glacier: Any, local_aws: C
 
 
 @in_all_modes
-def test_a_time_out_under_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_timeout_with_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
 
     assert wait(mode, job_id="a", timeout=0.2, soft_fail=True, **glacier).how == "skipped"
 
 
 @in_all_modes
-def test_a_failed_job_under_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_a_failed_job_with_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a", outcome="Failed")])
     local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs")
 
@@ -429,7 +435,7 @@ def test_a_failed_job_under_soft_fail_skips(mode: Mode, glacier: Any, local_aws:
 
 
 @in_all_modes
-def test_bad_polls_under_soft_fail_are_still_retried(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_bad_polls_with_soft_fail_are_still_retried(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.fault("service_unavailable", skip=1)
 
@@ -437,7 +443,7 @@ def test_bad_polls_under_soft_fail_are_still_retried(mode: Mode, glacier: Any, l
 
 
 @in_all_modes
-def test_whatever_ends_badly_under_never_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+def test_any_failure_with_never_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.fault("service_unavailable", skip=1)
 
@@ -446,27 +452,27 @@ def test_whatever_ends_badly_under_never_fail_skips(mode: Mode, glacier: Any, lo
 
 @in_all_modes
 @pytest.mark.parametrize("job_id", [[], "", None, ["a", None], "[]", 7, "{'id': 'a'}", "file:///nowhere/at/all"])
-def test_ids_that_are_none_fail_at_once(mode: Mode, job_id: Any, glacier: Any, local_aws: Control) -> None:
+def test_invalid_ids_fail_at_once(mode: Mode, job_id: Any, glacier: Any, local_aws: Control) -> None:
     ended = wait(mode, job_id=job_id, **glacier)
 
     assert ended.how == "failed at once"
-    assert "job_id" in ended.said
+    assert "job_id" in ended.value
     assert local_aws.calls().total == 0
 
 
 @in_all_modes
-def test_ids_come_from_a_file(mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path) -> None:
+def test_ids_can_be_read_from_a_file(mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path) -> None:
     local_aws.add_jobs("photos", [job("a", duration_seconds=0), job("b", duration_seconds=HOUR)])
     local_aws.hook("advance", {"seconds": 2 * HOUR}, operation="ListJobs")
     (tmp_path / "ids.txt").write_text("a\nb\na\n")
 
     ended = wait(mode, job_id=f"file://{tmp_path}/ids.txt", **glacier)
 
-    assert ended.said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+    assert ended.value == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
 
 
 @in_modes_that_poke
-def test_ids_that_cannot_be_read_in_passing_are_waited_for(
+def test_transient_errors_of_reading_ids_are_waited_out(
     mode: Mode, glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
 ) -> None:
     local_aws.add_jobs("photos", [job("a", duration_seconds=0), job("b", duration_seconds=0)])
@@ -478,22 +484,20 @@ def test_ids_that_cannot_be_read_in_passing_are_waited_for(
 
 
 @in_modes_that_poke
-def test_ids_that_cannot_be_read_are_waited_for_as_often_as_polls_may_go_wrong(
-    mode: Mode, glacier: Any, ids_on_s3: IdsOnS3
-) -> None:
+def test_failed_reads_of_ids_are_limited_like_bad_polls(mode: Mode, glacier: Any, ids_on_s3: IdsOnS3) -> None:
     ids_on_s3.fail(UNAVAILABLE)
 
     ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith(
+    assert ended.value.startswith(
         "2 polls in a row of the jobs of vault photos failed (no jobs known). "
         f"The last error: job_id is '{ids_on_s3.uri}', which cannot be read now"
     )
 
 
 @in_modes_that_poke
-def test_polls_without_ids_and_polls_without_jobs_are_counted_together(
+def test_failed_reads_of_ids_and_bad_polls_are_counted_together(
     mode: Mode, glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
 ) -> None:
     ids_on_s3.fail(UNAVAILABLE, count=1)
@@ -502,7 +506,7 @@ def test_polls_without_ids_and_polls_without_jobs_are_counted_together(
     ended = wait(mode, job_id=ids_on_s3.uri, max_bad_polls=1, **glacier)
 
     assert ended.how == "to be retried"
-    assert ended.said.startswith("2 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending)")
+    assert ended.value.startswith("2 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending)")
 
 
 @in_modes_that_poke
@@ -516,13 +520,13 @@ def test_ids_that_cannot_be_read_are_waited_for_until_the_deadline(
     assert ended == Ended("timed out", "0.3 s are over, and the ids of the awaited jobs of vault photos cannot be read")
 
 
-def test_ids_that_cannot_be_read_let_a_deferrable_sensor_be_retried(glacier: Any, ids_on_s3: IdsOnS3) -> None:
+def test_a_deferrable_sensor_that_cannot_read_ids_is_retried(glacier: Any, ids_on_s3: IdsOnS3) -> None:
     ids_on_s3.fail(UNAVAILABLE, count=1)
 
     assert wait("deferrable", job_id=ids_on_s3.uri, **glacier).how == "to be retried"
 
 
-def test_a_file_of_ids_that_vanishes_in_mid_wait_is_not_missed(
+def test_a_file_of_ids_is_not_needed_any_more_once_the_wait_has_read_it(
     glacier: Any, local_aws: Control, tmp_path: Path
 ) -> None:
     local_aws.add_jobs("photos", [job("a")])
@@ -537,10 +541,10 @@ def test_a_file_of_ids_that_vanishes_in_mid_wait_is_not_missed(
     assert sensor.poke(context).is_done
 
 
-def test_rescheduled_verdicts_outlast_ids_that_cannot_be_read(
+def test_a_rescheduled_sensor_keeps_results_while_ids_cannot_be_read(
     glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
 ) -> None:
-    """One of the two is dropped before the ids can be read again."""
+    """Glacier drops one of the two jobs before the ids can be read again."""
     local_aws.add_jobs("photos", [job("a", duration_seconds=1 * HOUR), job("b", duration_seconds=60 * HOUR)])
     context = new_context()
     sensor = GlacierJobSensor(task_id="wait", job_id=ids_on_s3.uri, **glacier)
@@ -551,13 +555,13 @@ def test_rescheduled_verdicts_outlast_ids_that_cannot_be_read(
             sensor.execute(context)
     local_aws.advance(20 * HOUR)
 
-    said = sensor.execute(context)
+    result = sensor.execute(context)
 
-    assert said == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+    assert result == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
 
 
 @in_all_modes
-def test_the_region_and_account_given_are_asked(mode: Mode, connect: Connect, local_aws: Control) -> None:
+def test_requests_go_to_the_given_region_and_account(mode: Mode, connect: Connect, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")], account_id="210987654321", region="eu-west-1")
     local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs")
 
@@ -572,12 +576,12 @@ def test_the_region_and_account_given_are_asked(mode: Mode, connect: Connect, lo
     )
 
     assert ended.how == "success"
-    asked = {(request["account"], request["region"]) for request in local_aws.requests()}
-    assert asked == {("210987654321", "eu-west-1")}
+    requested = {(request["account"], request["region"]) for request in local_aws.requests()}
+    assert requested == {("210987654321", "eu-west-1")}
 
 
-def test_rescheduled_the_wait_goes_on_in_another_process(glacier: Any, local_aws: Control) -> None:
-    """Each stretch is a new sensor; only the task's state store tells it what the last one saw."""
+def test_a_rescheduled_wait_continues_in_another_process(glacier: Any, local_aws: Control) -> None:
+    """Each poke is a new sensor object. Only the task's state store has the result of the previous poke."""
     local_aws.add_jobs("photos", [job("a")])
     context = new_context()
     with pytest.raises(AirflowRescheduleException):
@@ -588,8 +592,8 @@ def test_rescheduled_the_wait_goes_on_in_another_process(glacier: Any, local_aws
         GlacierJobSensor(task_id="wait", job_id="a", **glacier).execute(context)
 
 
-def test_a_retry_begins_anew(glacier: Any, local_aws: Control) -> None:
-    """What the first try saw is no reason for the second to call the job missing, and its time is its own."""
+def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None:
+    """The second try does not use the state of the first, so the job is not missing. It has its own timeout."""
     local_aws.add_jobs("photos", [job("a")])
     context = new_context()
     sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, **glacier)
@@ -601,26 +605,26 @@ def test_a_retry_begins_anew(glacier: Any, local_aws: Control) -> None:
     with pytest.raises(AirflowRescheduleException) as rescheduled:
         sensor.execute(context)
 
-    next_look_after = rescheduled.value.reschedule_date - datetime.now(timezone.utc)
-    assert next_look_after > timedelta(minutes=9)
+    next_poke_after = rescheduled.value.reschedule_date - datetime.now(timezone.utc)
+    assert next_poke_after > timedelta(minutes=9)
 
 
-def test_ids_that_changed_between_two_looks_are_looked_at_as_new(glacier: Any, local_aws: Control) -> None:
+def test_state_is_discarded_if_the_ids_change_between_two_pokes(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a"), job("b")])
     context = new_context()
     with pytest.raises(AirflowRescheduleException):
         GlacierJobSensor(task_id="wait", job_id=["a", "b"], **glacier).execute(context)
     local_aws.advance(5 * HOUR)
 
-    said = GlacierJobSensor(task_id="wait", job_id=["b"], **glacier).execute(context)
+    result = GlacierJobSensor(task_id="wait", job_id=["b"], **glacier).execute(context)
 
-    assert said["jobs"] == said["succeeded"] == 1
+    assert result["jobs"] == result["succeeded"] == 1
 
 
-def test_a_rescheduled_stretch_does_not_begin_before_airflow_has_ended_the_last(
+def test_a_rescheduled_poke_does_not_start_before_airflow_has_ended_the_last_one(
     glacier: Any, local_aws: Control
 ) -> None:
-    """Neither a short interval nor a near deadline brings it sooner."""
+    """This also holds for a short interval and for a near deadline."""
     local_aws.add_jobs("photos", [job("a")])
 
     shorts: list[dict[str, Any]] = [{"poke_interval": 1}, {"timeout": 5}]
@@ -630,9 +634,7 @@ def test_a_rescheduled_stretch_does_not_begin_before_airflow_has_ended_the_last(
         assert rescheduled.value.reschedule_date - datetime.now(timezone.utc) > timedelta(seconds=14)
 
 
-def test_a_look_that_was_refused_in_passing_is_repeated_later_than_the_interval(
-    glacier: Any, local_aws: Control
-) -> None:
+def test_a_poke_with_a_transient_error_is_repeated_with_backoff(glacier: Any, local_aws: Control) -> None:
     local_aws.add_vaults("photos")
     local_aws.fault("throttling")
     context = new_context()
@@ -657,8 +659,8 @@ def test_the_defaults_fit_glacier() -> None:
     assert timedelta(hours=12) < timedelta(seconds=sensor.timeout) < timedelta(days=7)
 
 
-def test_deferral_is_the_default_where_airflow_says_so(tmp_path: Path) -> None:
-    """The default is read when the module is imported, as everywhere in Airflow."""
+def test_deferral_is_the_default_if_airflow_is_configured_so(tmp_path: Path) -> None:
+    """The default is read when the module is imported, as in Airflow's own operators."""
     program = (
         "from glacier_jobs.sensors import GlacierJobSensor\n"
         "print(GlacierJobSensor(task_id='wait', vault_name='photos', job_id='a').deferrable)"
@@ -670,11 +672,11 @@ def test_deferral_is_the_default_where_airflow_says_so(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(glacier_jobs.__file__).parent.parent),
     }
 
-    said = subprocess.run(  # noqa: S603 - our own command
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
 
-    assert said.stdout.strip().endswith("True")
+    assert ended.stdout.strip().endswith("True")
 
 
 def test_a_misspelt_region_is_refused() -> None:
@@ -683,12 +685,12 @@ def test_a_misspelt_region_is_refused() -> None:
 
 
 @pytest.mark.parametrize("max_bad_polls", [-1, 1.5, True, "3"])
-def test_a_count_of_bad_polls_that_is_none_is_refused(max_bad_polls: Any) -> None:
+def test_an_invalid_number_of_bad_polls_is_refused(max_bad_polls: Any) -> None:
     with pytest.raises(InvalidArgument, match="max_bad_polls is"):
         GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", max_bad_polls=max_bad_polls)
 
 
-def test_every_template_field_is_an_argument_and_all_of_awss_are_among_them() -> None:
+def test_every_template_field_is_an_argument_and_those_of_the_aws_base_class_are_included() -> None:
     arguments: dict[str, Any] = {
         "vault_name": "{{ v }}",
         "job_id": "{{ j }}",
@@ -703,7 +705,7 @@ def test_every_template_field_is_an_argument_and_all_of_awss_are_among_them() ->
     assert {name: getattr(sensor, name) for name in sensor.template_fields} == arguments
 
 
-def test_a_deferral_keeps_every_setting_and_lasts_as_long_as_the_wait(glacier: Any, local_aws: Control) -> None:
+def test_a_deferral_keeps_every_setting_and_the_timeout(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     started_at = datetime.now(timezone.utc) - timedelta(hours=1)
     settings = {"region_name": "us-east-1", "verify": False, "botocore_config": {"connect_timeout": 7}}
@@ -741,7 +743,7 @@ def test_a_job_that_expires_between_the_event_and_the_resumption_fails_at_once(
         sensor.resume_execution("execute_complete", {"event": event.payload}, new_context())
 
 
-def test_the_page_of_the_task_links_to_the_vault(glacier: Any, local_aws: Control) -> None:
+def test_the_tasks_page_in_airflow_links_to_the_vault(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}])
     context = new_context()
     GlacierJobSensor(task_id="wait", mode="poke", job_id="a", **glacier).execute(context)

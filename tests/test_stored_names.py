@@ -1,4 +1,4 @@
-"""What other programs import and what Airflow or a dataset has stored: written out as version 0.1.0 wrote it."""
+"""Names that other programs import, and data that Airflow and datasets have stored, as of version 0.1.0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waits import new_context, run
 
 CONNECTION: dict[str, Any] = {"aws_conn_id": "local_aws", "region_name": None, "verify": None, "botocore_config": None}
 
-#: A wait for the jobs a and b that began at noon, after a poll that showed a.
+#: A wait for the jobs a and b that started at noon, after a poll that listed a.
 WAIT = {
     "digest": "7e18f737311b2dc3",
     "started_at": "2026-11-22T12:00:00+00:00",
@@ -73,7 +73,7 @@ COMPLETED_TRIGGER: dict[str, Any] = {
         ("history.__main__", ["main"]),
     ],
 )
-def test_what_other_programs_import_is_there(module: str, names: list[str]) -> None:
+def test_names_that_other_programs_import_exist(module: str, names: list[str]) -> None:
     imported = importlib.import_module(f"glacier_jobs.{module}")
 
     assert [name for name in names if not hasattr(imported, name)] == []
@@ -91,7 +91,7 @@ def test_a_stored_trigger_is_created_again(class_path: str, arguments: dict[str,
 
 
 def created(class_path: str, arguments: dict[str, Any]) -> Any:
-    """Create a trigger as the triggerer does."""
+    """Create a trigger from its class path and arguments, as the triggerer does."""
     module, _, name = class_path.rpartition(".")
     return getattr(importlib.import_module(module), name)(**arguments)
 
@@ -111,7 +111,7 @@ def test_the_event_of_a_stored_trigger_has_the_fields_that_a_stored_deferral_rea
         sensor.execute_complete({}, event.payload)
 
 
-def test_the_state_that_a_rescheduled_sensor_stored_is_read(local_aws: Control, connect: Connect) -> None:
+def test_the_stored_state_of_a_rescheduled_sensor_is_read(local_aws: Control, connect: Connect) -> None:
     local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
     context = new_context()
     context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": WAIT})
@@ -134,7 +134,7 @@ def test_a_stored_wait_is_read() -> None:
 
 
 class AssetStateStore:
-    """Airflow's state store of an asset, in memory: the real one needs a running triggerer, which a drill has."""
+    """An asset's state store in memory. The real one needs a running triggerer, which a drill covers."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -146,7 +146,7 @@ class AssetStateStore:
         self.values[key] = value
 
 
-def test_which_jobs_were_delivered_is_read_from_the_asset_and_stored_there(
+def test_the_ids_of_delivered_jobs_are_read_from_the_asset_and_stored_there(
     local_aws: Control, connect: Connect
 ) -> None:
     local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
@@ -160,7 +160,7 @@ def test_which_jobs_were_delivered_is_read_from_the_asset_and_stored_there(
     assert store.values == {"glacier_jobs:told:-:-:photos": {"told": ["a"]}}
 
 
-def test_the_files_that_stand_beside_the_reports_are_read(tmp_path: Path) -> None:
+def test_the_files_next_to_the_reports_are_read(tmp_path: Path) -> None:
     latest = {
         "report": "report=20261122T060000Z_1a2b3c",
         "made_at": "2026-11-22T06:00:00+00:00",

@@ -12,18 +12,18 @@ from tests.conftest import ROOT
 DRILLS = """
 import pytest
 
-def test_what_holds(told):
-    told("a disk that is full", "nothing is left")
+def test_what_holds(record_drill):
+    record_drill("a full disk", "no file is left")
 
-def test_what_fails(told):
-    told("a disk that burns", "all is well")
+def test_what_fails(record_drill):
+    record_drill("a failed disk", "no file is left")
     raise AssertionError
 
-def test_what_lacks_a_program(told):
-    pytest.skip("there is no chromium")
+def test_what_lacks_a_program(record_drill):
+    pytest.skip("chromium is missing")
 
-def test_what_nobody_can_install(not_tried):
-    not_tried("a small disk", "mounting is not allowed")
+def test_what_cannot_be_installed(not_tried):
+    not_tried("a small disk", "mounting is not permitted")
 """
 
 
@@ -37,7 +37,7 @@ def drill(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("in_ci", [False, True])
 @pytest.mark.parametrize("processes", [0, 2])
-def test_it_tells_what_held_and_what_was_not_tried_and_in_ci_nothing_else_is_skipped(
+def test_the_table_lists_what_held_and_what_was_not_tried_and_in_ci_other_skips_fail(
     drill: Path, processes: int, in_ci: bool
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CI_NO_SKIPS": "1" if in_ci else ""}
@@ -49,8 +49,8 @@ def test_it_tells_what_held_and_what_was_not_tried_and_in_ci_nothing_else_is_ski
 
     _, _, table = ended.stdout.partition(" drills ==")
     assert table.splitlines()[1:3] == [
-        "a disk that is full  nothing is left",
-        "a small disk         not tried: mounting is not allowed",
+        "a full disk   no file is left",
+        "a small disk  not tried: mounting is not permitted",
     ]
-    assert "burns" not in table
+    assert "failed disk" not in table
     assert ("2 failed, 1 passed, 1 skipped" if in_ci else "1 failed, 1 passed, 2 skipped") in table

@@ -42,11 +42,11 @@ def trigger(glacier: dict[str, Any], *job_ids: str, **changes: Any) -> GlacierJo
     return GlacierJobTrigger(**arguments)
 
 
-def job(job_id: str, **life: Any) -> dict[str, Any]:
-    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+def job(job_id: str, **overrides: Any) -> dict[str, Any]:
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **overrides}}
 
 
-def test_a_trigger_comes_back_from_the_database_as_it_was(glacier: Any, local_aws: Control) -> None:
+def test_a_trigger_is_the_same_after_serialization(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a"), job("b")])
     deferred = deferral(
         job_id=["a", "b"],
@@ -61,7 +61,7 @@ def test_a_trigger_comes_back_from_the_database_as_it_was(glacier: Any, local_aw
     assert rebuilt(deferred.trigger).serialize() == deferred.trigger.serialize()
 
 
-def test_a_trigger_keeps_silent_for_the_time_that_airflow_needs(glacier: Any, local_aws: Control) -> None:
+def test_a_trigger_sends_no_event_during_the_quiet_seconds_that_airflow_needs(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     deferred = deferral(job_id="a", **glacier)
     assert deferred.trigger.serialize()[1]["quiet_seconds"] == QUIET_SECONDS >= 15
@@ -74,7 +74,7 @@ def test_a_trigger_keeps_silent_for_the_time_that_airflow_needs(glacier: Any, lo
     assert time.monotonic() - began_at >= 0.5
 
 
-def test_silence_also_covers_a_deadline_that_has_passed(glacier: Any, local_aws: Control) -> None:
+def test_the_quiet_seconds_also_apply_when_the_deadline_has_passed(glacier: Any, local_aws: Control) -> None:
     passed = (datetime.now(timezone.utc) - timedelta(hours=1)).isoformat()
     began_at = time.monotonic()
 
@@ -85,11 +85,11 @@ def test_silence_also_covers_a_deadline_that_has_passed(glacier: Any, local_aws:
     assert local_aws.calls().total == 0
 
 
-def test_a_trigger_rebuilt_in_mid_wait_goes_on_to_the_same_end(glacier: Any, local_aws: Control) -> None:
-    """The first is killed after some polls; another triggerer makes it again from the database."""
+def test_a_trigger_that_is_rebuilt_during_the_wait_has_the_same_result(glacier: Any, local_aws: Control) -> None:
+    """The first trigger is killed after some polls. Another triggerer creates it again from the database."""
     local_aws.add_jobs("photos", [job("a"), job("b", duration_seconds=9 * HOUR)])
 
-    async def killed_in_mid_wait(trigger: GlacierJobTrigger) -> None:
+    async def kill_during_wait(trigger: GlacierJobTrigger) -> None:
         task = asyncio.ensure_future(first_event(trigger))
         while local_aws.calls().total < 3:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
@@ -97,7 +97,7 @@ def test_a_trigger_rebuilt_in_mid_wait_goes_on_to_the_same_end(glacier: Any, loc
         await asyncio.wait({task})
 
     first = trigger(glacier, "a", "b")
-    asyncio.run(killed_in_mid_wait(first))
+    asyncio.run(kill_during_wait(first))
     local_aws.advance(10 * HOUR)
 
     event = run(rebuilt(first))
@@ -106,10 +106,10 @@ def test_a_trigger_rebuilt_in_mid_wait_goes_on_to_the_same_end(glacier: Any, loc
     assert (event.payload["outcome"], wait.succeeded, wait.pending) == ("judged", 2, ())
 
 
-def test_a_thousand_triggers_cost_the_calls_of_one(glacier: Any, local_aws: Control) -> None:
-    """Each poll is one listing of 20 pages, whoever and however many wait; the clock needs three polls.
+def test_a_thousand_triggers_make_as_many_calls_as_one(glacier: Any, local_aws: Control) -> None:
+    """Each poll is one listing of 20 pages for any number of triggers. The jobs complete at the third poll.
 
-    On a slow machine a fourth may begin before the last of them has heard of the third.
+    On a slow machine a fourth poll may begin before the last trigger has received the result of the third.
     """
     ids = [f"job-{number:04}" for number in range(1_000)]
     local_aws.add_jobs("photos", [job(job_id) for job_id in ids])
@@ -125,7 +125,7 @@ def test_a_thousand_triggers_cost_the_calls_of_one(glacier: Any, local_aws: Cont
     assert 60 <= local_aws.calls().total <= 80
 
 
-def test_a_trigger_that_is_cancelled_leaves_the_others_waiting(glacier: Any, local_aws: Control) -> None:
+def test_cancelling_a_trigger_does_not_affect_the_others(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a"), job("b")])
 
     async def two() -> Any:
@@ -141,7 +141,7 @@ def test_a_trigger_that_is_cancelled_leaves_the_others_waiting(glacier: Any, loc
     assert asyncio.run(two()).payload["outcome"] == "judged"
 
 
-def test_each_of_many_on_one_poll_gives_up_by_its_own_count(glacier: Any, local_aws: Control) -> None:
+def test_triggers_that_share_a_poll_count_bad_polls_separately(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.fault("throttling", count=4)
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=4)
@@ -154,7 +154,7 @@ def test_each_of_many_on_one_poll_gives_up_by_its_own_count(glacier: Any, local_
     assert [event.payload["outcome"] for event in asyncio.run(two())] == ["unreachable", "judged"]
 
 
-def test_a_job_that_glacier_refuses_to_describe_fails_only_those_who_wait_for_it(
+def test_a_job_that_glacier_refuses_to_describe_fails_only_the_triggers_that_wait_for_it(
     glacier: Any, local_aws: Control
 ) -> None:
     local_aws.add_jobs("photos", [job("a")])
@@ -171,7 +171,7 @@ def test_a_job_that_glacier_refuses_to_describe_fails_only_those_who_wait_for_it
     assert "Describe Job typo" in typo["message"]
 
 
-def test_the_event_says_what_the_wait_came_to(glacier: Any, local_aws: Control) -> None:
+def test_the_event_has_the_result_of_the_wait(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs(
         "photos", [job("a"), job("b", duration_seconds=0), job("c", duration_seconds=0, outcome="Failed")]
     )

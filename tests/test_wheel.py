@@ -1,4 +1,4 @@
-"""The package as a wheel: what is in it, and that Airflow finds it."""
+"""The wheel contains the whole package, and Airflow finds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: a build must not depend on, or change, this checkout."""
+    """A wheel that is built from a copy, so that the build neither depends on nor changes this checkout."""
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     shutil.copy(ROOT / "plugins" / "glacier_jobs_plugin.py", source / "plugins")
-    # The build back end that is installed: an isolated build would ask the package registry.
+    # Use the installed build backend: an isolated build would download it from a package registry.
     command = [
         sys.executable,
         "-m",
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site_packages(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty environment's packages, with the wheel installed and nothing else."""
+    """A site-packages folder with only the wheel installed."""
     environment = tmp_path_factory.mktemp("environment")
     venv.create(environment, with_pip=False, symlinks=True)
     [packages] = environment.glob("lib/python*/site-packages")

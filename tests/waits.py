@@ -1,4 +1,4 @@
-"""A sensor driven through its whole wait in each mode, as Airflow would, in one process."""
+"""Run a sensor's whole wait in each mode, as Airflow does, in one process."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from glacier_jobs.triggers import GlacierJobTrigger
 Mode: TypeAlias = Literal["poke", "reschedule", "deferrable"]
 MODES: tuple[Mode, ...] = ("poke", "reschedule", "deferrable")
 
-#: Longer than any wait in a test takes, so that a test that hangs fails.
-PATIENCE_SECONDS = 60.0
+#: Longer than any wait in a test takes. A test that hangs fails after this time.
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a wait ended: the XCom of a success, the message of anything else."""
+    """How a wait ended: ``value`` is the XCom of a success, or the message of an error."""
 
     how: Literal["success", "failed at once", "timed out", "skipped", "to be retried"]
-    said: Any = None
+    value: Any = None
 
 
 class StateStore:
-    """Keeps what JSON can hold, as Airflow's store of a task does."""
+    """Stores JSON values, as Airflow's state store of a task does."""
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
@@ -53,7 +53,7 @@ class StateStore:
 
 @dataclass
 class TaskInstance:
-    """What a sensor asks of its task instance."""
+    """The part of a task instance that a sensor uses."""
 
     start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     try_number: int = 1
@@ -68,12 +68,12 @@ class TaskInstance:
 
 
 def new_context(**ti: Any) -> Any:
-    """Return as much of a task's context as a sensor uses."""
+    """Return the part of a task's context that a sensor uses."""
     return {"ti": TaskInstance(**ti), "task_state_store": StateStore()}
 
 
 def wait(mode: Mode, context: Any = None, **arguments: Any) -> Ended:
-    """Run a sensor until its wait ends; without the trigger's silence."""
+    """Run a sensor until its wait ends. The trigger sends its event without its initial delay."""
     arguments = {"task_id": "wait", "poke_interval": 0.05, **arguments}
     context = context or new_context()
     try:
@@ -99,7 +99,7 @@ def _rescheduled(context: Any, arguments: Mapping[str, Any]) -> Any:
         except AirflowRescheduleException:
             ti = context["ti"]
             ti.first_reschedule_date = ti.first_reschedule_date or datetime.now(timezone.utc)
-            # Airflow gives each stretch of a try a start of its own.
+            # Airflow sets a new start date for each poke of a rescheduled try.
             ti.start_date = datetime.now(timezone.utc)
 
 
@@ -124,14 +124,14 @@ def deferral(context: Any = None, **arguments: Any) -> TaskDeferred:
 
 
 def rebuilt(trigger: BaseTrigger, **changes: Any) -> GlacierJobTrigger:
-    """Make a trigger again from what the database keeps of it, which is JSON."""
+    """Create a trigger again from its serialized form, which Airflow's database stores as JSON."""
     classpath, kwargs = trigger.serialize()
     assert classpath == "glacier_jobs.triggers.GlacierJobTrigger"
     return GlacierJobTrigger(**{**json.loads(json.dumps(kwargs)), **changes})
 
 
 def run(trigger: BaseTrigger) -> TriggerEvent:
-    """Run a trigger in an event loop of its own, and return its first event as the database keeps it."""
+    """Run a trigger in a new event loop, and return its first event as Airflow's database stores it."""
     return asyncio.run(first_event(trigger))
 
 
@@ -143,5 +143,5 @@ async def first_event(trigger: BaseTrigger) -> TriggerEvent:
             return event
         raise AssertionError("the trigger ended without an event")
 
-    event = await asyncio.wait_for(first(), PATIENCE_SECONDS)
-    return TriggerEvent(json.loads(json.dumps(event.payload)))  # type: ignore[no-untyped-call]  # Airflow's, untyped
+    event = await asyncio.wait_for(first(), TIMEOUT_SECONDS)
+    return TriggerEvent(json.loads(json.dumps(event.payload)))  # type: ignore[no-untyped-call]  # Airflow's function has no types

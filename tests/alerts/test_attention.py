@@ -31,7 +31,7 @@ def dataset(tmp_path: Path) -> Dataset:
     return local_dataset(tmp_path)
 
 
-def test_nothing_needs_attention_where_all_is_well(dataset: Dataset) -> None:
+def test_nothing_needs_attention_in_a_dataset_without_problems(dataset: Dataset) -> None:
     jobs = [job("running", created=before(1), Tier="Standard"), job("done", "Succeeded", completed=before(2))]
     observe(dataset, before(0.5), {"photos": jobs, "empty": []})
 
@@ -42,7 +42,7 @@ def test_nothing_needs_attention_where_all_is_well(dataset: Dataset) -> None:
     assert attention.outputs["job_id"].to_pylist() == ["done"]
 
 
-def test_an_output_needs_attention_six_hours_before_it_expires_or_where_nobody_knows_when(dataset: Dataset) -> None:
+def test_an_output_needs_attention_six_hours_before_it_expires_or_if_that_time_is_unknown(dataset: Dataset) -> None:
     jobs = [
         job("just in time", "Succeeded", completed=before(17.9)),
         job("urgent", "Succeeded", completed=before(18.1)),
@@ -64,7 +64,7 @@ def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:
     assert attention_of(dataset, NOON).failed["job_id"].to_pylist() == ["new", "undated"]
 
 
-def test_a_region_that_is_not_observed_needs_attention_though_another_is(dataset: Dataset) -> None:
+def test_a_region_that_is_not_observed_needs_attention_even_if_another_is_observed(dataset: Dataset) -> None:
     observe(dataset, before(23), {"scans": [], "maps": []}, region="eu-west-1")
     observe(dataset, before(0.5), {"photos": []})
 
@@ -83,7 +83,7 @@ def test_a_region_without_vaults_that_is_not_observed_needs_attention_too(datase
     assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
 
 
-def test_where_no_region_is_observed_nobody_observes(dataset: Dataset) -> None:
+def test_if_no_region_is_observed_all_observation_has_stopped(dataset: Dataset) -> None:
     observe(dataset, before(10), {"scans": []}, region="eu-west-1")
     observe(dataset, before(9), {"photos": []})
 
@@ -101,7 +101,7 @@ def test_a_vault_that_was_listed_too_long_ago_is_stale(dataset: Dataset, age: fl
     assert attention_of(dataset, NOON).stale["vault_name"].to_pylist() == stale
 
 
-def test_a_vault_whose_listing_fails_is_not_stale_as_well(dataset: Dataset) -> None:
+def test_a_vault_whose_listing_fails_is_not_also_stale(dataset: Dataset) -> None:
     observe(dataset, before(9), {"films": [], "photos": []})
     observe(dataset, before(0.5), {"films": "failed", "photos": []})
 
@@ -111,7 +111,7 @@ def test_a_vault_whose_listing_fails_is_not_stale_as_well(dataset: Dataset) -> N
     assert attention.counts["stale"] == 0
 
 
-def test_an_outage_in_two_regions_is_one_gap_and_an_old_one_is_none(dataset: Dataset) -> None:
+def test_an_outage_in_two_regions_is_one_gap_and_an_old_outage_is_ignored(dataset: Dataset) -> None:
     for hours in (10 * 24, 9 * 24 - 6, 40, 0.5):
         observe(dataset, before(hours), {"photos": []})
         observe(dataset, before(hours), {"scans": []}, region="eu-west-1")
@@ -125,7 +125,7 @@ def test_an_outage_in_two_regions_is_one_gap_and_an_old_one_is_none(dataset: Dat
     assert (round(gap.gap_hours), [vault["vault_name"] for vault in gap.vaults]) == (40, ["scans", "photos"])
 
 
-def something_of_every_kind(dataset: Dataset) -> None:
+def one_problem_of_each_kind(dataset: Dataset) -> None:
     for region in ("us-east-1", "eu-west-1"):
         observe(dataset, before(60), {"scans": [], "maps": []}, region=region)
     jobs = [
@@ -141,19 +141,19 @@ def something_of_every_kind(dataset: Dataset) -> None:
     observe(dataset, before(0.5), {"scans": jobs, "films": "failed"}, scope="named")
 
 
-def all_is_well(dataset: Dataset) -> None:
+def no_problem(dataset: Dataset) -> None:
     observe(dataset, before(0.5), {"scans": [job("later", "Succeeded", completed=before(5))]})
 
 
-def nobody_observes(dataset: Dataset) -> None:
+def no_region_is_observed(dataset: Dataset) -> None:
     observe(dataset, before(10), {"scans": [job("failed", "Failed", completed=before(11))]})
 
 
-@pytest.mark.parametrize("situation", [something_of_every_kind, all_is_well, nobody_observes])
-def test_page_report_and_alerts_say_the_same(dataset: Dataset, situation: Callable[[Dataset], None]) -> None:
+@pytest.mark.parametrize("situation", [one_problem_of_each_kind, no_problem, no_region_is_observed])
+def test_page_report_and_alerts_agree(dataset: Dataset, situation: Callable[[Dataset], None]) -> None:
     situation(dataset)
     counts = attention_of(dataset, NOON).counts
-    if situation is something_of_every_kind:
+    if situation is one_problem_of_each_kind:
         assert counts == dict.fromkeys(counts, 1)
 
     page = counts_of_page(dataset)
@@ -165,7 +165,7 @@ def test_page_report_and_alerts_say_the_same(dataset: Dataset, situation: Callab
         kind: counts[kind] for kind in counts.keys() - {"unlisted", "stale"}
     }
     assert page["nothing"] is report["nothing"] is (not any(counts.values()))
-    assert page["nobody_observes"] is report["nobody_observes"] is (situation is nobody_observes)
+    assert page["nobody_observes"] is report["nobody_observes"] is (situation is no_region_is_observed)
     alerts = alerts_of(attention_of(dataset, NOON))
     assert {kind: sum(alert.kind == kind for alert in alerts) for kind in ("expiring", "failed")} == {
         kind: counts[kind] for kind in ("expiring", "failed")

@@ -9,7 +9,7 @@ from glacier_jobs.errors import InvalidArgument
 
 
 @pytest.mark.parametrize(
-    ("given", "complaint"),
+    ("given", "message"),
     [
         ("slack", "not JSON"),
         ('{"notifier": "os.path.join", "arguments": {"a": "{{ glacier_jobs_alert.text }}"}}', "is not a notifier"),
@@ -18,6 +18,6 @@ from glacier_jobs.errors import InvalidArgument
         ({"notifier": "a.B", "arguments": {}, "to": "me"}, "not an object with these two keys"),
     ],
 )
-def test_something_else_than_a_notifier_is_refused(given: Any, complaint: str) -> None:
-    with pytest.raises(InvalidArgument, match=complaint):
+def test_an_object_that_is_no_notifier_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
         parse_notifier(given)

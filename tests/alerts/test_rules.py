@@ -27,7 +27,7 @@ def found(dataset: Dataset) -> list[Alert]:
     return alerts_of(attention_of(dataset, NOON))
 
 
-def test_there_are_alerts_for_what_expires_soon_and_what_failed_and_for_nothing_else(dataset: Dataset) -> None:
+def test_only_outputs_that_expire_soon_and_failed_jobs_cause_alerts(dataset: Dataset) -> None:
     jobs = [
         job("soon", "Succeeded", completed=NOON - hours(19), JobDescription="the audit"),
         job("later", "Succeeded", completed=NOON - hours(2)),
@@ -52,7 +52,7 @@ def test_an_alert_is_not_sent_again_while_its_job_is_still_listed(dataset: Datas
     assert [alert.job_id for alert in not_notified(found(dataset), notified)] == ["b"]
 
 
-def test_the_same_id_in_another_vault_is_another_job(dataset: Dataset) -> None:
+def test_jobs_with_the_same_id_in_two_vaults_cause_two_alerts(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON)]})
     notified = remembered({}, found(dataset), NOON)
     observe(dataset, NOON, {"films": [job("a", "Failed", completed=NOON)]}, region="eu-west-1")
@@ -60,7 +60,7 @@ def test_the_same_id_in_another_vault_is_another_job(dataset: Dataset) -> None:
     assert len(not_notified(found(dataset), notified)) == 1
 
 
-def test_an_alert_that_was_sent_long_ago_is_not_remembered() -> None:
+def test_alerts_that_were_sent_long_ago_are_removed_from_the_record() -> None:
     notified = {"old": NOON - REMEMBERED_FOR, "new": NOON - hours(1)}
 
     assert remembered(notified, [], NOON) == {"new": NOON - hours(1)}

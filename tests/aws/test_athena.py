@@ -1,4 +1,4 @@
-"""The DDL for Amazon Athena against the schema, and its views over real files, by DuckDB."""
+"""Compare the DDL for Amazon Athena with the schema, and run its views over real files in DuckDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The IAM policies: exactly the calls that are made."""
+"""The IAM policies allow exactly the calls that are made."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def test_the_snapshot_makes_each_call_that_its_policy_allows_and_no_other(
 
 
 @pytest.mark.parametrize("file", POLICIES, ids=lambda file: file.stem)
-def test_a_policy_allows_named_actions_of_one_service_on_a_place_to_be_filled_in(file: Path) -> None:
+def test_a_policy_allows_named_actions_on_resources_with_placeholders(file: Path) -> None:
     for statement in _statements(file.name):
         assert statement["Effect"] == "Allow"
         assert not any("*" in action for action in _listed(statement["Action"]))
-        # List Vaults cannot be limited to a resource.
+        # IAM cannot restrict ListVaults to a resource.
         if statement["Action"] != "glacier:ListVaults":
             assert "ACCOUNT_ID" in statement["Resource"] or "BUCKET" in statement["Resource"]
 
 
-def test_no_policy_allows_to_delete_anything() -> None:
+def test_no_policy_allows_deletion() -> None:
     assert not [action for file in POLICIES for action in _actions(file.name) if "Delete" in action]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of DAGs share: Airflow's database, and the DAGs as Airflow reads them."""
+"""Fixtures for the tests of DAGs: Airflow's database, and the DAGs as Airflow parses them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sqlalchemy import select
 from glacier_jobs.triggers import GlacierJobTrigger
 from tests.conftest import ROOT
 
-#: What Airflow itself is warned of while it reads and runs DAGs.
+#: Warnings that Airflow's own dependencies cause while Airflow parses and runs DAGs.
 THIRD_PARTY_WARNINGS = [
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`"),
@@ -28,7 +28,7 @@ THIRD_PARTY_WARNINGS = [
 
 @pytest.fixture(scope="session")
 def dag_bag() -> Iterator[DagBag]:
-    """All DAGs, as Airflow's DAG processor reads them, and a database to run them on."""
+    """All DAGs as Airflow's DAG processor parses them, with a database in which they can run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "plugins"))
         initdb()
@@ -36,8 +36,8 @@ def dag_bag() -> Iterator[DagBag]:
 
 
 @pytest.fixture
-def without_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a trigger tell at once: what it waits out is a race of the real triggerer, and drills run that."""
+def without_event_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a trigger send its event without delay. The delay avoids a race in the real triggerer, which drills cover."""
     defaults = GlacierJobTrigger.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "quiet_seconds", 0.0)
@@ -45,28 +45,28 @@ def without_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run of a DAG that has ended."""
+    """A finished run of a DAG."""
 
     state: str
-    #: (task id, map index) -> state
+    #: The states of the tasks by task id and map index.
     tasks: Mapping[tuple[str, int], str]
-    #: (task id, map index) -> the label that the UI shows
+    #: The labels of the tasks in the UI by task id and map index.
     labels: Mapping[tuple[str, int], str]
-    #: What failed tasks raised, by task id.
+    #: The messages of the failed tasks' exceptions by task id.
     errors: Mapping[str, str]
-    #: The run's events by the asset's name: the extra of each.
+    #: The run's asset events: the name of the asset, and the event's extra.
     events: Sequence[tuple[str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Runs a DAG through Airflow's own ``dag.test()``."""
+    """Runs a DAG with Airflow's ``dag.test()``."""
 
     dag_id: str
 
     def __call__(self, **conf: Any) -> Run:
-        """Run the DAG; ``conf`` are its params."""
-        # Read anew: dag.test() leaves a run's conf in the params of the DAG object.
+        """Run the DAG with these params."""
+        # Parse the DAG again: dag.test() leaves the previous run's conf in the params of the DAG object.
         dag = DagBag(str(ROOT / "dags" / f"{self.dag_id}.py")).dags[self.dag_id]
         errors: dict[str, str] = {}
 
@@ -83,24 +83,24 @@ class Runner:
                 .where(AssetEvent.source_dag_id == dag.dag_id, AssetEvent.source_run_id == run.run_id)
                 .order_by(AssetEvent.id)
             ).all()
-            told = [(event.asset.name, event.extra) for event in events]
+            event_values = [(event.asset.name, event.extra) for event in events]
         instances = run.get_task_instances()
         return Run(
             state=str(run.state),
             tasks={(each.task_id, each.map_index): str(each.state) for each in instances},
             labels={(each.task_id, each.map_index): each.rendered_map_index for each in instances},
             errors=errors,
-            events=told,
+            events=event_values,
         )
 
 
 @pytest.fixture
 def snapshot_dag(dag_bag: DagBag) -> Runner:
-    """The snapshot DAG, ready to be run."""
+    """A runner for the snapshot DAG."""
     return Runner(dag_id="glacier_jobs_snapshot")
 
 
 @pytest.fixture
 def dataset_root(tmp_path: Path) -> Path:
-    """A folder for a dataset."""
+    """The path of a dataset, which does not exist yet."""
     return tmp_path / "dataset"

@@ -1,4 +1,4 @@
-"""The snapshot DAG, run by Airflow against the local AWS."""
+"""Run the snapshot DAG in Airflow against the local AWS."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.dags.conftest import THIRD_PARTY_WARNINGS, Runner
 
 pytestmark = THIRD_PARTY_WARNINGS
 
-HOME = {"aws_conn_id": "local_aws", "region_name": "us-east-1"}
-ABROAD = {"aws_conn_id": "local_aws", "region_name": "eu-west-1"}
-NOWHERE = {"aws_conn_id": "forgotten", "region_name": "eu-west-3"}
+VIRGINIA = {"aws_conn_id": "local_aws", "region_name": "us-east-1"}
+IRELAND = {"aws_conn_id": "local_aws", "region_name": "eu-west-1"}
+WITHOUT_CONNECTION = {"aws_conn_id": "missing", "region_name": "eu-west-3"}
 RETRIEVAL = {"Action": "ArchiveRetrieval", "Completed": False, "StatusCode": "InProgress"}
 
 
@@ -30,94 +30,100 @@ def _vaults_in_two_regions(local_aws: Control, connect: Connect) -> None:
     local_aws.add_jobs("photos", [RETRIEVAL] * 4, region="eu-west-1")
 
 
-def test_each_target_becomes_one_observation_and_all_together_one_event(
+def test_each_target_becomes_one_observation_and_all_targets_become_one_event(
     snapshot_dag: Runner, dataset_root: Path
 ) -> None:
-    run = snapshot_dag(targets=[HOME, ABROAD], dataset_uri=dataset_root.as_uri())
+    run = snapshot_dag(targets=[VIRGINIA, IRELAND], dataset_uri=dataset_root.as_uri())
 
     assert run.state == "success"
     assert _jobs(dataset_root) == {("us-east-1", "photos"): 2, ("us-east-1", "ledgers"): 3, ("eu-west-1", "photos"): 4}
     [(asset, extra)] = run.events
     assert asset == "glacier_jobs"
-    assert [(told["region"], told["jobs"], told["vaults"]) for told in extra["observations"]] == [
+    assert [(each["region"], each["jobs"], each["vaults"]) for each in extra["observations"]] == [
         ("us-east-1", 5, 2),
         ("eu-west-1", 4, 1),
     ]
-    assert {told["observation_id"] for told in extra["observations"]} == _observation_ids(dataset_root)
+    assert {each["observation_id"] for each in extra["observations"]} == _observation_ids(dataset_root)
 
 
 def test_a_mapped_task_is_labelled_with_its_target(snapshot_dag: Runner, dataset_root: Path) -> None:
-    named = {**ABROAD, "account_id": "123456789012", "vault_names": ["photos"]}
+    named = {**IRELAND, "account_id": "123456789012", "vault_names": ["photos"]}
 
-    run = snapshot_dag(targets=[HOME, named], dataset_uri=dataset_root.as_uri())
+    run = snapshot_dag(targets=[VIRGINIA, named], dataset_uri=dataset_root.as_uri())
 
     assert run.labels["snapshot", 0] == "local_aws us-east-1"
     assert run.labels["snapshot", 1] == "local_aws 123456789012 eu-west-1 (photos)"
 
 
-def test_variables_say_what_to_observe_and_params_win_over_them(
+def test_variables_set_what_is_observed_and_params_take_precedence(
     snapshot_dag: Runner, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_TARGETS", json.dumps([HOME]))
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_TARGETS", json.dumps([VIRGINIA]))
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
 
     assert snapshot_dag().state == "success"
     assert set(_jobs(dataset_root)) == {("us-east-1", "photos"), ("us-east-1", "ledgers")}
     other_root = dataset_root.with_name("other")
-    assert snapshot_dag(targets=[ABROAD], dataset_uri=other_root.as_uri()).state == "success"
+    assert snapshot_dag(targets=[IRELAND], dataset_uri=other_root.as_uri()).state == "success"
     assert set(_jobs(other_root)) == {("eu-west-1", "photos")}
 
 
-def test_a_forbidden_vault_costs_neither_the_others_nor_the_event_but_fails_the_run_by_name(
+def test_a_forbidden_vault_fails_the_run_by_name_and_the_other_vaults_and_the_event_are_published(
     snapshot_dag: Runner, dataset_root: Path, local_aws: Control
 ) -> None:
     local_aws.fault("access_denied", operation="ListJobs", vault_name="ledgers")
 
-    run = snapshot_dag(targets=[HOME, ABROAD], dataset_uri=dataset_root.as_uri())
+    run = snapshot_dag(targets=[VIRGINIA, IRELAND], dataset_uri=dataset_root.as_uri())
 
     assert run.state == "failed"
     assert _jobs(dataset_root) == {("us-east-1", "photos"): 2, ("eu-west-1", "photos"): 4}
     [(_, extra)] = run.events
-    assert [told["failed_vaults"] for told in extra["observations"]] == [["ledgers"], []]
+    assert [each["failed_vaults"] for each in extra["observations"]] == [["ledgers"], []]
     assert run.errors == {
         "all_listed": "Not everything could be listed:\n"
         "target local_aws us-east-1: 1 of 2 vaults could not be listed: ledgers"
     }
 
 
-def test_a_target_that_cannot_be_observed_does_not_cost_the_others_and_fails_the_run_by_name(
+def test_a_target_that_cannot_be_observed_fails_the_run_by_name_and_the_others_are_published(
     snapshot_dag: Runner, dataset_root: Path
 ) -> None:
-    run = snapshot_dag(targets=[NOWHERE, HOME], dataset_uri=dataset_root.as_uri())
+    run = snapshot_dag(targets=[WITHOUT_CONNECTION, VIRGINIA], dataset_uri=dataset_root.as_uri())
 
     assert run.state == "failed"
     assert (run.tasks["snapshot", 0], run.tasks["snapshot", 1]) == ("failed", "success")
     [(_, extra)] = run.events
-    assert [told["region"] for told in extra["observations"]] == ["us-east-1"]
+    assert [each["region"] for each in extra["observations"]] == ["us-east-1"]
     assert run.errors["all_listed"].splitlines()[1:] == [
-        "target forgotten eu-west-3: not observed; the log of its task says why"
+        "target missing eu-west-3: not observed; the log of its task says why"
     ]
 
 
-def test_nothing_is_announced_where_nothing_was_observed(snapshot_dag: Runner, dataset_root: Path) -> None:
-    run = snapshot_dag(targets=[NOWHERE], dataset_uri=dataset_root.as_uri())
+def test_no_event_is_emitted_if_nothing_was_observed(snapshot_dag: Runner, dataset_root: Path) -> None:
+    run = snapshot_dag(targets=[WITHOUT_CONNECTION], dataset_uri=dataset_root.as_uri())
 
     assert run.state == "failed"
     assert run.events == []
     assert run.tasks["announce", -1] == "skipped"
-    assert "target forgotten eu-west-3" in run.errors["all_listed"]
+    assert "target missing eu-west-3" in run.errors["all_listed"]
 
 
 @pytest.mark.parametrize(
     ("conf", "message"),
     [
         ({}, "no targets: give the param targets, or set the Variable glacier_jobs_targets"),
-        ({"targets": [HOME]}, "no dataset: give the param dataset_uri, or set the Variable glacier_jobs_dataset_uri"),
-        ({"targets": [{**HOME, "region": "x"}], "dataset_uri": "file:///d"}, "target 0 has the unknown keys 'region'"),
+        (
+            {"targets": [VIRGINIA]},
+            "no dataset: give the param dataset_uri, or set the Variable glacier_jobs_dataset_uri",
+        ),
+        (
+            {"targets": [{**VIRGINIA, "region": "x"}], "dataset_uri": "file:///d"},
+            "target 0 has the unknown keys 'region'",
+        ),
         ({"targets": [], "dataset_uri": "file:///d"}, "targets are an empty list"),
     ],
 )
-def test_a_run_that_cannot_know_what_to_observe_fails_at_once_and_says_why(
+def test_a_run_without_valid_settings_fails_at_once_and_says_why(
     snapshot_dag: Runner, conf: dict[str, Any], message: str
 ) -> None:
     run = snapshot_dag(**conf)
@@ -128,7 +134,9 @@ def test_a_run_that_cannot_know_what_to_observe_fails_at_once_and_says_why(
     assert run.events == []
 
 
-def test_a_variable_that_is_not_json_is_named(snapshot_dag: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_is_not_json_is_named_in_the_error(
+    snapshot_dag: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_TARGETS", "us-east-1")
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", "file:///d")
 
@@ -138,7 +146,7 @@ def test_a_variable_that_is_not_json_is_named(snapshot_dag: Runner, monkeypatch:
 
 
 def _jobs(root: Path) -> dict[tuple[str, str], int]:
-    """Return how many jobs the dataset holds, by Region and vault."""
+    """Return the number of jobs in the dataset by Region and vault."""
     rows = pads.dataset(root / "jobs").to_table(columns=["region", "vault_name"]).to_pylist()
     return dict(Counter((row["region"], row["vault_name"]) for row in rows))
 

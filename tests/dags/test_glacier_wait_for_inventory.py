@@ -1,4 +1,4 @@
-"""The example, run by Airflow against the local AWS."""
+"""Run the example DAG in Airflow against the local AWS."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner
     return Runner(dag_id="glacier_wait_for_inventory")
 
 
-@pytest.mark.usefixtures("without_silence")
-def test_an_inventory_is_started_waited_for_and_read(example_dag: Runner, local_aws: Control) -> None:
-    """The wait is deferred: the job takes longer than the sensor's first look."""
+@pytest.mark.usefixtures("without_event_delay")
+def test_an_inventory_job_is_initiated_waited_for_and_its_output_is_read(
+    example_dag: Runner, local_aws: Control
+) -> None:
+    """The sensor defers, because the job is not complete at the first poll."""
     local_aws.next_outcome(duration_seconds=4 * HOUR)
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
 

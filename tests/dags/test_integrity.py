@@ -1,4 +1,4 @@
-"""Every DAG file as Airflow's DAG processor meets it."""
+"""Every DAG file can be parsed by Airflow's DAG processor."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ pytestmark = THIRD_PARTY_WARNINGS
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 
 
-def test_all_dag_files_are_read_without_an_import_error(dag_bag: DagBag) -> None:
+def test_all_dag_files_are_parsed_without_an_import_error(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
     assert {Path(dag.fileloc) for dag in dag_bag.dags.values()} == set(DAG_FILES)
 
 
 @pytest.mark.parametrize("dag_file", DAG_FILES, ids=lambda file: file.stem)
-def test_a_dag_file_is_read_without_any_warning(dag_file: Path) -> None:
+def test_a_dag_file_is_parsed_without_any_warning(dag_file: Path) -> None:
     runpy.run_path(str(dag_file))
 
 
 @pytest.mark.parametrize("dag_file", DAG_FILES, ids=lambda file: file.stem)
-def test_a_dag_file_named_for_its_dag_tells_people_what_it_does(dag_file: Path, dag_bag: DagBag) -> None:
+def test_a_dag_file_is_named_for_its_dag_which_has_documentation_and_a_tag(dag_file: Path, dag_bag: DagBag) -> None:
     dag = dag_bag.dags[dag_file.stem]
 
     assert dag.doc_md
     assert "glacier" in dag.tags
 
 
-def test_the_snapshot_runs_every_hour_and_never_for_a_past_one_or_twice_at_once(dag_bag: DagBag) -> None:
+def test_the_snapshot_runs_every_hour_without_catchup_and_one_run_at_a_time(dag_bag: DagBag) -> None:
     dag = dag_bag.dags["glacier_jobs_snapshot"]
 
-    assert _longest_pause(dag) <= timedelta(hours=1)
+    assert _longest_interval(dag) <= timedelta(hours=1)
     assert dag.catchup is False
     assert dag.max_active_runs == 1
 
 
-def test_only_one_task_of_the_snapshot_announces_and_only_one_asset(dag_bag: DagBag) -> None:
+def test_only_one_task_of_the_snapshot_emits_an_event_and_for_only_one_asset(dag_bag: DagBag) -> None:
     outlets = {
         task.task_id: [asset.name for asset in task.outlets] for task in dag_bag.dags["glacier_jobs_snapshot"].tasks
     }
@@ -58,7 +58,7 @@ def test_only_one_task_of_the_snapshot_announces_and_only_one_asset(dag_bag: Dag
     assert {task_id: names for task_id, names in outlets.items() if names} == {"announce": ["glacier_jobs"]}
 
 
-def test_the_snapshot_waits_longer_and_longer_between_tries(dag_bag: DagBag) -> None:
+def test_the_snapshot_retries_with_an_exponential_backoff(dag_bag: DagBag) -> None:
     snapshot = dag_bag.dags["glacier_jobs_snapshot"].get_task("snapshot")
 
     assert snapshot.retries
@@ -68,14 +68,14 @@ def test_the_snapshot_waits_longer_and_longer_between_tries(dag_bag: DagBag) -> 
     assert snapshot.retry_delay < snapshot.max_retry_delay < timedelta(hours=1)
 
 
-def test_dag_files_are_read_without_variables_and_connections_and_without_heavy_libraries(tmp_path: Path) -> None:
+def test_dag_files_are_parsed_without_variables_connections_and_heavy_libraries(tmp_path: Path) -> None:
     program = f"""
 import runpy, sys
 from airflow.sdk import Variable
 from airflow.sdk.bases.hook import BaseHook
 
 def refuse(*args, **kwargs):
-    raise AssertionError(f"asked at parse time for {{args}}")
+    raise AssertionError(f"read at parse time: {{args}}")
 
 Variable.get = BaseHook.get_connection = staticmethod(refuse)
 before = set(sys.modules)
@@ -97,8 +97,8 @@ for dag_file in {list(map(str, DAG_FILES))}:
     assert ended.returncode == 0, ended.stderr
 
 
-def _longest_pause(dag: DAG) -> timedelta:
-    """Return the longest time between two of a day's scheduled runs."""
+def _longest_interval(dag: DAG) -> timedelta:
+    """Return the longest time between two consecutive scheduled runs of a day."""
     scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     noon = pendulum.datetime(2026, 11, 22, 12)
     runs = [info.run_after for info in scheduled.iter_dagrun_infos_between(noon, noon.add(days=1))]

@@ -1,4 +1,4 @@
-"""The report DAG, run by Airflow on a dataset written by hand."""
+"""Run the report DAG in Airflow on a hand-written dataset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = THIRD_PARTY_WARNINGS
 
 NOW = datetime.now(timezone.utc)
 
-#: Events -> when reports are made.
+#: A function from the times of events to the times of reports.
 Reports: TypeAlias = Callable[[Iterable[datetime]], list[datetime]]
 
 
@@ -42,7 +42,7 @@ def ago(hours: float) -> datetime:
 
 @pytest.fixture
 def report_dag(dag_bag: object) -> Runner:
-    """The report DAG, ready to be run."""
+    """A runner for the report DAG."""
     return Runner(dag_id="glacier_jobs_report")
 
 
@@ -54,7 +54,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def files(dataset_root: Path) -> ReportFiles:
-    """Reports of a dataset with one output about to expire, and one failed job."""
+    """The report files of a dataset with one output that is about to expire and one failed job."""
     dataset = local_dataset(dataset_root)
     urgent = job("urgent", "Succeeded", completed=ago(20), JobDescription="the audit")
     failed = job("failed", "Failed", completed=ago(1), StatusMessage="Not {{ 7 * 7 }} <b>found</b>")
@@ -65,7 +65,7 @@ def files(dataset_root: Path) -> ReportFiles:
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the notifier that is configured writes what it tells."""
+    """Configure a notifier, and return the file to which it writes its messages."""
     path = tmp_path / "messages"
     arguments = {"text": "{{ glacier_jobs_alert.text }}", "path": str(path)}
     notifier = {"notifier": f"{__name__}.Messenger", "arguments": arguments}
@@ -81,7 +81,7 @@ def of_both(run: Run, task_id: str) -> list[str]:
     return sorted(run.tasks[task_id, index] for index in (0, 1))
 
 
-def test_a_run_folds_what_has_closed_and_writes_all_answers(
+def test_a_run_aggregates_finalized_days_and_writes_all_answers(
     report_dag: Runner, files: ReportFiles, dataset_root: Path
 ) -> None:
     run = report_dag(dataset_uri=dataset_root.as_uri())
@@ -118,7 +118,7 @@ def test_without_a_dataset_the_run_says_what_to_set(report_dag: Runner) -> None:
     assert "set the Variable glacier_jobs_dataset_uri" in run.errors["datasets"]
 
 
-def test_the_report_is_written_though_history_cannot_be_folded(
+def test_the_report_is_written_although_days_cannot_be_aggregated(
     report_dag: Runner, files: ReportFiles, dataset_root: Path
 ) -> None:
     moment = ago(59)
@@ -138,7 +138,7 @@ def test_the_report_is_written_though_history_cannot_be_folded(
 class TestAnEvent:
     @pytest.fixture
     def triggered_by(self, monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> Any:
-        """Run the DAG as the scheduler would: with asset events that triggered it."""
+        """Run the DAG with asset events that triggered it, as the scheduler does."""
         real = airflow.models.dagrun.get_or_create_dagrun
 
         def run(extras: Sequence[dict[str, Any]]) -> Run:
@@ -161,7 +161,7 @@ class TestAnEvent:
         extras = [
             {"observations": [{"dataset_uri": roots[0].as_uri()}, {"dataset_uri": roots[0].as_uri()}]},
             {"observations": [{"dataset_uri": roots[1].as_uri()}]},
-            {"made by": "somebody else"},
+            {"emitted by": "another DAG"},
         ]
 
         run = triggered_by(extras)
@@ -178,22 +178,22 @@ class TestAnEvent:
         files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
         sensor: Any = dag.get_task("due")
-        by_an_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
+        triggered_by_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
 
         assert sensor.mode == "reschedule"
         sensor.dataset_uri = (tmp_path / "another").as_uri()
-        assert sensor.poke(by_an_event) is True
+        assert sensor.poke(triggered_by_event) is True
         sensor.dataset_uri = f"file://{files.dataset.root}"
-        assert sensor.poke(by_an_event) is False
+        assert sensor.poke(triggered_by_event) is False
         assert sensor.poke({"triggering_asset_events": {}}) is True
         latest = Path(f"{files.root}/latest.json")
-        told = json.loads(latest.read_text())
-        latest.write_text(json.dumps({**told, "made_at": ago(1).isoformat()}))
-        assert sensor.poke(by_an_event) is True
+        report = json.loads(latest.read_text())
+        latest.write_text(json.dumps({**report, "made_at": ago(1).isoformat()}))
+        assert sensor.poke(triggered_by_event) is True
         latest.write_text("{")
-        assert sensor.poke(by_an_event) is True
+        assert sensor.poke(triggered_by_event) is True
 
-    def test_for_an_unreadable_dataset_fails_the_run_and_holds_back_no_other_dataset(
+    def test_for_an_unreadable_dataset_fails_the_run_and_the_other_dataset_is_reported(
         self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         unreadable = "nowhere://at/all"
@@ -212,7 +212,7 @@ class TestAnEvent:
         assert list(dataset_root.glob("open_jobs/*/*.parquet"))
         assert len(messages.read_text().splitlines()) == 1
 
-    def test_for_a_dataset_that_cannot_be_reported_silences_no_other(
+    def test_for_a_dataset_that_cannot_be_reported_does_not_stop_the_others_notifications(
         self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         other = dataset_root.with_name("other")
@@ -234,13 +234,13 @@ class TestAnEvent:
 
 
 class TestReportsComeAboutHourly:
-    #: What passes between the end of the wait and the moment of the report: the sensor's next look, and folding.
-    MEANWHILE = timedelta(minutes=3)
+    #: The time from the end of the wait to the report: the sensor's next poke, and the aggregation of days.
+    REPORT_DELAY = timedelta(minutes=3)
     HOURLY = tuple(NOW + timedelta(hours=hour) for hour in range(24))
 
     @pytest.fixture
     def reports_of(self) -> Reports:
-        """When reports are made, by the DAG's own rule: one run at a time, each for all events that came before it."""
+        """Compute the times of reports by the DAG's rule: one run at a time, each for all events before it."""
         is_due = runpy.run_path(str(ROOT / "dags" / "glacier_jobs_report.py"))["is_due"]
 
         def reports_of(events: Iterable[datetime]) -> list[datetime]:
@@ -250,44 +250,42 @@ class TestReportsComeAboutHourly:
                 waiting = [event for event in waiting if event > moment]
                 while not is_due(made[-1] if made else None, moment):
                     moment += timedelta(minutes=1)
-                made.append(moment + self.MEANWHILE)
+                made.append(moment + self.REPORT_DELAY)
             return made
 
         return reports_of
 
     def lags(self, made: Sequence[datetime]) -> list[timedelta]:
-        """Return how long the news of each hour waits for the first report that has it."""
+        """Return the time from each hourly event to the first report that includes it."""
         return [min(at for at in made if at >= event) - event for event in self.HOURLY]
 
-    def test_and_at_once_where_events_are_hourly(self, reports_of: Reports) -> None:
+    def test_immediately_if_events_are_hourly(self, reports_of: Reports) -> None:
         made = reports_of(self.HOURLY)
 
-        assert made == [event + self.MEANWHILE for event in self.HOURLY]
+        assert made == [event + self.REPORT_DELAY for event in self.HOURLY]
 
     @pytest.mark.parametrize("minutes", [4, 27, 49, 56])
-    def test_and_each_sooner_than_the_one_before_after_an_event_too_many(
-        self, reports_of: Reports, minutes: int
-    ) -> None:
+    def test_with_a_shrinking_lag_after_one_extra_event(self, reports_of: Reports, minutes: int) -> None:
         made = reports_of([*self.HOURLY, NOW + timedelta(minutes=minutes)])
 
         late = self.lags(made)[1:]
-        assert late[0] > self.MEANWHILE
-        assert all(later < earlier or later == self.MEANWHILE for earlier, later in pairwise(late))
-        assert set(late[8:]) == {self.MEANWHILE}
+        assert late[0] > self.REPORT_DELAY
+        assert all(later < earlier or later == self.REPORT_DELAY for earlier, later in pairwise(late))
+        assert set(late[8:]) == {self.REPORT_DELAY}
 
-    def test_and_at_once_again_within_a_day_of_many_events_too_many(self, reports_of: Reports) -> None:
+    def test_immediately_again_within_a_day_of_many_extra_events(self, reports_of: Reports) -> None:
         made = reports_of([*self.HOURLY, *(NOW + timedelta(minutes=minute) for minute in range(0, 120, 7))])
 
-        assert set(self.lags(made)[20:]) == {self.MEANWHILE}
+        assert set(self.lags(made)[20:]) == {self.REPORT_DELAY}
 
-    def test_however_many_events_come(self, reports_of: Reports) -> None:
+    def test_for_any_number_of_events(self, reports_of: Reports) -> None:
         made = reports_of(NOW + timedelta(minutes=minute) for minute in range(24 * 60))
 
         assert all(timedelta(minutes=50) <= later - earlier <= timedelta(hours=1) for earlier, later in pairwise(made))
 
 
 class Messenger(BaseNotifier):
-    """Writes what it is to tell into a file, a line a message."""
+    """A notifier that appends its messages to a file, one on each line."""
 
     template_fields = ("text",)
 
@@ -297,7 +295,7 @@ class Messenger(BaseNotifier):
         self.path = path
 
     def notify(self, context: Context) -> None:
-        """Write the message down, or fail for good where that cannot be."""
+        """Append the message, or fail without retries if that is not possible."""
         try:
             with Path(self.path).open("a") as file:
                 file.write(json.dumps(self.text) + "\n")
@@ -306,7 +304,7 @@ class Messenger(BaseNotifier):
 
 
 class TestNotifying:
-    def test_tells_once_which_outputs_expire_and_which_jobs_failed_and_then_only_what_is_new(
+    def test_reports_expiring_outputs_and_failed_jobs_once_and_later_only_new_ones(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         report_dag(dataset_uri=dataset_root.as_uri())
@@ -326,7 +324,7 @@ class TestNotifying:
         assert json.loads(second).startswith("Glacier: 1 job failed\n")
         assert "job another" in second
 
-    def test_that_failed_is_tried_again(
+    def test_is_retried_by_the_next_run_if_it_failed(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         messages.mkdir()
@@ -338,7 +336,7 @@ class TestNotifying:
 
         assert len(messages.read_text().splitlines()) == 1
 
-    def test_by_something_else_than_a_notifier_is_refused(
+    def test_is_refused_if_the_variable_names_no_notifier(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER", "slack")

@@ -1,4 +1,4 @@
-"""The sensor's whole path through Airflow in each mode, mapped over what an upstream task returned."""
+"""Run the sensor in Airflow in each mode, with the job ids that an upstream task returned."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ARGUMENTS: Mapping[Mode, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.usefixtures("without_silence")
+@pytest.mark.usefixtures("without_event_delay")
 @pytest.mark.parametrize("mode", MODES)
 def test_ids_of_an_upstream_task_are_waited_for(
     mode: Mode, dag_bag: DagBag, local_aws: Control, connect: Connect, tmp_path: Path

@@ -1,4 +1,4 @@
-"""A real Airflow on PostgreSQL, each component a process of its own, with one of its executors."""
+"""Run a real Airflow on PostgreSQL, with each component in a separate process and a chosen executor."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _HOST = "127.0.0.1"
 _START_SECONDS = 600.0
 _USER = "admin"
 
-#: Whom the database server runs as where we are root, which it refuses to be: Debian's package makes the first.
+#: PostgreSQL refuses to run as root. If we are root, it runs as the first of these users that exists.
 _DATABASE_USERS = ("postgres", "nobody")
 
 
 def program(name: str) -> str:
-    """Return a server's program, also where Debian puts it beside the path; without it, the drill is skipped."""
-    beside = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *beside, "/usr/sbin"]))
+    """Return the path of a server program, also from Debian's folders outside PATH. Skip the drill if it is missing."""
+    outside_path = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *outside_path, "/usr/sbin"]))
     if found is None:
         pytest.skip(f"there is no {name} (Debian: postgresql, redis-server)")
     return found
 
 
 class Postgres:
-    """A database server of our own, on loopback."""
+    """A PostgreSQL server on loopback."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -49,7 +49,7 @@ class Postgres:
             shutil.chown(folder, self._user)
 
     def create(self) -> None:
-        """Make an empty database."""
+        """Create an empty database cluster."""
         self._run("initdb", "--auth=trust", "--username=airflow", "--encoding=UTF8", "--no-sync")
 
     def start(self) -> None:
@@ -58,27 +58,27 @@ class Postgres:
         self._run("pg_ctl", "--wait", "--log", str(self._folder / "log"), "--options", options, "start")
 
     def stop(self) -> None:
-        """Stop the server at once, whoever is connected."""
+        """Stop the server at once, also with open connections."""
         self._run("pg_ctl", "--wait", "--mode=immediate", "stop")
 
     def dump(self) -> str:
-        """Return all that the database holds, as text."""
+        """Return a dump of the whole database as text."""
         command = [program("pg_dump"), "--host", _HOST, "--port", str(self.port), "--username=airflow", "postgres"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own command
 
     def _run(self, name: str, *arguments: str) -> None:
-        # Not a pipe: the server would keep it open.
-        with tempfile.TemporaryFile("w+") as said:
+        # Use a file: the server would keep a pipe open.
+        with tempfile.TemporaryFile("w+") as output:
             ended = subprocess.run(  # noqa: S603 - our own command
                 [program(name), "--pgdata", str(self._folder / "data"), *arguments],
                 user=self._user,
                 cwd=self._folder,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-            said.seek(0)
-            assert ended.returncode == 0, said.read()
+            output.seek(0)
+            assert ended.returncode == 0, output.read()
 
 
 def _exists(user: str) -> bool:
@@ -87,13 +87,13 @@ def _exists(user: str) -> bool:
     return any(entry.pw_name == user for entry in pwd.getpwall())
 
 
-#: The arguments of a program, and what its environment has beside the cluster's.
+#: The arguments of a program, and environment variables in addition to those of the cluster.
 Command = tuple[Sequence[str], Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A running Airflow; ``api`` is logged in."""
+    """A running Airflow. ``api`` is logged in."""
 
     api: AirflowApi
     postgres: Postgres
@@ -103,7 +103,7 @@ class Cluster:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, component: str) -> None:
-        """Start a component, again where it was killed."""
+        """Start a component, or start it again after it was killed."""
         arguments, more = self.commands[component]
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(  # noqa: S603 - our own command
@@ -115,7 +115,7 @@ class Cluster:
             )
 
     def started(self) -> bool | None:
-        """Tell whether all is at work, ``None`` while it is not.
+        """Return ``True`` once all components are healthy, and ``None`` before.
 
         :raises AssertionError: a component has ended.
         """
@@ -124,7 +124,7 @@ class Cluster:
         return self.api.is_healthy() or None
 
     def with_connection_to(self, port: int) -> dict[str, list[psutil.Process]]:
-        """Return component -> those of its processes that are connected to a port of this machine."""
+        """Return, by component, the processes that are connected to a port of this machine."""
         found: dict[str, list[psutil.Process]] = {}
         for component, process in self.processes.items():
             for each in _family(process):
@@ -134,7 +134,7 @@ class Cluster:
         return found
 
     def kill(self, component: str) -> None:
-        """Kill (-9) a component with all that it started."""
+        """Kill (-9) a component and all its child processes."""
         _kill(self.processes[component])
 
     def kill_all(self) -> None:
@@ -145,10 +145,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) -> Iterator[Cluster]:
-    """Run PostgreSQL and Airflow's components for as long as the block lasts.
+    """Run PostgreSQL and Airflow's components until the block ends.
 
-    :param environment: as :func:`local_airflow.environment.airflow_environment` makes it, with a home of its own.
-    :param celery_workers: how many Celery workers there are, with Redis between; 0 is the LocalExecutor.
+    :param environment: from :func:`local_airflow.environment.airflow_environment`, with an own home folder.
+    :param celery_workers: the number of Celery workers, with Redis as the broker; 0 means the LocalExecutor.
     """
     program("postgres")
     if celery_workers:
@@ -217,7 +217,7 @@ def _settings(url: str, passwords: Path, database_url: str) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database_url,
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
-        # So that a triggerer's death, and a task whose worker died, are soon noticed.
+        # Airflow soon notices a dead triggerer, and a task whose worker died.
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "2",

@@ -1,4 +1,4 @@
-"""The browser that some drills look at pages with."""
+"""The browser of the drills that open pages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-#: Longer than a page needs on a machine with other work to do, so that one that never comes fails.
+#: A timeout: longer than a page takes on a busy machine.
 BROWSER_MILLISECONDS = 120_000
 
-#: No traffic of the browser's own.
+#: Turns off the browser's own network traffic.
 _QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,13 +24,13 @@ _QUIET = [
 ]
 
 
-# Not of the whole session: as long as it lives, nothing else can run an event loop in this thread.
+# Not session-scoped: while the browser runs, nothing else can run an event loop in this thread.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium, Debian's, with a profile of its own."""
+    """Headless Chromium from Debian, with a new profile."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("there is no chromium; install Debian's package of that name")
+        pytest.skip("chromium is missing; install Debian's package chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=_QUIET)
@@ -40,26 +40,26 @@ def browser() -> Iterator[Any]:
 
 @dataclass
 class Tab:
-    """A browser's tab: what it complained of, and the URLs it asked for.
+    """A browser tab, its errors and warnings, and the URLs that it requested.
 
-    :param page: Playwright's.
+    :param page: Playwright's page.
     """
 
     page: Any
-    complaints: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("dialog", self._dialog)
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def _console(self, message: Any) -> None:
-        # Airflow gives its frames both rights, of which the browser warns; that is Airflow's to decide.
+        # Airflow allows scripts and the same origin in its frames, and the browser warns of that. Ignore it.
         if message.type in ("error", "warning") and "can escape its sandboxing" not in message.text:
-            self.complaints.append(message.text)
+            self.problems.append(message.text)
 
     def _dialog(self, dialog: Any) -> None:
-        self.complaints.append(f"dialog: {dialog.message}")
+        self.problems.append(f"dialog: {dialog.message}")
         dialog.dismiss()

@@ -1,4 +1,4 @@
-"""The DAGs of the executors' drills, read by the Airflow that they start."""
+"""The DAGs of the drills with both executors, which their Airflow reads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from glacier_jobs.sensors import GlacierJobSensor
 
 @task
 def targets() -> list[dict[str, Any]]:
-    """Return the operator's arguments for each target, from the run's conf."""
+    """Return the operator's arguments for each target from the run's conf."""
     return list((get_current_context()["dag_run"].conf or {})["targets"])
 
 
 @dag(dag_id="snapshots", schedule=None)
 def snapshots() -> None:
-    """Observe all targets, a mapped task each, and try again soon."""
+    """Observe each target in a mapped task, with a short retry delay."""
     GlacierJobsToParquetOperator.partial(task_id="snapshot", retries=3, retry_delay=timedelta(seconds=1)).expand_kwargs(
         targets()
     )
@@ -27,13 +27,13 @@ def snapshots() -> None:
 
 @task
 def job_ids() -> list[str]:
-    """Return the awaited ids, from the run's conf."""
+    """Return the awaited job ids from the run's conf."""
     return list((get_current_context()["dag_run"].conf or {})["job_ids"])
 
 
 @dag(dag_id="waiting", schedule=None)
 def waiting() -> None:
-    """Wait in the triggerer, a mapped task for each id."""
+    """Wait in the triggerer, with a mapped task for each job id."""
     GlacierJobSensor.partial(
         task_id="wait",
         vault_name="awaited",

@@ -1,4 +1,4 @@
-"""The DAGs of the triggerer's drill, read by the Airflow that it starts."""
+"""The DAGs of the triggerer's drills, which their Airflow reads."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WATCHED = Asset(
 
 @task
 def ids() -> list[str]:
-    """Return the awaited ids, from the run's conf."""
+    """Return the awaited job ids from the run's conf."""
     return list((get_current_context()["dag_run"].conf or {})["job_ids"])
 
 
 @dag(dag_id="deferred", schedule=None)
 def deferred() -> None:
-    """Wait in the triggerer, a mapped task for each id."""
+    """Wait in the triggerer, with a mapped task for each job id."""
     GlacierJobSensor.partial(
         task_id="wait",
         vault_name="photos",
@@ -43,7 +43,7 @@ def deferred() -> None:
 
 @dag(dag_id="rescheduled", schedule=None)
 def rescheduled() -> None:
-    """Wait from stretch to stretch, each in a process of its own."""
+    """Wait with ``mode="reschedule"``: each poke runs in a new process."""
     GlacierJobSensor(task_id="wait", vault_name="films", job_id=ids(), poke_interval=POLL_SECONDS, retries=2)
 
 

@@ -1,7 +1,7 @@
-"""Snapshots that are made in children of their own, which a drill can kill at any moment.
+"""Make snapshots in child processes, which a drill can kill at any moment.
 
-The children are forked from a process that has imported everything, so that a moment of their lives is one of the
-snapshot, and hardly ever one of importing.
+The children are forked from a process that has already imported everything. A kill at a random moment therefore
+almost always hits the snapshot itself and not an import.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 from glacier_jobs.dataset.layout import Dataset, list_partitions
 from glacier_jobs.dataset.schema import TABLES
 
-# Not conftest's: importing it would take the environment of the children away.
+# Do not import this from tests.conftest, which removes the AWS and Airflow variables that the children need.
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Snapshots:
-    """Makes snapshots of all vaults in children."""
+    """Makes snapshots of all vaults in child processes."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def begin(self, dataset_uri: str, *, file_bytes: int | None = None) -> int:
-        """Begin a snapshot, and return the process id of the child that makes it.
+        """Start a snapshot, and return the process id of the child that makes it.
 
-        :param file_bytes: how large a file it can write; stands for the disk that is full.
+        :param file_bytes: the largest file that the child can write, to simulate a full disk.
         """
-        child: int = self._ask({"dataset_uri": dataset_uri, "file_bytes": file_bytes})
+        child: int = self._request({"dataset_uri": dataset_uri, "file_bytes": file_bytes})
         return child
 
     def end(self) -> int:
-        """Wait for the snapshot that was begun; the result is its exit code, negative where a signal ended it."""
-        code: int = self._ask({"end": True})
+        """Wait for the started snapshot, and return its exit code, which is negative if a signal ended it."""
+        code: int = self._request({"end": True})
         return code
 
     def make(self, dataset_uri: str, *, file_bytes: int | None = None) -> int:
@@ -54,34 +54,34 @@ class Snapshots:
         return self.end()
 
     def kill_after(self, dataset_uri: str, seconds: float) -> int:
-        """Begin a snapshot, kill it (-9) after some time, and return its exit code."""
+        """Start a snapshot, kill it (-9) after some seconds, and return its exit code."""
         child = self.begin(dataset_uri)
         time.sleep(seconds)
-        # Until it is asked for its end, its process id stays its own.
+        # The process id is not reused before end() has collected the exit code.
         os.kill(child, signal.SIGKILL)
         return self.end()
 
-    def _ask(self, order: Mapping[str, Any]) -> Any:
+    def _request(self, request: Mapping[str, Any]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(order), file=self._process.stdin, flush=True)
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
 
 @contextlib.contextmanager
 def snapshots(log: Path) -> Iterator[Snapshots]:
-    """Run the process that snapshots are forked from, for as long as the block lasts.
+    """Run the parent process of the snapshots until the block ends.
 
-    :param log: takes what the children say.
+    :param log: receives the stderr of the children.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "plugins", ROOT / "include", ROOT)))}
     with (
-        log.open("wb") as told,
+        log.open("wb") as stderr,
         subprocess.Popen(
             [sys.executable, "-m", "tests.drills.snapshots"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=told,
+            stderr=stderr,
             env=environment,
             cwd=ROOT,
             text=True,
@@ -95,9 +95,9 @@ def snapshots(log: Path) -> Iterator[Snapshots]:
 
 
 def jobs_by_committed_observation(dataset: Dataset) -> dict[str, int]:
-    """Return how many jobs each committed observation has, having read all that is visible to its last row.
+    """Read every visible file to its last row, and return how many jobs each committed observation has.
 
-    :raises AssertionError: something partial is visible.
+    :raises AssertionError: a partial observation is visible.
     """
     read: dict[str, dict[str, int]] = {}
     for table in TABLES:
@@ -114,18 +114,18 @@ def jobs_by_committed_observation(dataset: Dataset) -> dict[str, int]:
 def _serve() -> None:
     import glacier_jobs.hooks
     import glacier_jobs.snapshot.observe
-    import glacier_jobs.storage  # noqa: F401 - once, and not in each child
+    import glacier_jobs.storage  # noqa: F401 - imported once here and not in each child
 
-    # Airflow logs on stdout, which here is for answers.
+    # Airflow logs to stdout, which carries the answers here. Send the logs to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     child = 0
     for line in sys.stdin:
-        order = json.loads(line)
-        if order.get("end"):
+        request = json.loads(line)
+        if request.get("end"):
             answer = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         else:
-            answer = child = os.fork() or _observe(order["dataset_uri"], order["file_bytes"])
+            answer = child = os.fork() or _observe(request["dataset_uri"], request["file_bytes"])
         print(answer, file=answers, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A snapshot broken off in every way: nothing partial is ever visible, and the next run succeeds."""
+"""Interrupt a snapshot in every way: nothing partial becomes visible, and the next run succeeds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from local_aws.client import Control
 from local_aws.faulty_proxy import Fault, Proxy, faulty_proxy
 from tests.conftest import ROOT, Connect
 from tests.drills.snapshots import Snapshots, jobs_by_committed_observation, snapshots
-from tests.drills.table import NotTried, Told
+from tests.drills.table import NotTried, RecordDrill
 from tests.examples import how_many
 
 _VAULTS, _JOBS = 4, 400
@@ -65,47 +65,52 @@ def _typical_seconds(children: Snapshots, uri: str) -> float:
 
 
 def _kill_at_random_moments(children: Snapshots, uri: str, jobs: int, *, kills: int) -> str:
-    dice = random.Random(kills)  # noqa: S311 - dice, no secret
+    rng = random.Random(kills)  # noqa: S311 - not for secrets
     open_dataset(uri)
     children.make(uri)
     seconds = _typical_seconds(children, uri)
     codes: list[int] = []
     while codes.count(-signal.SIGKILL) < kills and len(codes) < 10 * kills:
-        codes.append(children.kill_after(uri, dice.uniform(0, seconds)))
+        codes.append(children.kill_after(uri, rng.uniform(0, seconds)))
 
     assert codes.count(-signal.SIGKILL) == kills
-    assert set(codes) <= {0, -signal.SIGKILL}, "one of them failed by itself"
+    assert set(codes) <= {0, -signal.SIGKILL}, "a snapshot failed without being killed"
     committed = jobs_by_committed_observation(open_dataset(uri))
     assert set(committed.values()) == {jobs}
     assert 2 + codes.count(0) <= len(committed) <= 2 + len(codes)
     assert children.make(uri) == 0
     assert len(jobs_by_committed_observation(open_dataset(uri))) == len(committed) + 1
     late = len(committed) - 2 - codes.count(0)
-    return f"all that is visible is whole ({late} were committed when they were killed); the next run succeeded"
+
+    return f"all visible observations are complete ({late} were killed after their commit); the next run succeeded"
 
 
 @pytest.mark.quick_drill
-def test_killed_at_any_moment_on_a_local_disk(children: Snapshots, filled: int, tmp_path: Path, told: Told) -> None:
+def test_a_kill_at_any_moment_leaves_only_complete_observations_on_a_local_disk(
+    children: Snapshots, filled: int, tmp_path: Path, record_drill: RecordDrill
+) -> None:
     kills = how_many(6, in_drills=50)
 
     held = _kill_at_random_moments(children, f"file://{tmp_path}/records", filled, kills=kills)
 
-    told(f"kill -9 at {kills} random moments of a snapshot on local disk", held)
+    record_drill(f"kill -9 at {kills} random moments of a snapshot on a local disk", held)
 
 
 @pytest.mark.drill
 @pytest.mark.usefixtures("bucket")
-def test_killed_at_any_moment_on_s3(children: Snapshots, filled: int, told: Told) -> None:
+def test_a_kill_at_any_moment_leaves_only_complete_observations_on_s3(
+    children: Snapshots, filled: int, record_drill: RecordDrill
+) -> None:
     held = _kill_at_random_moments(children, "s3://local_aws@records/root", filled, kills=50)
 
-    told("kill -9 at 50 random moments of a snapshot on S3", held)
+    record_drill("kill -9 at 50 random moments of a snapshot on S3", held)
 
 
 @pytest.mark.quick_drill
-def test_a_disk_that_is_full_at_any_byte_leaves_nothing_to_see(
-    children: Snapshots, filled: int, tmp_path: Path, told: Told
+def test_a_disk_that_fills_up_at_any_byte_leaves_no_file(
+    children: Snapshots, filled: int, tmp_path: Path, record_drill: RecordDrill
 ) -> None:
-    """The limit on a file's size stands in for the full disk, which not everybody may have."""
+    """A limit on the file size simulates the full disk, because mounting a small disk needs permissions."""
     assert children.make(f"file://{tmp_path}/whole") == 0
     [whole] = (tmp_path / "whole" / "jobs").rglob("*.parquet")
     uri = f"file://{tmp_path}/records"
@@ -116,12 +121,15 @@ def test_a_disk_that_is_full_at_any_byte_leaves_nothing_to_see(
     assert not list((tmp_path / "records").rglob("*.p*"))
     assert children.make(uri) == 0
     assert set(jobs_by_committed_observation(open_dataset(uri)).values()) == {filled}
-    told("no file above 0, 1, 50 and 99 % of the largest one's size", "no file is left; the next run succeeded")
+
+    record_drill(
+        "file size limited to 0, 1, 50 and 99 % of the largest file", "no file is left; the next run succeeded"
+    )
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path | None]:
-    """A disk of its own, in memory; ``None`` where we may not mount one."""
+    """Mount a small disk in memory. ``None`` if mounting is not permitted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", str(folder)]
@@ -133,12 +141,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
 
 
 @pytest.mark.drill
-def test_a_disk_that_is_really_full(
-    children: Snapshots, filled: int, small_disk: Path | None, told: Told, not_tried: NotTried
+def test_a_disk_that_is_really_full_shows_nothing_new(
+    children: Snapshots, filled: int, small_disk: Path | None, record_drill: RecordDrill, not_tried: NotTried
 ) -> None:
-    broke = "a small disk with room for 0, 1, 50 and 99 % of what is written"
+    broke = "a small disk with space for 0, 1, 50 and 99 % of a snapshot"
     if small_disk is None:
-        not_tried(broke, "mounting a disk is not allowed here; the limit on a file's size stands in for it")
+        not_tried(
+            broke, "mounting a disk is not permitted on this machine; the drill with limited file size replaces it"
+        )
     uri, ballast = f"file://{small_disk}/records", small_disk / "ballast"
     empty = shutil.disk_usage(small_disk).free
     assert children.make(uri) == 0
@@ -152,7 +162,7 @@ def test_a_disk_that_is_really_full(
 
     assert children.make(uri) == 0
     assert list(jobs_by_committed_observation(open_dataset(uri)).values()) == [filled, filled]
-    told(broke, "nothing more to see than before; the next run succeeded")
+    record_drill(broke, "nothing new is visible; the next run succeeded")
 
 
 @pytest.fixture
@@ -192,15 +202,15 @@ REFUSALS = {
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("table", ["jobs", "vaults", "observations"])
-def test_s3_that_takes_no_file_of_a_table_commits_nothing(
-    connect: Connect, local_aws: Control, proxy: Proxy, told: Told, table: str, refusal: str
+def test_nothing_is_committed_when_s3_rejects_the_files_of_a_table(
+    connect: Connect, local_aws: Control, proxy: Proxy, record_drill: RecordDrill, table: str, refusal: str
 ) -> None:
     local_aws.add_jobs("photos", [{"JobId": f"j{number}"} for number in range(60)])
     hook = GlacierJobsHook(aws_conn_id=connect())
     dataset = _dataset_behind(proxy, local_aws)
     proxy.rule = _uploads_of(table, REFUSALS[refusal])
 
-    with pytest.raises(OSError) as caught:  # noqa: PT011 - each refusal has words of its own
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - each refusal has another message
         observe(hook, dataset)
 
     assert not isinstance(caught.value, ObservationExists)
@@ -208,12 +218,12 @@ def test_s3_that_takes_no_file_of_a_table_commits_nothing(
     proxy.rule = lambda method, path: None
     observed = observe(hook, dataset)
     assert jobs_by_committed_observation(dataset) == {observed.observation.observation_id: 60}
-    told(f"S3 {refusal} when {table} is uploaded", "an error, nothing is committed; the next run succeeded")
+    record_drill(f"S3 {refusal} when {table} is uploaded", "an error; nothing is committed; the next run succeeded")
 
 
 @pytest.mark.quick_drill
 @pytest.mark.usefixtures("bucket")
-def test_slow_s3_is_waited_for(connect: Connect, local_aws: Control, proxy: Proxy, told: Told) -> None:
+def test_slow_s3_is_waited_for(connect: Connect, local_aws: Control, proxy: Proxy, record_drill: RecordDrill) -> None:
     local_aws.add_jobs("photos", [{"JobId": "j"}])
     proxy.rule = lambda method, path: Fault(delay_seconds=0.5) if method == "PUT" else None
     dataset = _dataset_behind(proxy, local_aws)
@@ -221,13 +231,13 @@ def test_slow_s3_is_waited_for(connect: Connect, local_aws: Control, proxy: Prox
     observed = observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
 
     assert jobs_by_committed_observation(dataset) == {observed.observation.observation_id: 1}
-    told("S3 slow: each upload takes half a second more", "published")
+    record_drill("S3 slow: each upload takes 0.5 s longer", "the snapshot is published")
 
 
 @pytest.mark.drill
 @pytest.mark.parametrize("part", ["the last part", "the completion"])
 def test_s3_failing_at_the_end_of_a_large_upload_shows_nothing(
-    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, told: Told, part: str
+    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, record_drill: RecordDrill, part: str
 ) -> None:
     dataset = _dataset_behind(proxy, local_aws)
     publisher = publisher_for(dataset.filesystem, dataset.root)
@@ -235,17 +245,17 @@ def test_s3_failing_at_the_end_of_a_large_upload_shows_nothing(
     large.write_bytes(os.urandom(110 * 1024 * 1024))
     failing = "partNumber=3" if part == "the last part" else "uploadId="
     method = "PUT" if part == "the last part" else "POST"
-    proxy.rule = lambda asked, path: Fault(status=500) if asked == method and failing in path else None
+    proxy.rule = lambda called, path: Fault(status=500) if called == method and failing in path else None
 
-    with pytest.raises(OSError):  # noqa: PT011 - S3's own words
+    with pytest.raises(OSError):  # noqa: PT011 - the message comes from S3
         publisher.publish(large, f"{dataset.root}/large.parquet")
 
     assert "Contents" not in bucket.list_objects_v2(Bucket="records")
-    proxy.rule = lambda asked, path: None
+    proxy.rule = lambda called, path: None
     publisher.publish(large, f"{dataset.root}/large.parquet")
     [found] = bucket.list_objects_v2(Bucket="records")["Contents"]
     assert found["Size"] == large.stat().st_size
-    told(f"S3 failing on {part} of an upload in parts", "an error, no object; the next upload succeeded")
+    record_drill(f"S3 failing on {part} of a multipart upload", "an error; no object; the next upload succeeded")
 
 
 _PUBLISH = """
@@ -260,21 +270,21 @@ publisher_for(S3FileSystem(**json.loads(arguments)), "records/root").publish(Pat
 
 
 @pytest.mark.drill
-def test_a_kill_in_the_middle_of_a_large_upload_leaves_nothing_to_see(
-    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, told: Told
+def test_a_kill_during_a_large_upload_leaves_no_object(
+    bucket: Any, local_aws: Control, proxy: Proxy, tmp_path: Path, record_drill: RecordDrill
 ) -> None:
-    """The parts stay, unseen, until S3's lifecycle rule aborts the upload."""
+    """The uploaded parts remain, but are not visible, until S3's lifecycle rule aborts the upload."""
     large = tmp_path / "large.part"
     large.write_bytes(os.urandom(110 * 1024 * 1024))
     under_way = threading.Event()
 
-    def late(method: str, path: str) -> Fault | None:
+    def delay_third_part(method: str, path: str) -> Fault | None:
         if "partNumber=3" not in path:
             return None
         under_way.set()
         return Fault(delay_seconds=5)
 
-    proxy.rule = late
+    proxy.rule = delay_third_part
     arguments = [json.dumps(_s3_behind(proxy, local_aws)), str(large), "records/root/large.parquet"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
     with subprocess.Popen([sys.executable, "-c", _PUBLISH, *arguments], env=environment) as child:  # noqa: S603 - our own command
@@ -288,4 +298,7 @@ def test_a_kill_in_the_middle_of_a_large_upload_leaves_nothing_to_see(
     publisher_for(dataset.filesystem, dataset.root).publish(large, f"{dataset.root}/large.parquet")
     [found] = bucket.list_objects_v2(Bucket="records")["Contents"]
     assert found["Size"] == large.stat().st_size
-    told("kill -9 in the middle of an upload in parts to S3", "no object, parts that nobody sees; the next succeeded")
+
+    record_drill(
+        "kill -9 during a multipart upload to S3", "no object; the parts are not visible; the next upload succeeded"
+    )

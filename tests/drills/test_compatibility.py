@@ -1,4 +1,4 @@
-"""The package's tests on every Python, and with the oldest Airflow, that it claims."""
+"""Run the package's tests on each Python version and with the oldest Airflow version that it supports."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 
 from local_airflow.environment import clean_environment
 from tests.conftest import ROOT
-from tests.drills.table import NotTried, Told
+from tests.drills.table import NotTried, RecordDrill
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
-#: Not what the local AWS, the demo and the benchmarks promise: they promise it on one Python.
+#: Tests of folders that need to run on one Python version only.
 _OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "test_docs.py")
 
 _PROJECT = (ROOT / "pyproject.toml").read_text()
@@ -28,10 +28,10 @@ _UV = str(Path(sys.executable).with_name("uv"))
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A Python, and what is installed for it.
+    """A Python version, and what is installed for it.
 
-    :param python: its version, such as ``3.12``.
-    :param airflow: the version of Airflow; ``None`` is the one of ``constraints.txt``.
+    :param python: the version, such as ``3.12``.
+    :param airflow: the version of Airflow; ``None`` means the version in ``constraints.txt``.
     """
 
     python: str
@@ -41,8 +41,8 @@ class Environment:
         return f"Python {self.python}" + (f" with Airflow {self.airflow}" if self.airflow else "")
 
 
-def _claimed() -> list[Environment]:
-    """Return what the package claims beside the Python that runs this; the oldest has the oldest Airflow as well."""
+def _supported() -> list[Environment]:
+    """Return the supported environments except the Python that runs this. The oldest Python has the oldest Airflow."""
     pythons = sorted(re.findall(r"Python :: (3\.\d+)", _PROJECT), key=lambda version: int(version.partition(".")[2]))
     oldest_airflow = re.search(r'"apache-airflow>=([\d.]+)', _PROJECT)
     assert oldest_airflow is not None
@@ -66,24 +66,24 @@ def _candidates(version: str) -> Iterator[str]:
 
 
 def _python(version: str) -> str | None:
-    """Return an interpreter of a version, ``None`` where the machine has none."""
+    """Return the path of an interpreter of a version, or ``None`` if the machine has none."""
     for candidate in _candidates(version):
-        # pyenv's own stand-in is there for every version, and says no for those that are not chosen.
-        said = subprocess.run(  # noqa: S603 - our own command
+        # pyenv's shims exist for every installed version, but fail for versions that are not selected.
+        found = subprocess.run(  # noqa: S603 - our own command
             [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
             capture_output=True,
             text=True,
             check=False,
         )
-        if said.stdout.strip() == version:
+        if found.stdout.strip() == version:
             return candidate
     return None
 
 
 def _run(*command: str) -> str:
-    """Return what a command said.
+    """Return the output of a command.
 
-    :raises AssertionError: it failed; the message holds the end of what it said.
+    :raises AssertionError: the command failed. The message has the end of its output.
     """
     ended = subprocess.run(  # noqa: S603 - our own command
         command,
@@ -98,21 +98,23 @@ def _run(*command: str) -> str:
     return ended.stdout
 
 
-@pytest.mark.parametrize("environment", _claimed(), ids=str)
-def test_the_packages_tests_pass(environment: Environment, tmp_path: Path, told: Told, not_tried: NotTried) -> None:
+@pytest.mark.parametrize("environment", _supported(), ids=str)
+def test_the_packages_tests_pass(
+    environment: Environment, tmp_path: Path, record_drill: RecordDrill, not_tried: NotTried
+) -> None:
     broke = f"the package's tests on {environment}"
     python = _python(environment.python)
     if python is None:
-        not_tried(broke, f"there is no Python {environment.python} on the path, in pyenv or known to uv")
+        not_tried(broke, f"found no Python {environment.python} on PATH, in pyenv or through uv")
     virtual = str(tmp_path / "venv" / "bin" / "python")
-    # The oldest Airflow is older than what constraints.txt says.
+    # The oldest Airflow is older than the version in constraints.txt.
     pins = [f"apache-airflow=={environment.airflow}"] if environment.airflow else ["-c", "constraints.txt"]
 
     _run(_UV, "venv", "--quiet", "--seed", "--python", python, str(tmp_path / "venv"))
     _run(_UV, "pip", "install", "--quiet", "--python", virtual, "-r", "tests/requirements.txt", *pins)
-    said = _run(
+    output = _run(
         *(virtual, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--hypothesis-profile=few"),
         *("-m", "not drill and not quick_drill", *(f"--ignore=tests/{name}" for name in _OTHERS)),
     )
 
-    told(broke, said.strip().splitlines()[-1])
+    record_drill(broke, output.strip().splitlines()[-1])

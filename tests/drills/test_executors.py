@@ -1,4 +1,4 @@
-"""Snapshots of several accounts and Regions by a real Airflow on PostgreSQL, while its parts are killed."""
+"""Snapshots of several accounts and Regions by a real Airflow on PostgreSQL, while its components are killed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from local_airflow.rest import wait_for
 from local_aws.client import Control
 from tests.drills.airflow_cluster import Cluster, airflow_cluster
 from tests.drills.snapshots import jobs_by_committed_observation
-from tests.drills.table import Told
-from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
+from tests.drills.table import RecordDrill
+from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 
@@ -32,14 +32,14 @@ _JOBS = 130
 
 @dataclass(frozen=True, kw_only=True)
 class Drill:
-    """An Airflow, the local AWS and the bucket that its snapshots go to."""
+    """An Airflow, and the local AWS with the bucket for its snapshots."""
 
     cluster: Cluster
     local_aws: Control
     workers: int
 
     def run(self, root: str, targets: list[tuple[str, str]]) -> str:
-        """Begin a run that observes these accounts and Regions, and return its id."""
+        """Trigger a run that observes these accounts and Regions, and return its id."""
         return self.cluster.api.trigger(
             "snapshots",
             {
@@ -51,14 +51,14 @@ class Drill:
         )
 
     def succeeded(self, run_id: str) -> dict[int, int]:
-        """Wait until a run has succeeded, and return map index -> number of tries of its snapshots."""
-        run = self.cluster.api.finished_run("snapshots", run_id, seconds=PATIENCE_SECONDS)
+        """Wait until a run has succeeded, and return the number of tries of each snapshot by map index."""
+        run = self.cluster.api.finished_run("snapshots", run_id, seconds=TIMEOUT_SECONDS)
         instances = self.cluster.api.task_instances("snapshots", run_id)
         assert run["state"] == "success", instances
         return {each["map_index"]: each["try_number"] for each in instances if each["task_id"] == "snapshot"}
 
     def dataset(self, root: str) -> Dataset:
-        """Open what the runs with this root have published."""
+        """Open the dataset that the runs with this root have published."""
         arguments = self.local_aws.boto3_arguments()
         filesystem = S3FileSystem(
             key=arguments["aws_access_key_id"],
@@ -69,9 +69,9 @@ class Drill:
         return Dataset(filesystem=filesystem, root=f"records/{root}")
 
     def snapshots_under_way(self) -> dict[str, list[psutil.Process]]:
-        """Wait until Glacier is listed, and return component -> its processes that do."""
+        """Wait until a snapshot lists jobs, and return the processes that do so by component."""
         self.local_aws.reset_calls()
-        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
+        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, TIMEOUT_SECONDS)
         port = urlsplit(self.local_aws.endpoint).port
         assert port is not None
         found = self.cluster.with_connection_to(port)
@@ -83,7 +83,7 @@ class Drill:
 def drill(
     request: pytest.FixtureRequest, local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Drill]:
-    """Airflow with either executor, Celery with two workers."""
+    """Airflow with the LocalExecutor, and with Celery and two workers."""
     local_aws = local_aws_process
     local_aws.reset()
     for account_id, region in itertools.product(_ACCOUNTS, _REGIONS):
@@ -112,7 +112,9 @@ def _executor(drill: Drill) -> str:
     return f"Celery, Redis and {drill.workers} workers" if drill.workers else "LocalExecutor"
 
 
-def test_several_accounts_and_regions_into_one_dataset_on_s3(drill: Drill, told: Told) -> None:
+def test_several_accounts_and_regions_are_published_into_one_dataset_on_s3(
+    drill: Drill, record_drill: RecordDrill
+) -> None:
     targets = list(itertools.product(_ACCOUNTS, _REGIONS))
 
     tries = drill.succeeded(drill.run("many", targets))
@@ -130,11 +132,13 @@ def test_several_accounts_and_regions_into_one_dataset_on_s3(drill: Drill, told:
     assert set(found) == expected
     if drill.workers:
         logs = [(drill.cluster.home / f"worker-{number}.log").read_text() for number in range(drill.workers)]
-        assert all("succeeded in" in log for log in logs), "one worker did nothing"
-    told(f"PostgreSQL, {_executor(drill)}: {len(targets)} accounts and Regions", "one dataset on S3, all complete")
+        assert all("succeeded in" in log for log in logs), "a worker ran no task"
+    record_drill(
+        f"PostgreSQL, {_executor(drill)}: {len(targets)} accounts and Regions", "one dataset on S3 with all jobs"
+    )
 
 
-def test_a_task_that_is_killed_is_begun_again(drill: Drill, told: Told) -> None:
+def test_a_task_that_is_killed_is_retried(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("task-killed", [(_ACCOUNTS[0], _REGIONS[0])])
     for processes in drill.snapshots_under_way().values():
@@ -144,10 +148,10 @@ def test_a_task_that_is_killed_is_begun_again(drill: Drill, told: Told) -> None:
 
     assert drill.succeeded(run_id) == {0: 2}
     assert list(jobs_by_committed_observation(drill.dataset("task-killed")).values()) == [2 * _JOBS]
-    told(f"kill -9 of a task's process in mid-listing, {_executor(drill)}", "tried again, one whole observation")
+    record_drill(f"kill -9 of a task's process while it lists, {_executor(drill)}", "retried; one complete observation")
 
 
-def test_a_database_that_restarts_under_the_scheduler(drill: Drill, told: Told) -> None:
+def test_a_run_succeeds_although_the_database_restarts(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("database", [(_ACCOUNTS[0], _REGIONS[0]), (_ACCOUNTS[1], _REGIONS[0])])
     drill.snapshots_under_way()
@@ -158,17 +162,19 @@ def test_a_database_that_restarts_under_the_scheduler(drill: Drill, told: Told) 
     committed = jobs_by_committed_observation(drill.dataset("database"))
     assert len(committed) >= 2
     assert set(committed.values()) == {2 * _JOBS}
-    told(f"database restarted in mid-run, {_executor(drill)}", "the run succeeded, all observations whole")
+    record_drill(
+        f"database restarted during a run, {_executor(drill)}", "the run succeeded; all observations are complete"
+    )
 
 
-def test_a_worker_that_is_killed_leaves_its_task_to_another(drill: Drill, told: Told) -> None:
+def test_the_task_of_a_killed_worker_is_run_by_another_worker(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("worker-killed", [(_ACCOUNTS[0], _REGIONS[0])])
     [(component, processes)] = drill.snapshots_under_way().items()
     if drill.workers:
         drill.cluster.kill(component)
     else:
-        # The scheduler's own workers: all between it and the task.
+        # LocalExecutor: kill the scheduler's worker processes, which are the task's ancestors.
         scheduler = drill.cluster.processes[component].pid
         for process in processes:
             for each in [process, *process.parents()]:
@@ -179,16 +185,20 @@ def test_a_worker_that_is_killed_leaves_its_task_to_another(drill: Drill, told: 
 
     assert drill.succeeded(run_id) == {0: 2}
     assert list(jobs_by_committed_observation(drill.dataset("worker-killed")).values()) == [2 * _JOBS]
-    told(f"kill -9 of a worker in mid-task, {_executor(drill)}", "another took over, one whole observation")
+    record_drill(
+        f"kill -9 of a worker during a task, {_executor(drill)}", "another worker took over; one complete observation"
+    )
 
 
-def test_a_triggerer_that_is_killed_leaves_its_sensors_to_the_next(drill: Drill, told: Told) -> None:
+def test_the_sensors_of_a_killed_triggerer_are_continued_by_the_next_triggerer(
+    drill: Drill, record_drill: RecordDrill
+) -> None:
     api, ids = drill.cluster.api, [f"awaited-{number}" for number in range(4)]
     drill.local_aws.add_jobs("awaited", [job(job_id) for job_id in ids])
     run_id = api.trigger("waiting", {"job_ids": ids})
     wait_for_states(api, "waiting", run_id, dict.fromkeys(range(len(ids)), ("deferred", 1)))
     drill.local_aws.reset_calls()
-    wait_for("a poll", lambda: drill.local_aws.calls().by_operation.get("ListJobs") or None, PATIENCE_SECONDS)
+    wait_for("a poll", lambda: drill.local_aws.calls().by_operation.get("ListJobs") or None, TIMEOUT_SECONDS)
 
     drill.cluster.kill("triggerer")
     drill.local_aws.advance(5 * HOUR)
@@ -196,11 +206,14 @@ def test_a_triggerer_that_is_killed_leaves_its_sensors_to_the_next(drill: Drill,
 
     wait_for_states(api, "waiting", run_id, dict.fromkeys(range(len(ids)), ("success", 1)))
     assert [result(api, "waiting", run_id, index)["JobId"] for index in range(len(ids))] == ids
-    told(f"kill -9 of the triggerer, {len(ids)} sensors waiting, {_executor(drill)}", "the next one ended all waits")
+    record_drill(
+        f"kill -9 of the triggerer, {len(ids)} sensors waiting, {_executor(drill)}",
+        "the next triggerer ended all waits",
+    )
 
 
-def test_no_credentials_are_left_anywhere(drill: Drill, told: Told) -> None:
-    """The last one: in all logs of the runs before, XComs, event payloads, the whole database, and the files."""
+def test_no_credentials_are_stored_anywhere(drill: Drill, record_drill: RecordDrill) -> None:
+    """Runs last. Searches the logs of all runs, the whole database with XComs and event payloads, and the files."""
     drill.succeeded(drill.run("searched", [(_ACCOUNTS[0], _REGIONS[0])]))
     s3 = boto3.client("s3", **drill.local_aws.boto3_arguments())
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket="records")
@@ -217,7 +230,7 @@ def test_no_credentials_are_left_anywhere(drill: Drill, told: Told) -> None:
     assert secret not in database
     assert not [file for file in files if secret.encode() in file.read_bytes()]
     assert not [content for content in objects if secret.encode() in content]
-    told(
-        f"credentials looked for after the runs, {_executor(drill)}",
+    record_drill(
+        f"search for credentials after the runs, {_executor(drill)}",
         f"none in {len(files)} logs and files, {len(objects)} objects and the database",
     )

@@ -1,4 +1,4 @@
-"""Glacier misbehaving in every way: what is published is all that Glacier has, or there is an error and nothing."""
+"""Faults of Glacier: a snapshot publishes every job, or it fails and publishes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from local_aws.http_server import Handler, serving
 from tests.conftest import Connect
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 from tests.observations import local_dataset
 
 _ARN = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
@@ -52,8 +52,8 @@ def _all_at_once(local_aws: Control) -> None:
 
 
 @pytest.mark.drill
-def test_throttling_errors_and_dropped_connections_all_at_once(
-    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+def test_no_job_is_lost_with_throttling_errors_and_dropped_connections_at_once(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
 ) -> None:
     expected = fill(local_aws, vaults=12, jobs=400)
     _all_at_once(local_aws)
@@ -61,11 +61,13 @@ def test_throttling_errors_and_dropped_connections_all_at_once(
     observe(GlacierJobsHook(aws_conn_id=connect(attempts=None)), dataset)
 
     assert_all_once(dataset, expected)
-    told("30 % throttled, 10 % HTTP 500, 5 % dropped, all at once", f"all {len(expected):,} jobs, each once")
+    record_drill("30 % throttled, 10 % HTTP 500, 5 % dropped, at once", f"all {len(expected):,} jobs, each once")
 
 
 @pytest.mark.drill
-def test_a_minute_of_total_outage(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+def test_a_total_outage_of_a_minute_is_waited_out(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
+) -> None:
     expected = fill(local_aws, vaults=3, jobs=120)
     for kind, calls in (("service_unavailable", "ListJobs"), ("dropped_connection", "ListVaults")):
         local_aws.fault(kind, operation=calls, skip=1)
@@ -77,13 +79,13 @@ def test_a_minute_of_total_outage(connect: Connect, local_aws: Control, dataset:
         end.cancel()
 
     assert_all_once(dataset, expected)
-    told("no answer but errors for 60 s, in mid-listing", f"waited for; all {len(expected)} jobs, each once")
+    record_drill("only errors for 60 s, during the listing", f"waited out; all {len(expected)} jobs, each once")
 
 
 @pytest.mark.quick_drill
 @pytest.mark.usefixtures("no_backoff")
-def test_a_token_that_expires_in_mid_listing(
-    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+def test_a_token_that_expires_during_a_listing_is_renewed(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
 ) -> None:
     expected = fill(local_aws, vaults=3, jobs=200)
     hook = GlacierJobsHook(aws_conn_id=connect(access_key="LOCALAWSACCESSKEYOLD"), max_requests=3)
@@ -94,11 +96,13 @@ def test_a_token_that_expires_in_mid_listing(
     observe(hook, dataset)
 
     assert_all_once(dataset, expected)
-    told("token expired in mid-listing, for three vaults at once", f"renewed; all {len(expected)} jobs, each once")
+    record_drill("token expired while three vaults were listed", f"renewed; all {len(expected)} jobs, each once")
 
 
 @pytest.mark.quick_drill
-def test_a_wrong_clock(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+def test_a_wrong_clock_is_named_in_the_error(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
+) -> None:
     fill(local_aws, vaults=1, jobs=1)
     local_aws.fault("invalid_signature")
 
@@ -106,7 +110,10 @@ def test_a_wrong_clock(connect: Connect, local_aws: Control, dataset: Dataset, t
         observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
 
     assert dataset.observation_ids() == []
-    told("signature refused, as with a wrong clock", "final error that names the clock; nothing published")
+    record_drill(
+        "signature refused, as with a wrong clock",
+        "an error that names the clock and is not retried; nothing published",
+    )
 
 
 BODIES = ("truncated_body", "cut_json", "not_json")
@@ -115,8 +122,8 @@ BODIES = ("truncated_body", "cut_json", "not_json")
 @pytest.mark.quick_drill
 @pytest.mark.usefixtures("no_backoff")
 @pytest.mark.parametrize("body", BODIES)
-def test_a_body_that_cannot_be_read(
-    connect: Connect, local_aws: Control, dataset: Dataset, told: Told, body: str
+def test_a_body_that_cannot_be_read_is_retried_and_then_an_error(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill, body: str
 ) -> None:
     expected = fill(local_aws, vaults=2, jobs=200)
     local_aws.fault(body, operation="ListJobs", probability=0.3)
@@ -129,11 +136,15 @@ def test_a_body_that_cannot_be_read(
     with pytest.raises(VaultsUnavailable, match="vault-0"):
         observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
     assert len(dataset.observation_ids()) == 1
-    told(f"{body.replace('_', ' ')}: at 30 % of the pages, then for good", "all jobs, each once; then an error")
+    record_drill(
+        f"{body.replace('_', ' ')}: on 30 % of the pages, then on every page", "all jobs, each once; then an error"
+    )
 
 
 @pytest.mark.quick_drill
-def test_a_page_with_a_thousand_null_fields(connect: Connect, local_aws: Control, dataset: Dataset, told: Told) -> None:
+def test_a_thousand_null_fields_add_nothing_to_a_row(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
+) -> None:
     nulls = {f"New{number}": None for number in range(1000)}
     local_aws.add_jobs(
         "photos", [{"JobId": f"j{number}", **nulls, "_life": {"verbatim": True}} for number in range(50)]
@@ -144,11 +155,11 @@ def test_a_page_with_a_thousand_null_fields(connect: Connect, local_aws: Control
     rows = dataset.scan("jobs").to_table()
     assert rows.num_rows == 50
     assert rows["extra"].null_count == 50
-    told("a page of 50 jobs with 1,000 null fields each", "50 rows, nothing in `extra`")
+    record_drill("a page of 50 jobs with 1,000 null fields each", "50 rows, nothing in `extra`")
 
 
-class OddGlacier:
-    """A Glacier whose markers are of the given kinds, and that answers only to the marker it gave."""
+class GlacierWithUnusualMarkers:
+    """A Glacier that gives these markers, and accepts each marker only exactly as given."""
 
     def __init__(self, markers: list[str]) -> None:
         self.markers = markers
@@ -161,9 +172,9 @@ class OddGlacier:
 
 
 @pytest.fixture
-def odd_glacier() -> Iterator[OddGlacier]:
-    """A Glacier with a marker for every character of ASCII and some beyond."""
-    odd = OddGlacier(
+def unusual_glacier() -> Iterator[GlacierWithUnusualMarkers]:
+    """A Glacier with a marker for each ASCII character and for some others."""
+    glacier = GlacierWithUnusualMarkers(
         [f"a{chr(code)}b" for code in range(1, 128)]
         + ["é", "日本", "\U0001f9ca", "%2F", "%", "+", "&marker=x", "?", "#", "../..", "null", "None", "\\u0000"]
     )
@@ -172,31 +183,33 @@ def odd_glacier() -> Iterator[OddGlacier]:
         def respond(self) -> None:
             query = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
             try:
-                self.answer(200, odd.answer(query.get("marker", [None])[0]))
+                self.answer(200, glacier.answer(query.get("marker", [None])[0]))
             except ValueError:
                 self.answer(400, {"code": "InvalidParameterValueException", "message": "no such marker"})
 
-    with serving(OneVault) as odd.endpoint:
-        yield odd
+    with serving(OneVault) as glacier.endpoint:
+        yield glacier
 
 
 @pytest.mark.quick_drill
-def test_markers_with_every_odd_character(
-    connect: Connect, odd_glacier: OddGlacier, dataset: Dataset, told: Told
+def test_markers_are_sent_back_exactly_as_given(
+    connect: Connect, unusual_glacier: GlacierWithUnusualMarkers, dataset: Dataset, record_drill: RecordDrill
 ) -> None:
-    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=odd_glacier.endpoint))
+    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=unusual_glacier.endpoint))
 
     observe(hook, dataset, account_id="123456789012", vault_names=["photos"])
 
-    pages = len(odd_glacier.markers) + 1
+    pages = len(unusual_glacier.markers) + 1
     assert_all_once(dataset, {(_ARN, f"job-{page}") for page in range(pages)})
-    told(f"{pages - 1} markers with every character of ASCII and some beyond", "each came back as it was given")
+    record_drill(
+        f"{pages - 1} markers with each ASCII character and some others", "each was sent back exactly as given"
+    )
 
 
 @pytest.mark.quick_drill
 @pytest.mark.parametrize("length", [1, 4])
-def test_markers_that_go_round_in_circles(
-    connect: Connect, local_aws: Control, dataset: Dataset, told: Told, length: int
+def test_markers_that_repeat_are_an_error(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill, length: int
 ) -> None:
     fill(local_aws, vaults=1, jobs=600)
     local_aws.fault("marker_cycle", operation="ListJobs", skip=6, length=length)
@@ -205,12 +218,14 @@ def test_markers_that_go_round_in_circles(
         observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
 
     assert dataset.observation_ids() == []
-    told(f"markers that repeat after {length}", "an error that names vault and marker; nothing published")
+    record_drill(
+        f"markers that repeat after {length}", "an error that names the vault and the marker; nothing published"
+    )
 
 
 @pytest.mark.quick_drill
-def test_nothing_but_errors_of_our_own_tree_comes_out(
-    connect: Connect, local_aws: Control, dataset: Dataset, told: Told
+def test_every_refusal_is_raised_as_a_glacier_jobs_error(
+    connect: Connect, local_aws: Control, dataset: Dataset, record_drill: RecordDrill
 ) -> None:
     fill(local_aws, vaults=1, jobs=1)
     for kind in ("no_longer_supported", "limit_exceeded", "unrecognized_client", "access_denied"):
@@ -219,4 +234,4 @@ def test_nothing_but_errors_of_our_own_tree_comes_out(
 
         with pytest.raises(GlacierJobsError):
             observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
-    told("Glacier refusing in ways of four kinds", "errors of our own tree")
+    record_drill("Glacier refusing with four kinds of errors", "each is raised as a GlacierJobsError")

@@ -1,4 +1,4 @@
-"""Whatever stands in a job's description, a vault's name or a marker: it is kept as it is, and nothing obeys it."""
+"""Hostile text in a job's fields or a vault's name is stored unchanged and is never executed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.descriptions import job_descriptions
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 from tests.examples import how_many
 from tests.glacier.test_rows import description_of, without_nulls
 from tests.observations import local_dataset
 
-_NASTY = [
+_HOSTILE = [
     "<script>alert(1)</script>", "</script><svg onload=alert(1)>", "\"><img src=x onerror=alert(1)>",
     "javascript:alert(1)",
     "'; drop table jobs; --", '"; attach \'/etc/passwd\'; --', "$1", "$now", "?", "%s%n", "{{ 7 * 7 }}",
@@ -31,7 +31,7 @@ _NASTY = [
     "\r\nSet-Cookie: a=b", "\u202e", "\ufeff", "\ufffe", "\U0010ffff", "é" * 500, "=cmd|' /C calc'!A0", "NULL", "nan",
     "\\", "\\u0000", "\u2028",
 ]  # fmt: skip
-_TEXT = st.sampled_from(_NASTY) | st.text(max_size=60)
+_TEXT = st.sampled_from(_HOSTILE) | st.text(max_size=60)
 _FIELDS = (
     "JobDescription", "StatusMessage", "StatusCode", "Action", "Tier", "ArchiveId", "SNSTopic", "SHA256TreeHash",
     "RetrievalByteRange", "JobOutputPath",
@@ -47,7 +47,7 @@ def _jobs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 class _Tags(HTMLParser):
-    """Takes down the tags, and the attributes that could run or load something."""
+    """Collects the tags, and the attributes that could run or load something."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def _tags(page: str) -> set[str]:
 def _drill(
     local_aws: Control, connect: Connect, jobs: list[dict[str, Any]], folder: Path, now: datetime
 ) -> tuple[set[str], dict[str, Any]]:
-    """Observe the jobs, check them against what is kept, and return the report's tags and what is said of it."""
+    """Observe the jobs, compare them with the dataset, and return the report's tags and its summary."""
     local_aws.reset()
     local_aws.set_clock(now, speed=0)
     local_aws.add_vaults("photos")
@@ -79,8 +79,8 @@ def _drill(
 
     observe(GlacierJobsHook(aws_conn_id=connect()), dataset)
 
-    kept = {row["job_id"]: description_of(row) for row in dataset.scan("jobs").to_table().to_pylist()}
-    assert kept == {job["JobId"]: without_nulls(job) for job in local_aws.jobs()}
+    stored = {row["job_id"]: description_of(row) for row in dataset.scan("jobs").to_table().to_pylist()}
+    assert stored == {job["JobId"]: without_nulls(job) for job in local_aws.jobs()}
     made = make_report(dataset, dataset.root, now=datetime.now(timezone.utc))
     page = Path(dataset.root, "reports", "latest.html").read_text()
     assert {path.name for path in folder.iterdir()} == {"records"}
@@ -89,34 +89,36 @@ def _drill(
 
 @pytest.mark.quick_drill
 @pytest.mark.timeout(900)
-def test_fuzzed_jobs_through_hook_parquet_sql_and_html(
-    local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, told: Told
+def test_fuzzed_jobs_are_stored_unchanged_and_never_executed(
+    local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, record_drill: RecordDrill
 ) -> None:
     listings = how_many(8, in_drills=60)
     now = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
     harmless, _ = _drill(local_aws, connect, [{"JobId": "a"}], tmp_path_factory.mktemp("harmless"), now)
-    of_the_page_itself = {tag for tag in harmless if " " in tag}
+    of_the_empty_page = {tag for tag in harmless if " " in tag}
 
-    # A failure is not made smaller: each step of that would be a snapshot and a report.
+    # Do not shrink a failing example: each step would make a snapshot and a report.
     @settings(max_examples=listings, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(_jobs(), min_size=1, max_size=8, unique_by=lambda job: job["JobId"]))
     def fuzz(jobs: list[dict[str, Any]]) -> None:
         tags, made = _drill(local_aws, connect, jobs, tmp_path_factory.mktemp("fuzz"), now)
 
         assert not tags & {"script", "iframe", "object", "embed", "base", "form"}
-        assert {tag for tag in tags if " " in tag} <= of_the_page_itself
+        assert {tag for tag in tags if " " in tag} <= of_the_empty_page
         assert made["answers"].keys() == QUESTIONS.keys()
 
     fuzz()
-    told(
+    record_drill(
         f"{listings} fuzzed listings through hook, Parquet, SQL and HTML",
-        "kept to the letter; no tag, no statement of theirs",
+        "stored unchanged; no tag or statement of theirs was executed",
     )
 
 
 @pytest.mark.quick_drill
-def test_vaults_whose_names_are_no_names(local_aws: Control, connect: Connect, tmp_path: Path, told: Told) -> None:
-    names = [name for name in _NASTY if name.isprintable() and not name.isalnum()]
+def test_vaults_with_invalid_names_are_recorded_with_their_error(
+    local_aws: Control, connect: Connect, tmp_path: Path, record_drill: RecordDrill
+) -> None:
+    names = [name for name in _HOSTILE if name.isprintable() and not name.isalnum()]
     local_aws.settings(max_vaults_limit=1000)
     local_aws.add_vaults("photos", *({"VaultName": name} for name in names))
     local_aws.add_jobs("photos", [{"JobId": "a"}])
@@ -131,4 +133,4 @@ def test_vaults_whose_names_are_no_names(local_aws: Control, connect: Connect, t
     make_report(dataset, dataset.root, now=datetime.now(timezone.utc))
     assert "script" not in _tags(Path(dataset.root, "reports", "latest.html").read_text())
     assert {path.name for path in tmp_path.iterdir()} == {"records"}
-    told(f"{len(names)} vaults with names that are no names", "never asked for; recorded with their error")
+    record_drill(f"{len(names)} vaults with invalid names", "not requested; recorded with their error")

@@ -27,7 +27,7 @@ from local_airflow.standalone import USERNAME, free_port, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
 from tests.drills.conftest import BROWSER_MILLISECONDS, Tab
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 from tests.hand_written import job, observe
 from tests.many_jobs import VAULTS, publish_many
 from tests.observations import local_dataset
@@ -37,13 +37,13 @@ pytestmark = pytest.mark.drill
 VARIABLE = "glacier_jobs_dataset_uri"
 MANY = 300_000
 
-#: How often the page looks for something newer, as its tables say.
+#: How often the page refreshes. The page's sources set this interval.
 REFRESH_MILLISECONDS = 30_000
 
-#: How many jobs the page says there are, once a filter has left few.
+#: The number of jobs that the page shows once a filter has left fewer than ten.
 A_FEW = re.compile(r"^\d jobs?$")
 
-#: Where the screenshots go that somebody shall look at; nowhere, if it is not set.
+#: The folder for screenshots. None are taken if the variable is not set.
 SCREENSHOTS = os.environ.get("GLACIER_JOBS_SCREENSHOTS")
 
 
@@ -51,7 +51,7 @@ SCREENSHOTS = os.environ.get("GLACIER_JOBS_SCREENSHOTS")
 class Server:
     """A running Airflow.
 
-    :param url: its address, which may have a path, without a trailing slash.
+    :param url: the base URL, which may have a path, without a trailing slash.
     """
 
     url: str
@@ -64,13 +64,13 @@ class Server:
         return found
 
     def client(self, user: str = USERNAME) -> httpx.Client:
-        """Sign in as a user, and ask as they would."""
+        """Return a client that is signed in as a user."""
         body = {"username": user, "password": self.password(user)}
         token = httpx.post(f"{self.url}/auth/token", json=body, timeout=60).raise_for_status().json()["access_token"]
         return httpx.Client(base_url=self.url, timeout=60, headers={"Authorization": f"Bearer {token}"})
 
     def show(self, dataset_uri: str | None) -> None:
-        """Let the Airflow Variable in Airflow's database name a dataset, or none."""
+        """Set the Airflow Variable in Airflow's database to a dataset's URI, or delete it."""
         with self.client() as client:
             client.delete(f"/api/v2/variables/{VARIABLE}")
             if dataset_uri is not None:
@@ -79,7 +79,7 @@ class Server:
 
     @contextmanager
     def unpaused(self, dag_id: str) -> Iterator[None]:
-        """Let a DAG run for as long as the block lasts."""
+        """Unpause a DAG until the block ends."""
         with self.client() as client:
             client.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
             try:
@@ -90,14 +90,14 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """An Airflow with an administrator and with somebody who has no role."""
+    """An Airflow with an administrator, and with a user ``norole`` who has no role."""
     home = tmp_path_factory.mktemp("airflow")
     with local_aws_running("--seed", "demo") as local_aws:
         environment = airflow_environment(home, endpoint=local_aws.endpoint, dataset=home / "unused")
-        # Where it is, Airflow's database shall say, as it would in earnest.
+        # The Variable comes from Airflow's database, as in production, and not from the environment.
         del environment[f"AIRFLOW_VAR_{VARIABLE.upper()}"]
-        environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = f"{USERNAME}:admin,nobody:"
-        # Paused: at the turn of an hour the snapshot's schedule would add to whatever dataset is shown.
+        environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] = f"{USERNAME}:admin,norole:"
+        # The DAGs are paused. Otherwise the snapshot's hourly schedule could add to the dataset that a drill shows.
         with running(environment, paused=True) as standalone:
             yield Server(
                 url=standalone.url,
@@ -108,7 +108,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def sign_in(page: Any, user: str, password: str) -> None:
-    """Fill in Airflow's own form."""
+    """Fill in and submit Airflow's sign-in form."""
     page.locator("input[type=password]").wait_for()
     page.locator("input:not([type=password])").first.fill(user)
     page.locator("input[type=password]").fill(password)
@@ -117,7 +117,7 @@ def sign_in(page: Any, user: str, password: str) -> None:
 
 @pytest.fixture(scope="module")
 def signed_in(browser: Any, server: Server) -> Any:
-    """What a browser remembers of having signed in."""
+    """The browser's storage state after signing in."""
     context = browser.new_context()
     context.set_default_timeout(BROWSER_MILLISECONDS)
     page = context.new_page()
@@ -131,12 +131,12 @@ def signed_in(browser: Any, server: Server) -> Any:
 
 @dataclass(kw_only=True)
 class Visit(Tab):
-    """Somebody's tab, in which the page is open."""
+    """A browser tab in which the page is open."""
 
     server: Server
 
     def open(self, search: str = "") -> Any:
-        """Open the page by itself, and wait until all of it is there."""
+        """Open the page outside Airflow's UI, and wait until it has loaded completely."""
         self.page.goto(f"{self.server.url}/glacier_jobs/{search}")
         self.page.locator(".picture").nth(2).wait_for()
         for waiting in self.page.locator(".waiting").all():
@@ -144,7 +144,7 @@ class Visit(Tab):
         return self.page
 
     def open_in_airflow(self, search: str = "") -> Any:
-        """Open the page in Airflow's UI, and wait until all of it is there."""
+        """Open the page in Airflow's UI, and wait until its charts have loaded."""
         self.page.goto(f"{self.server.url}/")
         self.page.get_by_role("link", name="Glacier jobs").click()
         frame = self.page.frame_locator("iframe[title='Glacier jobs']")
@@ -154,22 +154,22 @@ class Visit(Tab):
 
 @pytest.fixture
 def visit(browser: Any, server: Server, signed_in: Any) -> Iterator[Visit]:
-    """A tab of somebody who is signed in; at the end nothing may have gone wrong in it."""
+    """A tab of a signed-in user. At the end, checks that there were no errors and no requests to other hosts."""
     context = browser.new_context(storage_state=signed_in, viewport={"width": 1400, "height": 900})
     context.set_default_timeout(BROWSER_MILLISECONDS)
     visit = Visit(page=context.new_page(), server=server)
-    # Goes on as ever, and ahead where a drill says so.
+    # The clock runs normally until a drill moves it forward.
     visit.page.clock.install()
     yield visit
     context.close()
-    assert visit.complaints == []
+    assert visit.problems == []
     assert visit.requests
     assert [url for url in visit.requests if not url.startswith((f"{server.url}/", "data:", "blob:"))] == []
 
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The dataset that `make airflow` opens on: it has something of everything."""
+    """The dataset that `make airflow` starts with. It has every kind of content."""
     folder = tmp_path_factory.mktemp("past")
     add_past(folder, now=datetime.now(timezone.utc))
     return folder.as_uri()
@@ -183,19 +183,21 @@ def shot(page: Any, name: str) -> None:
 
 class TestAccess:
     @pytest.mark.parametrize("route", ["", "static/page.js", "api/overview", "api/jobs.csv", "docs", "openapi.json"])
-    def test_signed_out_is_401_and_without_a_role_403(self, server: Server, route: str, told: Told) -> None:
+    def test_a_request_is_refused_signed_out_with_401_and_without_a_role_with_403(
+        self, server: Server, route: str, record_drill: RecordDrill
+    ) -> None:
         assert httpx.get(f"{server.url}/glacier_jobs/{route}").status_code == 401
-        with server.client("nobody") as nobody:
-            assert nobody.get(f"/glacier_jobs/{route}").status_code == 403
-        told("the page's routes asked for signed out, and without a role", "401 and 403, each")
+        with server.client("norole") as client:
+            assert client.get(f"/glacier_jobs/{route}").status_code == 403
+        record_drill("the page's routes requested signed out, and without a role", "HTTP 401 and 403")
 
-    def test_a_cookie_that_is_not_airflows_is_refused(self, server: Server, told: Told) -> None:
+    def test_a_cookie_that_is_not_airflows_is_refused(self, server: Server, record_drill: RecordDrill) -> None:
         with httpx.Client(cookies={"_token": "made.up.token"}) as client:
             assert client.get(f"{server.url}/glacier_jobs/api/overview").status_code in (401, 403)
-        told("a cookie that is not Airflow's", "refused")
+        record_drill("a cookie that is not Airflow's", "refused")
 
-    def test_whoever_is_signed_out_is_sent_to_sign_in_and_back(
-        self, browser: Any, server: Server, past: str, told: Told
+    def test_a_signed_out_user_is_redirected_to_sign_in_and_back(
+        self, browser: Any, server: Server, past: str, record_drill: RecordDrill
     ) -> None:
         server.show(past)
         page = browser.new_page()
@@ -207,29 +209,33 @@ class TestAccess:
         frame = page.frame_locator("iframe[title='Glacier jobs']")
         frame.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
         page.close()
-        told("a shared link opened signed out", "sent to sign in, and back to it")
+        record_drill("a shared link opened signed out", "redirected to the sign-in page and back")
 
-    def test_airflow_reports_neither_import_errors_nor_a_second_registration(self, server: Server, told: Told) -> None:
+    def test_airflow_registers_the_plugin_once_and_without_import_errors(
+        self, server: Server, record_drill: RecordDrill
+    ) -> None:
         with server.client() as client:
             assert client.get("/api/v2/plugins/importErrors").json()["total_entries"] == 0
             plugins = client.get("/api/v2/plugins").json()["plugins"]
 
         [plugin] = [plugin for plugin in plugins if plugin["name"] == "glacier_jobs"]
         assert [view["name"] for view in plugin["external_views"]] == ["Glacier jobs"]
-        told("the plugin in a real Airflow", "no import error, registered once")
+        record_drill("the plugin in a real Airflow", "no import error; registered once")
 
 
 class TestStates:
-    def test_without_a_dataset_the_page_says_what_to_do(self, visit: Visit, told: Told) -> None:
+    def test_without_a_dataset_the_page_says_what_to_do(self, visit: Visit, record_drill: RecordDrill) -> None:
         visit.server.show(None)
 
         visit.page.goto(f"{visit.server.url}/glacier_jobs/")
 
         visit.page.get_by_role("heading", name="No dataset is configured").wait_for()
         assert VARIABLE in visit.page.locator(".nothing-yet").inner_text()
-        told("the page without a dataset", "says what to do")
+        record_drill("the page without a dataset", "it says what to do")
 
-    def test_from_nothing_to_the_first_jobs_on_s3_by_itself(self, visit: Visit, told: Told) -> None:
+    def test_an_open_page_shows_the_first_snapshot_on_s3_without_a_reload(
+        self, visit: Visit, record_drill: RecordDrill
+    ) -> None:
         server = visit.server
         boto3.client("s3", **server.local_aws.boto3_arguments()).create_bucket(Bucket="records")
         with server.client() as client:
@@ -246,7 +252,7 @@ class TestStates:
         api = AirflowApi(server.url)
         api.log_in(USERNAME, server.password(USERNAME))
         wait_for("the DAG", lambda: True if "glacier_jobs_snapshot" in api.dag_ids() else None, seconds=120)
-        # Its jobs go on living: one might end its day between the snapshot and our count.
+        # Stop the clock: otherwise a job could expire between the snapshot and the count below.
         server.local_aws.set_clock(speed=0)
         with server.unpaused("glacier_jobs_snapshot"):
             run_id = api.trigger("glacier_jobs_snapshot")
@@ -255,9 +261,11 @@ class TestStates:
         visit.page.locator("tbody .open").first.wait_for()
         expected = sum(len(list(server.local_aws.jobs(region=region))) for region in ("us-east-1", "eu-west-1"))
         assert visit.page.locator(".matches").inner_text() == f"{expected:,} jobs"
-        told("the page on an empty bucket, before the first snapshot", "shows the first jobs by itself")
+        record_drill(
+            "the page opened before the first snapshot, on an empty bucket", "shows the first jobs without a reload"
+        )
 
-    def test_while_it_waits_the_page_says_so(self, visit: Visit, past: str, told: Told) -> None:
+    def test_the_page_says_that_it_is_loading(self, visit: Visit, past: str, record_drill: RecordDrill) -> None:
         visit.server.show(past)
         held: list[Any] = []
         visit.page.route("**/api/overview", lambda route: held.append(route), times=1)
@@ -269,36 +277,38 @@ class TestStates:
         route.continue_()
 
         visit.page.locator("tbody .open").first.wait_for()
-        told("the page while its answer is held back", "says that it waits; then all is there")
+        record_drill("the page while the response is held back", "says that it is loading; then shows the jobs")
 
     @pytest.fixture
-    def well(self, server: Server, tmp_path: Path) -> datetime:
-        """Show a dataset in which nothing needs attention, and return when its one observation was made."""
+    def all_well(self, server: Server, tmp_path: Path) -> datetime:
+        """Show a dataset in which nothing needs attention, and return the time of its only observation."""
         now = datetime.now(timezone.utc)
         observe(local_dataset(tmp_path), now, {"photos": [job("a", created=now - timedelta(hours=1), Tier="Bulk")]})
         server.show(tmp_path.as_uri())
         return now
 
-    @pytest.mark.usefixtures("well")
-    def test_where_all_is_well_the_page_says_so(self, visit: Visit, told: Told) -> None:
+    @pytest.mark.usefixtures("all_well")
+    def test_the_page_says_that_nothing_needs_attention(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open()
 
         page.get_by_text("Nothing needs attention").wait_for()
         shot(page, "well")
-        told("the page where all is well", "says so")
+        record_drill("the page when nothing needs attention", "says so")
 
-    def test_what_becomes_late_while_the_page_is_open_is_told(self, visit: Visit, well: datetime, told: Told) -> None:
+    def test_an_open_page_does_not_say_that_all_is_well_when_it_cannot_check(
+        self, visit: Visit, all_well: datetime, record_drill: RecordDrill
+    ) -> None:
         page = visit.open()
         page.get_by_text("Nothing needs attention").wait_for()
         reads: list[str] = []
 
-        def later(route: Any) -> None:
-            """Answer as the server does when it has moved its present on, though nothing new has come."""
+        def with_later_read_at(route: Any) -> None:
+            """Answer as the server does when time has passed and there is no new snapshot."""
             answer = route.fetch()
-            reads.append(f"{well + timedelta(minutes=15 * (len(reads) + 1)):%Y-%m-%dT%H:%M:%SZ}")
+            reads.append(f"{all_well + timedelta(minutes=15 * (len(reads) + 1)):%Y-%m-%dT%H:%M:%SZ}")
             route.fulfill(response=answer, json={**answer.json(), "read_at": reads[-1]})
 
-        page.route("**/api/overview", later)
+        page.route("**/api/overview", with_later_read_at)
         page.route("**/api/watch", lambda route: route.fulfill(status=503, json={"detail": "The store is away."}))
         page.clock.run_for(REFRESH_MILLISECONDS)
 
@@ -307,11 +317,13 @@ class TestStates:
         page.unroute("**/api/watch")
         page.clock.run_for(REFRESH_MILLISECONDS)
         page.get_by_text("Nothing needs attention").wait_for()
-        assert all("503" in complaint for complaint in visit.complaints)
-        visit.complaints.clear()
-        told("what is late asked for anew under the open page, in vain", "nothing is called well any more")
+        assert all("503" in problem for problem in visit.problems)
+        visit.problems.clear()
+        record_drill("an open page whose check for late vaults fails", "no longer says that nothing needs attention")
 
-    def test_a_slow_answer_is_waited_for(self, visit: Visit, past: str, told: Told) -> None:
+    def test_a_slow_response_is_waited_for_and_not_requested_again(
+        self, visit: Visit, past: str, record_drill: RecordDrill
+    ) -> None:
         visit.server.show(past)
         held: list[Any] = []
         visit.page.route("**/api/overview", lambda route: held.append(route))
@@ -329,11 +341,13 @@ class TestStates:
             visit.page.wait_for_timeout(20)
         held[1].continue_()
         visit.page.locator("tbody .open").first.wait_for()
-        assert all("503" in complaint for complaint in visit.complaints)
-        visit.complaints.clear()
-        told("an answer that takes longer than the page refreshes", "waited for, asked for once")
+        assert all("503" in problem for problem in visit.problems)
+        visit.problems.clear()
+        record_drill("a response that takes longer than the refresh interval", "waited for; requested once")
 
-    def test_what_cannot_be_read_is_told_and_can_be_tried_again(self, visit: Visit, tmp_path: Path, told: Told) -> None:
+    def test_a_dataset_that_cannot_be_read_is_reported_and_can_be_tried_again(
+        self, visit: Visit, tmp_path: Path, record_drill: RecordDrill
+    ) -> None:
         dataset = local_dataset(tmp_path)
         observation = observe(dataset, datetime.now(timezone.utc), {"photos": [job("a")]})
         path = Path(dataset.path("jobs", observation.observation_id))
@@ -349,12 +363,12 @@ class TestStates:
         problem.get_by_role("button", name="Try again").click()
 
         visit.page.locator("tbody .open").first.wait_for()
-        assert all("502" in complaint for complaint in visit.complaints)
-        visit.complaints.clear()
-        told("the page on a file that is not Parquet", "says so; tried again, all is there")
+        assert all("502" in problem for problem in visit.problems)
+        visit.problems.clear()
+        record_drill("the page on a file that is not Parquet", "reports it; after a retry, shows the jobs")
 
-    def test_when_the_session_ends_the_page_keeps_what_it_shows_and_says_so(
-        self, visit: Visit, past: str, told: Told
+    def test_when_the_session_ends_the_page_says_so_and_keeps_showing_the_jobs(
+        self, visit: Visit, past: str, record_drill: RecordDrill
     ) -> None:
         visit.server.show(past)
         page = visit.open()
@@ -364,11 +378,13 @@ class TestStates:
 
         page.get_by_text("Your Airflow session has ended").first.wait_for()
         assert page.locator("tbody .open").count() > 0
-        assert all("401" in complaint for complaint in visit.complaints)
-        visit.complaints.clear()
-        told("the session ends under the open page", "keeps what it shows, and says so")
+        assert all("401" in problem for problem in visit.problems)
+        visit.problems.clear()
+        record_drill("the session ends while the page is open", "the page says so and keeps showing the jobs")
 
-    def test_a_newer_listing_is_shown_without_losing_the_place(self, visit: Visit, tmp_path: Path, told: Told) -> None:
+    def test_a_newer_listing_keeps_focus_scroll_position_and_page_number(
+        self, visit: Visit, tmp_path: Path, record_drill: RecordDrill
+    ) -> None:
         dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
         jobs = [job(f"job-{number}", created=now - timedelta(hours=2), Tier="Bulk") for number in range(90)]
         observe(dataset, now - timedelta(hours=1), {"photos": jobs})
@@ -385,16 +401,16 @@ class TestStates:
         assert page.evaluate("scrollY") == top
         assert page.locator(".paging p").inner_text() == "26 to 50 of 91"
         assert "A newer listing is shown" in page.locator("body > #page > [aria-live]").inner_text()
-        told("a newer listing under the open page", "shown; focus, scroll and page number kept")
+        record_drill("a newer listing while the page is open", "shown; focus, scroll position and page number are kept")
 
 
 @pytest.mark.usefixtures("past")
-class TestEverything:
+class TestEveryKindOfContent:
     @pytest.fixture(autouse=True)
     def _shown(self, server: Server, past: str) -> None:
         server.show(past)
 
-    def test_what_needs_attention_is_on_top(self, visit: Visit, told: Told) -> None:
+    def test_what_needs_attention_is_on_top(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open()
 
         cards = {
@@ -411,9 +427,9 @@ class TestEverything:
         assert all(number > 0 for number in cards.values())
         assert page.get_by_text("AccessDeniedException").is_visible()
         assert page.locator(".age", has_text="Newest listing").is_visible()
-        told("the page with something of everything", "what needs attention is on top")
+        record_drill("the page with every kind of content", "what needs attention is on top")
 
-    def test_filters_sort_and_pages_live_in_airflows_own_address(self, visit: Visit, told: Told) -> None:
+    def test_filters_order_and_page_number_are_in_airflows_url(self, visit: Visit, record_drill: RecordDrill) -> None:
         frame, page = visit.open_in_airflow(), visit.page
         shot(page, "light")
         frame.locator(".filters").get_by_role("button", name="Status").click()
@@ -436,9 +452,9 @@ class TestEverything:
         assert frame.get_by_role("columnheader", name="Size").get_attribute("aria-sort") == "descending"
         frame.get_by_role("button", name="Remove the filter Status: Succeeded").click()
         page.wait_for_function("!location.search.includes('status=')")
-        told("filters, order and page number in the address", "the shared link shows the same jobs")
+        record_drill("filters, order and page number in the URL", "the shared link shows the same jobs")
 
-    def test_typing_narrows_down(self, visit: Visit, told: Told) -> None:
+    def test_a_search_shows_only_the_matching_jobs(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open()
 
         page.get_by_placeholder("Id, description, message, vault").fill("<SCRIPT>")
@@ -448,9 +464,9 @@ class TestEverything:
         texts = page.locator("tbody .description").all_inner_texts()
         assert texts
         assert all(text.startswith("<script>alert(") for text in texts)
-        told("a search for `<SCRIPT>`", "found as text")
+        record_drill("a search for `<SCRIPT>`", "found as text")
 
-    def test_a_pause_after_a_space_leaves_it_typed(self, visit: Visit, told: Told) -> None:
+    def test_a_space_is_kept_when_typing_pauses_after_it(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open()
         search = page.get_by_placeholder("Id, description, message, vault")
 
@@ -461,15 +477,17 @@ class TestEverything:
 
         page.wait_for_url(re.compile("q=audit[+]sample"))
         assert search.input_value() == "audit sample"
-        told("a search typed with a pause after a space", "the space stays")
+        record_drill("a search typed with a pause after a space", "the space is kept")
 
-    def test_a_filter_that_matches_nothing_says_so(self, visit: Visit, told: Told) -> None:
+    def test_a_filter_that_matches_nothing_says_so(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open("?q=nothing+like+this")
 
         assert page.get_by_text("No job matches these filters.").is_visible()
-        told("filters that match nothing", "the page says so")
+        record_drill("filters that match nothing", "the page says so")
 
-    def test_a_job_opens_by_keyboard_shows_its_life_and_gives_the_focus_back(self, visit: Visit, told: Told) -> None:
+    def test_a_job_opens_by_keyboard_shows_its_history_and_returns_the_focus(
+        self, visit: Visit, record_drill: RecordDrill
+    ) -> None:
         page = visit.open("?status=Failed")
         opener = page.locator("tbody .open").first
         opener.focus()
@@ -492,9 +510,9 @@ class TestEverything:
         page.get_by_role("dialog").locator(".facts").wait_for()
         page.go_back()
         page.get_by_role("dialog").wait_for(state="detached")
-        told("a job opened and closed by keyboard", "the focus stays in it, then comes back")
+        record_drill("a job opened and closed by keyboard", "the focus stays in the dialog, then returns")
 
-    def test_from_what_needs_attention_to_the_jobs(self, visit: Visit, told: Told) -> None:
+    def test_a_card_of_what_needs_attention_leads_to_its_jobs(self, visit: Visit, record_drill: RecordDrill) -> None:
         page = visit.open()
 
         page.locator(".card", has_text="Failed").get_by_role("button", name=re.compile("^Show all")).click()
@@ -503,9 +521,9 @@ class TestEverything:
         page.locator(".matches", has_text=A_FEW).wait_for()
         assert set(page.locator(".jobs .status").all_inner_texts()) == {"Failed"}
         assert page.evaluate("document.activeElement.id") == "jobs"
-        told("from what needs attention to the jobs", "only those are shown")
+        record_drill("a click from what needs attention to the jobs", "only those jobs are shown")
 
-    def test_what_is_filtered_can_be_downloaded(self, visit: Visit, tmp_path: Path, told: Told) -> None:
+    def test_filtered_jobs_can_be_downloaded(self, visit: Visit, tmp_path: Path, record_drill: RecordDrill) -> None:
         page = visit.open_in_airflow()
         page.locator(".filters").get_by_role("button", name="Status").click()
         page.get_by_label("Failed").check()
@@ -519,23 +537,25 @@ class TestEverything:
         rows = list(csv.DictReader((tmp_path / "CSV").read_text().splitlines()))
         assert [row["status_code"] for row in rows] == ["Failed"] * count
         assert pq.read_table(tmp_path / "Parquet").num_rows == count
-        told("filtered jobs downloaded", "the same jobs as CSV and as Parquet")
+        record_drill("filtered jobs downloaded", "the same jobs, as CSV and as Parquet")
 
-    def test_each_picture_tells_its_numbers_on_hovering_and_as_a_table(self, visit: Visit, told: Told) -> None:
+    def test_each_chart_shows_its_numbers_on_hovering_and_as_a_table(
+        self, visit: Visit, record_drill: RecordDrill
+    ) -> None:
         page = visit.open()
 
-        for picture in page.locator(".picture").all():
-            picture.scroll_into_view_if_needed()
-            box = picture.locator(".u-over").bounding_box()
+        for chart in page.locator(".picture").all():
+            chart.scroll_into_view_if_needed()
+            box = chart.locator(".u-over").bounding_box()
             page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
             page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
-            picture.locator(".u-legend", has_text=re.compile(r"20\d\d-\d\d-\d\d")).wait_for()
-            picture.get_by_text("As a table").click()
-            picture.locator("table:not(.u-legend) tbody tr").nth(3).wait_for()
+            chart.locator(".u-legend", has_text=re.compile(r"20\d\d-\d\d-\d\d")).wait_for()
+            chart.get_by_text("As a table").click()
+            chart.locator("table:not(.u-legend) tbody tr").nth(3).wait_for()
         shot(page, "tables")
-        told("each picture hovered over, and as a table", "tells its numbers")
+        record_drill("each chart, hovered over and as a table", "shows its numbers")
 
-    def test_it_is_dark_as_airflow_is(self, visit: Visit, told: Told) -> None:
+    def test_the_page_follows_airflows_dark_mode(self, visit: Visit, record_drill: RecordDrill) -> None:
         frame, page = visit.open_in_airflow(), visit.page
         background = "getComputedStyle(document.body).backgroundColor"
         inner = next(frame for frame in page.frames if frame.url.startswith(f"{visit.server.url}/glacier_jobs/"))
@@ -550,11 +570,13 @@ class TestEverything:
         frame.locator("html.dark .picture").nth(2).wait_for()
         frame.locator(".paging").evaluate("element => element.scrollIntoView({block: 'start'})")
         shot(page, "dark")
-        told("Airflow turned dark under the open page", "the page is dark as well")
+        record_drill("Airflow switched to dark mode while the page is open", "the page is dark, too")
 
     @pytest.mark.parametrize("theme", ["light", "dark"])
     @pytest.mark.parametrize("width", [1400, 390])
-    def test_axe_finds_nothing_serious(self, visit: Visit, theme: str, width: int, told: Told) -> None:
+    def test_axe_finds_only_minor_violations(
+        self, visit: Visit, theme: str, width: int, record_drill: RecordDrill
+    ) -> None:
         axe = pytest.importorskip(
             "axe_playwright_python.sync_playwright", reason="the Python package axe-playwright-python is not installed"
         ).Axe()
@@ -574,10 +596,10 @@ class TestEverything:
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
         assert violations() == []
-        told("axe on the page: light and dark, wide and narrow", "nothing but minor findings")
+        record_drill("axe on the page: light and dark, wide and narrow", "only minor findings")
 
     @pytest.mark.parametrize("width", [320, 390, 700, 1024])
-    def test_nothing_runs_out_of_a_narrow_window(self, visit: Visit, width: int, told: Told) -> None:
+    def test_nothing_is_wider_than_a_narrow_window(self, visit: Visit, width: int, record_drill: RecordDrill) -> None:
         visit.page.set_viewport_size({"width": width, "height": 844})
 
         page = visit.open()
@@ -590,11 +612,11 @@ class TestEverything:
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
         assert page.evaluate("document.querySelector('dialog').scrollWidth") <= width
-        told("windows of 320 to 1,024 pixels", "nothing runs out")
+        record_drill("windows of 320 to 1,024 pixels", "nothing is wider than the window")
 
     @pytest.mark.parametrize("theme", ["light", "dark"])
     @pytest.mark.parametrize("width", [400, 800, 1280, 1920])
-    def test_no_card_has_a_wide_gap(self, visit: Visit, width: int, theme: str, told: Told) -> None:
+    def test_no_card_has_a_wide_gap(self, visit: Visit, width: int, theme: str, record_drill: RecordDrill) -> None:
         visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
         visit.page.set_viewport_size({"width": width, "height": 900})
         page = visit.open()
@@ -610,11 +632,11 @@ class TestEverything:
             assert box["y"] + box["height"] - max(text["y"] + text["height"] for text in shown) < 32
             assert box["x"] + box["width"] - max(text["x"] + text["width"] for text in shown) < 32
         shot(page, f"cards-{theme}-{width}")
-        told("the cards at 400 to 1,920 pixels, light and dark", "no larger than what they hold")
+        record_drill("the cards at 400 to 1,920 pixels, light and dark", "no larger than their content")
 
 
 class TestIds:
-    """A job's ids can be copied, whatever the browser allows the page."""
+    """A job's ids can be copied, whichever permissions the browser gives the page."""
 
     @pytest.fixture(autouse=True)
     def _shown(self, server: Server, past: str) -> None:
@@ -622,7 +644,7 @@ class TestIds:
 
     @staticmethod
     def copy(page: Any, *, says: str) -> str:
-        """Open a job, press the button that copies its id, and return the id that is shown."""
+        """Open a job, press the button that copies its id, and return the displayed id."""
         page.locator("tbody .open").first.click()
         button = page.get_by_role("button", name="Copy job id")
         button.click()
@@ -632,17 +654,17 @@ class TestIds:
         assert len(shown) > 80
         return shown
 
-    def test_an_id_is_copied_to_the_clipboard(self, visit: Visit, told: Told) -> None:
+    def test_an_id_is_copied_to_the_clipboard(self, visit: Visit, record_drill: RecordDrill) -> None:
         visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=visit.server.url)
         page = visit.open()
 
         shown = self.copy(page, says="Copied")
 
         assert page.evaluate("navigator.clipboard.readText()") == shown
-        told("an id copied with its button", "on the clipboard")
+        record_drill("an id copied with its button", "on the clipboard")
 
-    def test_an_id_is_copied_inside_airflow_over_plain_http(self, visit: Visit, told: Told) -> None:
-        # What a browser does with a page that did not come over HTTPS: there is no clipboard for scripts.
+    def test_an_id_is_copied_inside_airflow_over_plain_http(self, visit: Visit, record_drill: RecordDrill) -> None:
+        # On a page that was not loaded over HTTPS, browsers give scripts no clipboard.
         visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         frame = visit.open_in_airflow()
 
@@ -654,9 +676,9 @@ class TestIds:
         search.focus()
         visit.page.keyboard.press("Control+v")
         assert search.input_value() == shown
-        told("an id copied in Airflow's frame, without the browser's clipboard for scripts", "on the clipboard")
+        record_drill("an id copied in Airflow's frame over plain HTTP", "on the clipboard")
 
-    def test_where_nothing_may_be_copied_the_id_is_selected(self, visit: Visit, told: Told) -> None:
+    def test_an_id_that_cannot_be_copied_is_selected(self, visit: Visit, record_drill: RecordDrill) -> None:
         visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
         visit.page.add_init_script("document.execCommand = () => false")
         page = visit.open()
@@ -664,7 +686,7 @@ class TestIds:
         shown = self.copy(page, says="Selected: press Ctrl+C to copy")
 
         assert page.evaluate("getSelection().toString()") == shown
-        told("an id whose copying the browser refuses", "selected, and the page says which keys copy it")
+        record_drill("an id that the browser refuses to copy", "selected; the page says which keys copy it")
 
 
 class TestLongDescriptions:
@@ -678,8 +700,8 @@ class TestLongDescriptions:
         server.show(tmp_path.as_uri())
 
     @pytest.mark.parametrize("width", [390, 1400])
-    def test_a_long_description_takes_a_few_lines_until_all_is_asked_for(
-        self, visit: Visit, width: int, told: Told
+    def test_a_long_description_takes_a_few_lines_until_it_is_expanded(
+        self, visit: Visit, width: int, record_drill: RecordDrill
     ) -> None:
         visit.page.set_viewport_size({"width": width, "height": 800})
         page = visit.open("?sort=creation_date")
@@ -709,13 +731,13 @@ class TestLongDescriptions:
         assert dialog.bounding_box()["height"] <= 800
         less.click()
         assert fact.bounding_box()["height"] < 150
-        told("a description of 1,024 characters without a space", "takes a few lines; all of it on request")
+        record_drill("a description of 1,024 characters without a space", "takes a few lines until it is expanded")
 
 
 class TestOutliers:
     @pytest.mark.parametrize("theme", ["light", "dark"])
-    def test_a_day_of_far_more_bytes_is_cut_and_labelled(
-        self, visit: Visit, tmp_path: Path, theme: str, told: Told
+    def test_a_day_with_far_more_bytes_is_cut_and_labelled(
+        self, visit: Visit, tmp_path: Path, theme: str, record_drill: RecordDrill
     ) -> None:
         dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
         for days in range(8, 0, -1):
@@ -741,12 +763,12 @@ class TestOutliers:
         assert volume.locator(".cut-label").count() == 1
         volume.scroll_into_view_if_needed()
         shot(page, f"outlier-{theme}")
-        told("a day of a hundred times the bytes", "cut from the axis, with its value")
+        record_drill("a day with a hundred times the bytes of the others", "cut at the end of the axis, with its value")
 
 
 class TestManyJobs:
-    def test_hundreds_of_thousands_are_sorted_found_and_paged_through(
-        self, visit: Visit, tmp_path_factory: pytest.TempPathFactory, told: Told
+    def test_hundreds_of_thousands_of_jobs_can_be_sorted_searched_and_paged(
+        self, visit: Visit, tmp_path_factory: pytest.TempPathFactory, record_drill: RecordDrill
     ) -> None:
         folder = tmp_path_factory.mktemp("many")
         publish_many(local_dataset(folder), MANY, datetime.now(timezone.utc))
@@ -769,13 +791,13 @@ class TestManyJobs:
         page.get_by_text(f"{MANY // VAULTS:,} jobs", exact=True).wait_for()
         page.locator("tbody .open").first.click()
         page.locator(".facts").wait_for()
-        told(f"the page with {MANY:,} jobs", "sorted, found and paged through")
+        record_drill(f"the page with {MANY:,} jobs", "sorted, searched and paged")
 
 
 class TestBelowAPath:
     @pytest.fixture
-    def below(self, server: Server, past: str) -> Iterator[Server]:
-        """The API server once more, with a path of its own."""
+    def below_a_path(self, server: Server, past: str) -> Iterator[Server]:
+        """A second API server, whose base URL has a path."""
         port = free_port()
         url = f"http://127.0.0.1:{port}/team-a"
         process = subprocess.Popen(
@@ -794,14 +816,14 @@ class TestBelowAPath:
             start_new_session=True,
         )
 
-        def answers() -> bool | None:
+        def is_healthy() -> bool | None:
             try:
                 return True if httpx.get(f"{url}/api/v2/monitor/health").is_success else None
             except httpx.TransportError:
                 return None
 
         try:
-            wait_for("the API server", answers, seconds=120)
+            wait_for("the API server", is_healthy, seconds=120)
             yield Server(
                 url=url, passwords=server.passwords, environment=server.environment, local_aws=server.local_aws
             )
@@ -809,16 +831,18 @@ class TestBelowAPath:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
-    def test_the_page_works_where_airflow_lives_below_a_path(self, browser: Any, below: Server, told: Told) -> None:
+    def test_the_page_works_when_airflow_is_served_below_a_path(
+        self, browser: Any, below_a_path: Server, record_drill: RecordDrill
+    ) -> None:
         context = browser.new_context()
         context.set_default_timeout(BROWSER_MILLISECONDS)
         page = context.new_page()
-        page.goto(f"{below.url}/plugin/glacier-jobs")
-        sign_in(page, USERNAME, below.password(USERNAME))
+        page.goto(f"{below_a_path.url}/plugin/glacier-jobs")
+        sign_in(page, USERNAME, below_a_path.password(USERNAME))
         frame = page.frame_locator("iframe[title='Glacier jobs']")
         frame.locator(".picture").nth(2).wait_for()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
 
         frame.locator(".filters").get_by_role("button", name="Status").click()
         frame.get_by_label("Failed").check()
@@ -828,7 +852,9 @@ class TestBelowAPath:
         page.goto(shared)
         frame.get_by_role("button", name="Remove the filter Status: Failed").wait_for()
 
-        assert asked
-        assert [url for url in asked if not url.startswith((f"{below.url}/", "about:", "blob:", "data:"))] == []
+        assert requested
+        assert [
+            url for url in requested if not url.startswith((f"{below_a_path.url}/", "about:", "blob:", "data:"))
+        ] == []
         context.close()
-        told("Airflow below a path", "the page asks for nothing outside of it")
+        record_drill("Airflow served below a path", "the page requests nothing outside it")

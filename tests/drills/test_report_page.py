@@ -1,4 +1,4 @@
-"""The report in a real browser: what it shows, what it asks for, and whether anything runs out of its place."""
+"""The report in a real browser: its content, its requests, and its layout."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.html_report.build import make_report
 from tests.drills.conftest import BROWSER_MILLISECONDS, Tab
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 from tests.observations import local_dataset
-from tests.report_story import tell_story
+from tests.two_weeks import publish_two_weeks
 
 pytestmark = pytest.mark.drill
 
@@ -25,20 +25,20 @@ HOSTILE = "<script>alert('x')</script> <img src=http://203.0.113.9/x.png onerror
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The reports of a dataset with something of everything, of one in which all is well, and of an empty one."""
+    """The reports of a dataset with every kind of content, and of an empty dataset."""
     pages = {}
-    for name in ("story", "empty"):
+    for name in ("full", "empty"):
         dataset = local_dataset(tmp_path_factory.mktemp(name))
-        if name == "story":
-            tell_story(dataset, NOW, hostile=HOSTILE)
+        if name == "full":
+            publish_two_weeks(dataset, NOW, hostile=HOSTILE)
             fold_closed_days(dataset, History.beside(dataset), now=NOW)
         make_report(dataset, f"s3://records/{name}", now=NOW)
         pages[name] = Path(dataset.root, "reports", "latest.html")
     return pages
 
 
-class Reader(Tab):
-    """A tab for reports."""
+class ReportTab(Tab):
+    """A browser tab for reports."""
 
     def open(self, report: Path) -> Any:
         self.page.goto(report.as_uri())
@@ -47,30 +47,30 @@ class Reader(Tab):
 
 
 @pytest.fixture(params=[(1200, "screen"), (390, "screen"), (760, "print")], ids=["wide", "narrow", "printed"])
-def reader(request: pytest.FixtureRequest, browser: Any) -> Iterator[Reader]:
+def reader(request: pytest.FixtureRequest, browser: Any) -> Iterator[ReportTab]:
     width, medium = request.param
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(BROWSER_MILLISECONDS)
     page.emulate_media(media=medium, color_scheme="light")
-    yield Reader(page=page)
+    yield ReportTab(page=page)
     page.close()
 
 
-@pytest.mark.parametrize("name", ["story", "empty"])
-def test_the_page_needs_nothing_else_and_complains_of_nothing(
-    reader: Reader, reports: dict[str, Path], name: str, told: Told
+@pytest.mark.parametrize("name", ["full", "empty"])
+def test_the_page_requests_no_other_file_and_logs_no_error(
+    reader: ReportTab, reports: dict[str, Path], name: str, record_drill: RecordDrill
 ) -> None:
     reader.open(reports[name])
 
-    assert reader.complaints == []
+    assert reader.problems == []
     assert [url for url in reader.requests if not url.startswith("data:")] == [reports[name].as_uri()]
-    told("the report in a browser: wide, narrow and printed", "asks for nothing else, complains of nothing")
+    record_drill("the report in a browser: wide, narrow and printed", "requests no other file, logs no error")
 
 
-def test_what_needs_attention_comes_first_and_then_the_pictures(
-    reader: Reader, reports: dict[str, Path], told: Told
+def test_what_needs_attention_comes_before_the_charts(
+    reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill
 ) -> None:
-    page = reader.open(reports["story"])
+    page = reader.open(reports["full"])
 
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
@@ -89,32 +89,36 @@ def test_what_needs_attention_comes_first_and_then_the_pictures(
     assert all(picture.evaluate("image => image.naturalWidth > 0") for picture in pictures)
     sizes = [picture.bounding_box() for picture in pictures]
     assert all(size["width"] > 200 and size["height"] > 80 for size in sizes)
-    told("the report with something of everything", "what needs attention first, then the pictures")
+    record_drill("the report with every kind of content", "what needs attention comes before the charts")
 
 
-def test_hostile_text_is_shown_as_text(reader: Reader, reports: dict[str, Path], told: Told) -> None:
-    page = reader.open(reports["story"])
+def test_hostile_text_is_shown_as_text(reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill) -> None:
+    page = reader.open(reports["full"])
 
     assert page.locator("#failed td", has_text="alert('x')").inner_text() == HOSTILE
     assert page.evaluate("document.scripts.length") == 0
     assert page.locator("img:not(.picture)").count() == 0
-    told("hostile text in the report", "shown as text; no script, no image")
+    record_drill("hostile text in the report", "shown as text; no script and no image")
 
 
-def test_nothing_runs_out_of_its_place(reader: Reader, reports: dict[str, Path], told: Told) -> None:
-    page = reader.open(reports["story"])
+def test_nothing_is_wider_than_the_window(
+    reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill
+) -> None:
+    page = reader.open(reports["full"])
 
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    told("the report: wide, narrow and printed", "nothing runs out")
+    record_drill("the report: wide, narrow and printed", "nothing is wider than the window")
 
 
-def test_every_text_of_a_picture_can_be_read(reader: Reader, reports: dict[str, Path], told: Told) -> None:
-    page = reader.open(reports["story"])
-    drawings = [image.get_attribute("src").partition(",")[2] for image in page.locator("img.picture").all()]
-    assert drawings
+def test_no_text_of_a_chart_is_cut_off_or_overlaps(
+    reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill
+) -> None:
+    page = reader.open(reports["full"])
+    charts = [image.get_attribute("src").partition(",")[2] for image in page.locator("img.picture").all()]
+    assert charts
 
-    for drawing in drawings:
-        page.set_content(base64.b64decode(drawing).decode())
+    for chart in charts:
+        page.set_content(base64.b64decode(chart).decode())
         assert page.locator("svg text").count() >= 4
         outside = page.evaluate(
             """() => [...document.querySelectorAll('svg text')].filter(text => {
@@ -131,21 +135,23 @@ def test_every_text_of_a_picture_can_be_read(reader: Reader, reports: dict[str, 
             }"""
         )
         assert overlapping == 0
-    told("the report's pictures: wide, narrow and printed", "no text runs out or overlaps")
+    record_drill("the report's charts: wide, narrow and printed", "no text is cut off or overlaps")
 
 
-def test_an_empty_dataset_says_what_to_do(reader: Reader, reports: dict[str, Path], told: Told) -> None:
+def test_an_empty_dataset_says_what_to_do(
+    reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill
+) -> None:
     page = reader.open(reports["empty"])
 
     assert page.locator("h2").all_inner_texts() == ["No observation yet"]
     assert "glacier_jobs_snapshot" in page.locator(".note").inner_text()
-    told("the report on an empty dataset", "says what to do")
+    record_drill("the report of an empty dataset", "it says what to do")
 
 
-def test_a_tile_leads_to_what_it_counts(reader: Reader, reports: dict[str, Path], told: Told) -> None:
-    page = reader.open(reports["story"])
+def test_a_tile_links_to_what_it_counts(reader: ReportTab, reports: dict[str, Path], record_drill: RecordDrill) -> None:
+    page = reader.open(reports["full"])
 
     anchors = page.locator(".tile a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     assert anchors
     assert all(page.locator(anchor).count() == 1 for anchor in anchors)
-    told("the report's tiles", "each leads to what it counts")
+    record_drill("the report's tiles", "each links to what it counts")

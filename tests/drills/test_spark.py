@@ -1,4 +1,4 @@
-"""The dataset as Apache Spark reads it."""
+"""Read the dataset with Apache Spark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from glacier_jobs.dataset.layout import new_observation
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.dataset.writer import ObservationWriter
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 from tests.observations import local_dataset, observation_row, vault_row, write_jobs
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-#: A quarter before midnight in New York, and the next day in UTC.
+#: 23:45 in New York, which is the next day in UTC.
 MOMENT = datetime(2026, 11, 22, 4, 45, 0, 123456, tzinfo=timezone.utc)
 JOBS: list[dict[str, Any]] = [
     {
@@ -86,7 +86,7 @@ def spark() -> Iterator[SparkSession]:
 
     interrupted = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch:
-        # Spark asks for its own host's address and name unless it is told.
+        # Without this, Spark looks up the address and the name of this machine.
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("TZ", "America/New_York")
         session = (
@@ -97,16 +97,16 @@ def spark() -> Iterator[SparkSession]:
             .config("spark.driver.host", "127.0.0.1")
             .getOrCreate()
         )
-        # Not the session itself: pytest would keep it, and with it the connections to Java, until the very end, when
-        # they have no log any more to say good-bye to.
+        # pytest would keep the session, and so the connections to Java, until it exits. They would then log to a
+        # closed stream. Yield a weak reference instead.
         yield weakref.proxy(session)
     gateway = SparkContext._gateway
     assert gateway is not None
     session.stop()
     gateway.shutdown()
-    # Java ends with its input.
+    # Java exits when its stdin closes.
     gateway.proc.communicate()
-    # Spark's own handler holds its context.
+    # Spark's signal handler refers to its context.
     signal.signal(signal.SIGINT, interrupted)
     SparkContext._gateway = SparkContext._jvm = None
     del session, gateway
@@ -115,25 +115,29 @@ def spark() -> Iterator[SparkSession]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_spark_reads_every_value_as_pyarrow_does(table: str, dataset: Path, spark: SparkSession, told: Told) -> None:
+def test_spark_reads_every_value_as_pyarrow_does(
+    table: str, dataset: Path, spark: SparkSession, record_drill: RecordDrill
+) -> None:
     read = spark.read.parquet(str(dataset / table)).toArrow()
 
     assert read.column_names == [*TABLES[table].names, "snapshot_date"]
     expected = pads.dataset(dataset / table).to_table(columns=TABLES[table].names)
     assert _rows(read.select(TABLES[table].names)) == _rows(expected)
-    told("the tables read by Spark in New York's time zone", "every value as pyarrow reads it")
+    record_drill("the tables read by Spark in New York's time zone", "the same values as pyarrow reads")
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_spark_reads_the_types_that_were_written(table: str, dataset: Path, spark: SparkSession, told: Told) -> None:
+def test_spark_reads_the_types_that_were_written(
+    table: str, dataset: Path, spark: SparkSession, record_drill: RecordDrill
+) -> None:
     read = {field.name: field.dataType.simpleString() for field in spark.read.parquet(str(dataset / table)).schema}
 
     assert read == {field.name: _spark_type(field.type) for field in TABLES[table]} | {"snapshot_date": "date"}
-    told("the tables' types in Spark", "those that were written")
+    record_drill("the tables' types in Spark", "the types that were written")
 
 
 def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(
-    dataset: Path, spark: SparkSession, told: Told
+    dataset: Path, spark: SparkSession, record_drill: RecordDrill
 ) -> None:
     jobs = spark.read.parquet(str(dataset / "jobs"))
 
@@ -142,11 +146,11 @@ def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(
     assert found["observation_id"].to_pylist() == [
         file.stem for file in (dataset / "jobs" / "snapshot_date=2026-11-22").iterdir()
     ]
-    told("a day asked for in Spark, in New York's time zone", "found by its partition")
+    record_drill("a query for one day in Spark, in New York's time zone", "the day is found by its partition")
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return a table's rows in an order of their own, moments in UTC."""
+    """Return a table's rows in a fixed order, with times in UTC."""
     rows = [{name: _in_utc(value) for name, value in row.items()} for row in table.to_pylist()]
     return sorted(rows, key=repr)
 

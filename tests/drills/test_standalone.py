@@ -1,4 +1,4 @@
-"""The package in a real Airflow: API server, scheduler, DAG processor and triggerer as processes of their own."""
+"""The package in a real Airflow: API server, scheduler, DAG processor and triggerer as separate processes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
 from local_aws.process import running as local_aws_running
 from tests.conftest import ROOT
-from tests.drills.table import Told
+from tests.drills.table import RecordDrill
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 DAG_IDS = {file.stem for file in (ROOT / "dags").glob("*.py")}
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,10 @@ class RunningAirflow:
         return self.standalone.api
 
     def snapshot(self, dataset: Path) -> str:
-        """Make a snapshot, and return its run id."""
-        wait_for("the DAG", lambda: "glacier_jobs_snapshot" in self.api.dag_ids() or None, PATIENCE_SECONDS)
+        """Run the snapshot DAG, and return the run id."""
+        wait_for("the DAG", lambda: "glacier_jobs_snapshot" in self.api.dag_ids() or None, TIMEOUT_SECONDS)
         run_id = self.api.trigger("glacier_jobs_snapshot", {"dataset_uri": dataset.as_uri()})
-        run = self.api.finished_run("glacier_jobs_snapshot", run_id, seconds=PATIENCE_SECONDS)
+        run = self.api.finished_run("glacier_jobs_snapshot", run_id, seconds=TIMEOUT_SECONDS)
         assert run["state"] == "success", self.api.task_instances("glacier_jobs_snapshot", run_id)
         return run_id
 
@@ -67,34 +67,34 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow
         yield RunningAirflow(standalone=standalone, local_aws=local_aws, database=home / "airflow.db", stack=stack)
 
 
-def test_every_dag_is_read_without_an_import_error(airflow: RunningAirflow, told: Told) -> None:
-    wait_for("all DAGs", lambda: airflow.api.dag_ids() >= DAG_IDS or None, PATIENCE_SECONDS)
+def test_every_dag_is_parsed_without_an_import_error(airflow: RunningAirflow, record_drill: RecordDrill) -> None:
+    wait_for("all DAGs", lambda: airflow.api.dag_ids() >= DAG_IDS or None, TIMEOUT_SECONDS)
 
     assert airflow.api.import_errors() == []
     assert airflow.api.dag_ids() == DAG_IDS
-    told("all DAGs in a real Airflow", "read without an import error")
+    record_drill("all DAGs in a real Airflow", "parsed without an import error")
 
 
-def test_a_snapshot_that_is_triggered_over_rest_succeeds_and_its_parquet_is_there(
-    airflow: RunningAirflow, tmp_path: Path, told: Told
+def test_a_snapshot_triggered_over_rest_succeeds_and_publishes_every_job(
+    airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
 ) -> None:
     dataset = tmp_path / "dataset"
 
     run_id = airflow.snapshot(dataset)
 
     listed = {job["JobId"] for region in ("us-east-1", "eu-west-1") for job in airflow.local_aws.jobs(region=region)}
-    kept = set(pads.dataset(dataset / "jobs").to_table(columns=["job_id"])["job_id"].to_pylist())
-    # The demo's jobs go on living: one may have ended its day since.
+    stored = set(pads.dataset(dataset / "jobs").to_table(columns=["job_id"])["job_id"].to_pylist())
+    # The demo's jobs keep changing: Glacier may no longer list one of the stored jobs.
     assert listed
-    assert listed <= kept
+    assert listed <= stored
     labels = {each["rendered_map_index"] for each in airflow.api.task_instances("glacier_jobs_snapshot", run_id)}
     assert {"aws_default us-east-1", "aws_default eu-west-1"} <= labels
     assert len(list(dataset.glob("observations/*/*.parquet"))) == 2
-    told("a snapshot triggered over REST", "succeeded; every job of both Regions is there")
+    record_drill("a snapshot triggered over REST", "succeeded; every job of both Regions is stored")
 
 
 def test_a_snapshot_emits_one_event_which_starts_the_report(
-    airflow: RunningAirflow, tmp_path: Path, told: Told
+    airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
 ) -> None:
     dataset = tmp_path / "dataset"
 
@@ -104,9 +104,9 @@ def test_a_snapshot_emits_one_event_which_starts_the_report(
     [event] = [each for each in events if each["source_run_id"] == run_id]
     assert event["name"] == "glacier_jobs"
     assert [seen["region"] for seen in event["extra"]["observations"]] == ["us-east-1", "eu-west-1"]
-    run = wait_for("the report's run", lambda: _report_run(airflow.api, run_id), PATIENCE_SECONDS)
+    run = wait_for("the report's run", lambda: _report_run(airflow.api, run_id), TIMEOUT_SECONDS)
     assert run["run_type"] == "asset_triggered"
-    ended = airflow.api.finished_run("glacier_jobs_report", run["dag_run_id"], seconds=PATIENCE_SECONDS)
+    ended = airflow.api.finished_run("glacier_jobs_report", run["dag_run_id"], seconds=TIMEOUT_SECONDS)
     assert ended["state"] == "success", airflow.api.task_instances("glacier_jobs_report", run["dag_run_id"])
     newest = json.loads((dataset / "reports" / "latest.json").read_text())
     assert newest["answers"].keys() == QUESTIONS.keys()
@@ -114,11 +114,11 @@ def test_a_snapshot_emits_one_event_which_starts_the_report(
     answers = dataset / "reports" / newest["report"]
     assert {file.stem for file in answers.glob("*.parquet")} == QUESTIONS.keys()
     assert pads.dataset(answers / "latest_jobs.parquet").count_rows() > 0
-    told("a snapshot's one event, under the real scheduler", "started the report; page and all answers are there")
+    record_drill("a snapshot's event in the real scheduler", "started the report; its page and all answers are stored")
 
 
 def _report_run(api: AirflowApi, snapshot_run_id: str) -> dict[str, Any] | None:
-    """Return the report's run that a snapshot's event has started, if there is one yet."""
+    """Return the run of the report that a snapshot's event has started, or ``None`` if there is none yet."""
     runs: list[dict[str, Any]] = api.get("/api/v2/dags/glacier_jobs_report/dagRuns?limit=100")["dag_runs"]
     for run in runs:
         path = f"/api/v2/dags/glacier_jobs_report/dagRuns/{quote(run['dag_run_id'], safe='')}/upstreamAssetEvents"
@@ -127,8 +127,10 @@ def _report_run(api: AirflowApi, snapshot_run_id: str) -> dict[str, Any] | None:
     return None
 
 
-def test_a_database_that_is_locked_costs_no_run(airflow: RunningAirflow, tmp_path: Path, told: Told) -> None:
-    """SQLite by itself gives up after 5 seconds."""
+def test_a_run_succeeds_although_the_database_is_locked(
+    airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
+) -> None:
+    """With its default timeout, SQLite would fail after 5 seconds."""
     seconds = 12
     locked = threading.Event()
 
@@ -141,15 +143,15 @@ def test_a_database_that_is_locked_costs_no_run(airflow: RunningAirflow, tmp_pat
 
     locking = threading.Thread(target=lock)
     locking.start()
-    assert locked.wait(PATIENCE_SECONDS)
+    assert locked.wait(TIMEOUT_SECONDS)
     airflow.snapshot(tmp_path / "dataset")
     locking.join()
 
-    told(f"Airflow's SQLite locked for {seconds} s while a run is triggered", "waited for; the run succeeded")
+    record_drill(f"Airflow's SQLite locked for {seconds} s while a run is triggered", "waited out; the run succeeded")
 
 
-def test_airflow_is_stopped_with_all_that_it_started(airflow: RunningAirflow, told: Told) -> None:
-    """The last one: afterwards there is no Airflow."""
+def test_stopping_airflow_stops_all_its_processes(airflow: RunningAirflow, record_drill: RecordDrill) -> None:
+    """Runs last, because it stops Airflow."""
     port = int(airflow.standalone.url.rpartition(":")[2])
     started = psutil.Process(airflow.standalone.process.pid).children(recursive=True)
 
@@ -159,4 +161,4 @@ def test_airflow_is_stopped_with_all_that_it_started(airflow: RunningAirflow, to
     assert not [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    told("Airflow stopped", "nothing that it started is left, its port is free")
+    record_drill("Airflow stopped", "none of its processes is left; its port is free")

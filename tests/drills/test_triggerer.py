@@ -1,4 +1,4 @@
-"""Waiting in a real Airflow: scheduler, workers and a triggerer that is killed."""
+"""Wait for jobs in a real Airflow with a scheduler, workers and a triggerer that is killed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
 from tests.drills.dags_to_wait import POLL_SECONDS
-from tests.drills.table import Told
-from tests.drills.waiting_tasks import HOUR, PATIENCE_SECONDS, job, result, wait_for_states
+from tests.drills.table import RecordDrill
+from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
-    """An Airflow with the drill's DAGs, wired to the local AWS."""
+    """An Airflow with the drill's DAGs, connected to the local AWS."""
     local_aws_process.reset()
     local_aws_process.add_vaults("watched")
     folder = tmp_path_factory.mktemp("airflow")
@@ -39,7 +39,7 @@ def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
             folder / "home", endpoint=local_aws_process.endpoint, dataset=folder / "dataset", targets=[]
         ),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-        # So that another triggerer takes over soon.
+        # Another triggerer takes over soon.
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
@@ -51,16 +51,16 @@ def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def processes(airflow: Standalone) -> Iterator[ExitStack]:
-    """What the drills start beside that Airflow, ended with it."""
+    """A stack for further processes, which are stopped before Airflow."""
     with ExitStack() as stack:
         yield stack
 
 
 def kill_triggerer(airflow: Standalone) -> dict[str, str]:
-    """Kill Airflow's triggerer with all its processes, and return its environment."""
+    """Kill Airflow's triggerer and all its processes, and return its environment variables."""
     found = []
     for process in psutil.Process(airflow.process.pid).children(recursive=True):
-        # A task's process may have ended meanwhile.
+        # A task's process may have ended in the meantime.
         with suppress(psutil.Error):
             if "triggerer" in " ".join(process.cmdline()):
                 found.append((process, process.environ()))
@@ -72,8 +72,8 @@ def kill_triggerer(airflow: Standalone) -> dict[str, str]:
     return found[0][1]
 
 
-def test_deferred_tasks_share_polls_and_outlive_failure_clearing_and_the_triggerers_death(
-    airflow: Standalone, processes: ExitStack, local_aws_process: Control, told: Told
+def test_deferred_tasks_share_polls_and_survive_a_failure_a_clear_and_a_killed_triggerer(
+    airflow: Standalone, processes: ExitStack, local_aws_process: Control, record_drill: RecordDrill
 ) -> None:
     local_aws, api = local_aws_process, airflow.api
     ids = [f"job-{number}" for number in range(6)]
@@ -82,18 +82,18 @@ def test_deferred_tasks_share_polls_and_outlive_failure_clearing_and_the_trigger
     run_id = api.trigger("deferred", {"job_ids": ids})
     wait_for_states(api, "deferred", run_id, dict.fromkeys(range(6), ("deferred", 1)))
 
-    # The link is there while they wait.
+    # The link is available while they wait.
     links = api.get(f"/api/v2/dags/deferred/dagRuns/{quote(run_id, safe='')}/taskInstances/wait/links?map_index=1")
     assert links["extra_links"] == {
         "Amazon Glacier vault": "https://console.aws.amazon.com/glacier/home?region=us-east-1#/vault/photos/view/properties"
     }
 
-    # Each task polling for itself would make these calls in two intervals.
+    # If each task polled separately, these calls would take two intervals.
     began_at, calls = time.monotonic(), local_aws.calls().total
     wait_for("some polls", lambda: local_aws.calls().total >= calls + 12 or None, 120)
     assert time.monotonic() - began_at >= 6 * POLL_SECONDS
 
-    # One is cleared: its trigger is cancelled in mid-wait, and the others notice nothing.
+    # One task is cleared: its trigger is cancelled while it waits, and the others are not affected.
     api.post(
         "/api/v2/dags/deferred/clearTaskInstances",
         {
@@ -109,21 +109,23 @@ def test_deferred_tasks_share_polls_and_outlive_failure_clearing_and_the_trigger
 
     environment = kill_triggerer(airflow)
     local_aws.advance(5 * HOUR)
-    successor = processes.enter_context(
+    next_triggerer = processes.enter_context(
         subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment)
     )
-    processes.callback(successor.terminate)
+    processes.callback(next_triggerer.terminate)
     ended = {index: ("success", tries) for index, (_, tries) in waiting.items()}
     # A failed job uses up no retries.
     wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
     assert result(api, "deferred", run_id, 1)["JobId"] == "job-1"
-    told("one of six deferred sensors cleared, then the triggerer killed (-9), SQLite", "all six had their job's end")
+    record_drill(
+        "one of six deferred sensors cleared, then kill -9 of the triggerer, SQLite", "all six waits ended correctly"
+    )
 
 
-def test_a_rescheduled_task_remembers_from_process_to_process(
-    airflow: Standalone, local_aws_process: Control, told: Told
+def test_a_rescheduled_task_keeps_its_state_between_processes(
+    airflow: Standalone, local_aws_process: Control, record_drill: RecordDrill
 ) -> None:
-    """The job was seen by the first stretch, and is gone for the next: so it is missing, without a grace."""
+    """The first poke saw the job and the next one does not: the job is missing at once, without a grace period."""
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("films", [job("a")])
     run_id = api.trigger("rescheduled", {"job_ids": ["a"]})
@@ -132,25 +134,29 @@ def test_a_rescheduled_task_remembers_from_process_to_process(
     local_aws.advance(40 * HOUR)
 
     wait_for_states(api, "rescheduled", run_id, {-1: ("failed", 1)})
-    told("a job gone between two stretches of a rescheduled task", "missed at once: the task remembered it")
+    record_drill(
+        "a job that expires between two pokes of a rescheduled task", "failed at once: the task kept its state"
+    )
 
 
-def test_a_dag_runs_for_each_job_that_completes(airflow: Standalone, local_aws_process: Control, told: Told) -> None:
+def test_a_dag_runs_for_each_job_that_completes(
+    airflow: Standalone, local_aws_process: Control, record_drill: RecordDrill
+) -> None:
     local_aws, api = local_aws_process, airflow.api
     local_aws.add_jobs("watched", [job("a"), {**job("b", duration_seconds=90 * HOUR), "JobDescription": "holidays"}])
     calls = local_aws.calls().by_vault.get(("ListJobs", "watched"), 0)
-    wait_for("a poll", lambda: local_aws.calls().by_vault["ListJobs", "watched"] > calls + 1 or None, PATIENCE_SECONDS)
+    wait_for("a poll", lambda: local_aws.calls().by_vault["ListJobs", "watched"] > calls + 1 or None, TIMEOUT_SECONDS)
 
     local_aws.advance(5 * HOUR)
 
     assert completed(api, 1) == [("a", "Succeeded", None)]
     local_aws.advance(90 * HOUR)
     assert completed(api, 2) == [("a", "Succeeded", None), ("b", "Succeeded", "holidays")]
-    told("two jobs that complete in a watched vault", "a DAG ran for each")
+    record_drill("two jobs that complete in a watched vault", "one DAG run for each")
 
 
 def completed(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
-    """Wait until so many runs of the watching DAG have succeeded, and return which jobs they were told, in order."""
+    """Wait until so many runs of the watching DAG have succeeded, and return the jobs of their events in order."""
 
     def found() -> list[Any] | None:
         ended = api.get("/api/v2/dags/watching/dagRuns?order_by=run_after&state=success")["dag_runs"]
@@ -158,7 +164,7 @@ def completed(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
 
     jobs = [
         job
-        for run in wait_for(f"{runs} runs of watching", found, PATIENCE_SECONDS)
+        for run in wait_for(f"{runs} runs of watching", found, TIMEOUT_SECONDS)
         for job in result(api, "watching", run["dag_run_id"], -1, "completed")
     ]
     return [(job["JobId"], job["StatusCode"], job.get("JobDescription")) for job in jobs]

@@ -8,16 +8,16 @@ from urllib.parse import quote
 from local_airflow.rest import AirflowApi, TookTooLong, wait_for
 
 HOUR = 3600
-PATIENCE_SECONDS = 600.0
+TIMEOUT_SECONDS = 600.0
 
 
-def job(job_id: str, **life: Any) -> dict[str, Any]:
-    """Return a job that takes four hours."""
-    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **life}}
+def job(job_id: str, **overrides: Any) -> dict[str, Any]:
+    """Return a job that takes four hours, unless the overrides say otherwise."""
+    return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **overrides}}
 
 
 def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[int, tuple[str, int]]:
-    """Return map index -> (state, number of the try) of the waiting tasks."""
+    """Return, by map index, the state and the try number of each waiting task."""
     return {
         instance["map_index"]: (instance["state"], instance["try_number"])
         for instance in api.task_instances(dag_id, run_id)
@@ -26,9 +26,9 @@ def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[int, tuple[str, in
 
 
 def wait_for_states(
-    api: AirflowApi, dag_id: str, run_id: str, expected: dict[int, tuple[str, int]], seconds: float = PATIENCE_SECONDS
+    api: AirflowApi, dag_id: str, run_id: str, expected: dict[int, tuple[str, int]], seconds: float = TIMEOUT_SECONDS
 ) -> None:
-    """Wait until the waiting tasks are in these states."""
+    """Wait until the waiting tasks have the expected states."""
     found: dict[int, tuple[str, int]] = {}
 
     def reached() -> bool | None:

@@ -29,16 +29,16 @@ from tests.random_observations import (
 
 @given(random_observations(), st.randoms(use_true_random=False))
 @examples(10, in_drills=25)
-def test_in_which_order_the_rows_come_makes_no_difference(seen: list[RawObservation], chance: random.Random) -> None:
+def test_the_order_of_the_rows_makes_no_difference(seen: list[RawObservation], rng: random.Random) -> None:
     shuffled = seen.copy()
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
 
     assert fold(EMPTY_STATE, raw_rows(seen)) == fold(EMPTY_STATE, raw_rows(shuffled))
 
 
 @given(random_observations())
 @examples(10, in_drills=25)
-def test_a_day_gives_each_job_it_knows_of_once_closed_or_open(seen: list[RawObservation]) -> None:
+def test_a_day_has_each_known_job_exactly_once_either_closed_or_open(seen: list[RawObservation]) -> None:
     state: State = EMPTY_STATE
     for number in range(DAYS):
         day = FIRST_DAY + timedelta(days=number)
@@ -46,25 +46,25 @@ def test_a_day_gives_each_job_it_knows_of_once_closed_or_open(seen: list[RawObse
         known = {(row["vault_arn"], row["job_id"]) for row in state.open_jobs.to_pylist()}
         known |= {(row["vault_arn"], row["job_id"]) for observation in today for row in observation.jobs}
 
-        folded = fold(state, raw_rows(today), until=midnight(day) + timedelta(days=1))
+        day_result = fold(state, raw_rows(today), until=midnight(day) + timedelta(days=1))
 
-        rows = pa.concat_tables([folded.closed, folded.state.open_jobs]).to_pylist()
+        rows = pa.concat_tables([day_result.closed, day_result.state.open_jobs]).to_pylist()
         assert sorted((row["vault_arn"], row["job_id"]) for row in rows) == sorted(known)
-        assert folded.closed.schema == folded.state.open_jobs.schema == JOB_LIFECYCLES
-        assert folded.state.vault_listings.schema == VAULT_LISTINGS
-        state = folded.state
+        assert day_result.closed.schema == day_result.state.open_jobs.schema == JOB_LIFECYCLES
+        assert day_result.state.vault_listings.schema == VAULT_LISTINGS
+        state = day_result.state
 
 
 @given(random_observations(), st.integers(-1, DAYS - 1))
 @examples(20, in_drills=50)
-def test_however_many_days_are_folded_history_says_what_a_plain_computation_says(
-    seen: list[RawObservation], folded_days: int
+def test_history_equals_a_computation_in_plain_python_for_any_number_of_aggregated_days(
+    seen: list[RawObservation], aggregated_days: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
         history = History.beside(dataset)
-        last = FIRST_DAY + timedelta(days=folded_days)
+        last = FIRST_DAY + timedelta(days=aggregated_days)
         fold_closed_days(dataset, history, now=midnight(last) + timedelta(days=1, hours=12))
 
         assert outcomes_of(reports.run("job_history", dataset)) == expected_outcomes(seen)

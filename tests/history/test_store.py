@@ -30,9 +30,9 @@ from tests.observations import local_dataset, observation_row
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 FIRST, SECOND, THIRD = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
-#: Table of the history -> the key of its partitions, in the order of the paths.
+#: The partition key of each table of the history, sorted by table.
 TABLES = {"job_history": "closed_date", "open_jobs": "as_of", "open_looks": "as_of", "vault_looks": "snapshot_date"}
-#: The first moment at which the first two days can be folded.
+#: The earliest time at which the first two days can be aggregated.
 TWO_DAYS_SETTLED = closes_at(SECOND) + SETTLES_AFTER
 
 
@@ -41,7 +41,7 @@ def hours(number: float) -> timedelta:
 
 
 def write_three_days(dataset: Dataset) -> None:
-    """Jobs that end, fail, vanish and stay, on three days."""
+    """Publish observations of three days, with jobs that succeed, fail, vanish and keep running."""
     observe(dataset, NOON, {"photos": [job("done"), job("lost"), job("fails")], "films": [job("stays")]})
     observe(
         dataset,
@@ -60,7 +60,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def contents(root: str | Path) -> dict[str, bytes]:
-    """Return the history's files, by their path below the root."""
+    """Return the contents of the history's files by path below the root."""
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for table in TABLES
@@ -69,13 +69,13 @@ def contents(root: str | Path) -> dict[str, bytes]:
     }
 
 
-def folded_under(dataset: Dataset, root: Path) -> dict[str, bytes]:
-    """Return what the history of the first two days is when nothing goes wrong."""
+def expected_contents(dataset: Dataset, root: Path) -> dict[str, bytes]:
+    """Return the files of the first two days' history after an undisturbed run."""
     fold_closed_days(dataset, History(filesystem=dataset.filesystem, root=str(root)), now=TWO_DAYS_SETTLED)
     return contents(root)
 
 
-def test_each_closed_day_is_four_files(dataset: Dataset) -> None:
+def test_each_finalized_day_has_four_files(dataset: Dataset) -> None:
     days = fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
 
     assert days == [FIRST, SECOND]
@@ -84,7 +84,7 @@ def test_each_closed_day_is_four_files(dataset: Dataset) -> None:
     ]
 
 
-def test_a_job_is_closed_on_the_day_it_was_missed_and_open_until_then(dataset: Dataset) -> None:
+def test_a_job_is_open_until_the_day_on_which_it_was_no_longer_listed(dataset: Dataset) -> None:
     history = History.beside(dataset)
     fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
 
@@ -98,7 +98,7 @@ def test_a_job_is_closed_on_the_day_it_was_missed_and_open_until_then(dataset: D
     assert job_ids("open_jobs", SECOND) == ["stays", "done"]
 
 
-def test_a_day_is_not_folded_before_it_is_closed_and_settled(dataset: Dataset) -> None:
+def test_a_day_is_not_aggregated_before_it_is_finalized_and_has_settled(dataset: Dataset) -> None:
     history = History.beside(dataset)
     settled = closes_at(FIRST) + SETTLES_AFTER
 
@@ -106,7 +106,7 @@ def test_a_day_is_not_folded_before_it_is_closed_and_settled(dataset: Dataset) -
     assert fold_closed_days(dataset, history, now=settled) == [FIRST]
 
 
-def test_without_any_observation_there_is_nothing_to_fold(tmp_path: Path) -> None:
+def test_without_any_observation_nothing_is_aggregated(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path / "records")
 
     assert fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED) == []
@@ -122,7 +122,7 @@ def test_a_rerun_changes_nothing(dataset: Dataset) -> None:
     assert {path: path.stat().st_mtime_ns for path in Path(dataset.root).rglob("*.parquet")} == before
 
 
-def test_a_day_without_observations_is_folded_too(tmp_path: Path) -> None:
+def test_a_day_without_observations_is_aggregated_too(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
     observe(dataset, NOON, {"photos": [job("a")]})
     observe(dataset, NOON + hours(72), {"photos": []})
@@ -133,7 +133,7 @@ def test_a_day_without_observations_is_folded_too(tmp_path: Path) -> None:
     assert reports.run("job_history", dataset)["fate"].to_pylist() == ["unknown_gap"]
 
 
-class TestAnObservationOfAClosedDay:
+class TestAnObservationOfAFinalizedDay:
     def test_is_not_published(self, dataset: Dataset) -> None:
         before = dataset.observation_ids()
 
@@ -142,12 +142,12 @@ class TestAnObservationOfAClosedDay:
 
         assert dataset.observation_ids() == before
 
-    def test_is_published_until_the_last_moment(self, dataset: Dataset) -> None:
+    def test_is_published_until_the_day_is_finalized(self, dataset: Dataset) -> None:
         late = observe(dataset, NOON, {"photos": []}, clock=closes_at(FIRST) - timedelta(microseconds=1))
 
         assert late.observation_id in dataset.observation_ids()
 
-    def test_is_not_committed_when_the_day_closes_during_its_publication(self, tmp_path: Path) -> None:
+    def test_is_not_committed_if_the_day_is_finalized_during_its_publication(self, tmp_path: Path) -> None:
         dataset = local_dataset(tmp_path)
         closes = closes_at(FIRST)
         ticks = iter([closes - hours(1), closes - hours(1), closes])
@@ -160,7 +160,7 @@ class TestAnObservationOfAClosedDay:
 
         assert dataset.observation_ids() == []
 
-    def test_cannot_come_from_a_try_of_the_snapshot_dag(self) -> None:
+    def test_cannot_come_from_the_snapshot_dag_because_its_tasks_time_out_earlier(self) -> None:
         from dags.glacier_jobs_snapshot import glacier_jobs_snapshot
 
         timeouts = {task.execution_timeout for task in glacier_jobs_snapshot().tasks}
@@ -196,10 +196,10 @@ fold_closed_days(dataset, History.beside(dataset), now=now)
 
 
 @pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(8), ["before"]), (7, "after")])
-def test_killed_at_any_step_the_next_run_leads_to_the_same_files(
+def test_after_a_kill_at_any_step_the_next_run_writes_the_same_files(
     dataset: Dataset, tmp_path: Path, step: int, moment: str
 ) -> None:
-    undisturbed = folded_under(dataset, tmp_path / "undisturbed")
+    undisturbed = expected_contents(dataset, tmp_path / "undisturbed")
     killed = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", _KILLED_AT, dataset.root, str(step), moment, TWO_DAYS_SETTLED.isoformat()],
         env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"},
@@ -215,14 +215,14 @@ def test_killed_at_any_step_the_next_run_leads_to_the_same_files(
     assert reports.run("job_history", dataset).num_rows == 4
 
 
-def test_two_runs_at_once_lead_to_the_same_files(dataset: Dataset, tmp_path: Path) -> None:
-    undisturbed = folded_under(dataset, tmp_path / "undisturbed")
-    together = threading.Barrier(4)
+def test_simultaneous_runs_write_the_same_files(dataset: Dataset, tmp_path: Path) -> None:
+    undisturbed = expected_contents(dataset, tmp_path / "undisturbed")
+    barrier = threading.Barrier(4)
     errors: list[Exception] = []
 
     def run() -> None:
         try:
-            together.wait()
+            barrier.wait()
             fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
         except Exception as error:
             errors.append(error)
@@ -237,7 +237,7 @@ def test_two_runs_at_once_lead_to_the_same_files(dataset: Dataset, tmp_path: Pat
     assert contents(dataset.root) == undisturbed
 
 
-def test_what_is_there_is_never_written_over(dataset: Dataset) -> None:
+def test_existing_files_are_never_overwritten(dataset: Dataset) -> None:
     history = History.beside(dataset)
     fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
     Path(history.path("open_jobs", SECOND)).unlink()
@@ -253,7 +253,7 @@ def test_what_is_there_is_never_written_over(dataset: Dataset) -> None:
 
 
 class TestRebuilding:
-    def test_gives_the_same_files_under_a_new_root(self, dataset: Dataset, tmp_path: Path) -> None:
+    def test_writes_the_same_files_below_a_new_root(self, dataset: Dataset, tmp_path: Path) -> None:
         fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
         new = History(filesystem=dataset.filesystem, root=str(tmp_path / "new"))
 
@@ -261,7 +261,7 @@ class TestRebuilding:
         assert contents(new.root) == contents(dataset.root)
         assert reports.run("job_history", dataset, history_uri=new).equals(reports.run("job_history", dataset))
 
-    def test_refuses_the_root_of_the_dataset(self, dataset: Dataset) -> None:
+    def test_refuses_the_datasets_own_root(self, dataset: Dataset) -> None:
         with pytest.raises(InvalidArgument, match="expected a new root"):
             rebuild(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
 
@@ -274,7 +274,7 @@ class TestRebuilding:
         assert "days aggregated, 2026-11-18 to " in capsys.readouterr().out
         assert History.beside(local_dataset(tmp_path / "new")).folded_days()[:2] == [FIRST, SECOND]
 
-    def test_says_what_is_wrong_and_fails(self, dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_prints_the_error_and_exits_with_1(self, dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
         uri = f"file://{dataset.root}"
 
         assert main(["rebuild", uri, uri]) == 1
@@ -293,8 +293,8 @@ def test_history_and_reports_are_the_same_on_s3(dataset: Dataset, s3_dataset: Da
     for path in Path(dataset.root).rglob("*.parquet"):
         s3_dataset.filesystem.put_file(str(path), f"{s3_dataset.root}/{path.relative_to(dataset.root)}")
 
-    for folded in (False, True):
-        if folded:
+    for aggregated in (False, True):
+        if aggregated:
             for each in (dataset, s3_dataset):
                 assert fold_closed_days(each, History.beside(each), now=TWO_DAYS_SETTLED) == [FIRST, SECOND]
         for question in reports.QUESTIONS:
@@ -303,7 +303,7 @@ def test_history_and_reports_are_the_same_on_s3(dataset: Dataset, s3_dataset: Da
     assert fold_closed_days(s3_dataset, History.beside(s3_dataset), now=TWO_DAYS_SETTLED) == []
 
 
-_NEW_YORK = """
+_PRINT_ANSWERS = """
 import json, sys
 from datetime import datetime
 from pathlib import Path
@@ -320,14 +320,14 @@ print(json.dumps({
 """
 
 
-def test_the_machines_time_zone_makes_no_difference(dataset: Dataset, tmp_path: Path) -> None:
+def test_the_time_zone_of_the_machine_makes_no_difference(dataset: Dataset, tmp_path: Path) -> None:
     def answers(time_zone: str) -> str:
         root = tmp_path / time_zone.replace("/", "-")
         root.mkdir()
         for table in ("jobs", "vaults", "observations"):
             (root / table).symlink_to(Path(dataset.root) / table)
         return subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-c", _NEW_YORK, str(root)],
+            [sys.executable, "-c", _PRINT_ANSWERS, str(root)],
             env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}", "TZ": time_zone, "PATH": os.environ["PATH"]},
             check=True,
             capture_output=True,
@@ -338,35 +338,35 @@ def test_the_machines_time_zone_makes_no_difference(dataset: Dataset, tmp_path: 
     assert contents(tmp_path / "America-New_York") == contents(tmp_path / "UTC")
 
 
-class TestALifeOnTheLocalAws:
-    """Jobs that are really listed, on a clock that is driven: AWS's and ours are the same."""
+class TestJobsOnTheLocalAws:
+    """Jobs that are listed from the local AWS. Its clock is also the clock of the package."""
 
     @pytest.fixture
     def clock(self, local_aws: Control, monkeypatch: pytest.MonkeyPatch) -> Control:
         local_aws.set_clock(NOON, speed=0)
 
-        class DrivenClock(datetime):
+        class LocalAwsClock(datetime):
             @classmethod
-            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # never another's clock
+            def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # always the local AWS's clock
                 return local_aws.now()
 
-        monkeypatch.setattr(snapshot, "datetime", DrivenClock)
-        monkeypatch.setattr(writer, "datetime", DrivenClock)
+        monkeypatch.setattr(snapshot, "datetime", LocalAwsClock)
+        monkeypatch.setattr(writer, "datetime", LocalAwsClock)
         return local_aws
 
-    def test_every_fate_is_told(self, clock: Control, connect: Connect, tmp_path: Path) -> None:
+    def test_every_fate_is_reported(self, clock: Control, connect: Connect, tmp_path: Path) -> None:
         hook = GlacierJobsHook(aws_conn_id=connect())
         dataset = local_dataset(tmp_path)
 
-        def watch(for_hours: float, *, looking: bool = True) -> None:
-            for _ in range(round(for_hours)):
+        def pass_hours(number: float, *, observed: bool = True) -> None:
+            for _ in range(round(number)):
                 clock.advance(3600)
-                if looking:
+                if observed:
                     snapshot.observe(hook, dataset, on_vault_error="record")
 
         def add(vault_name: str, name: str, hours_long: float, outcome: str = "Succeeded") -> None:
-            life = {"duration_seconds": hours_long * 3600, "outcome": outcome}
-            clock.add_jobs(vault_name, [{"JobDescription": name, "Action": "InventoryRetrieval", "_life": life}])
+            lifecycle = {"duration_seconds": hours_long * 3600, "outcome": outcome}
+            clock.add_jobs(vault_name, [{"JobDescription": name, "Action": "InventoryRetrieval", "_life": lifecycle}])
 
         clock.add_vaults("photos", "films", "forbidden")
         add("photos", "succeeds and expires", 4)
@@ -376,21 +376,21 @@ class TestALifeOnTheLocalAws:
         add("photos", "ends during the outage", 40)
         add("films", "in a vault that is deleted", 100)
         add("forbidden", "in a vault that cannot be listed", 100)
-        watch(2)
+        pass_hours(2)
         fault = clock.fault("access_denied", vault_name="forbidden")
-        watch(28)
+        pass_hours(28)
         (vanishing,) = [each for each in clock.jobs("photos") if each["JobDescription"] == "vanishes"]
         clock.remove_jobs("photos", [vanishing["JobId"]])
         clock.delete_vault("films")
-        watch(2)
-        watch(36, looking=False)
+        pass_hours(2)
+        pass_hours(36, observed=False)
         clock.remove_fault(fault)
         add("photos", "late", 5)
-        watch(1)
+        pass_hours(1)
         now = clock.now()
 
-        for folded in (False, True):
-            if folded:
+        for aggregated in (False, True):
+            if aggregated:
                 assert fold_closed_days(dataset, History.beside(dataset), now=now)
             rows = reports.run("job_history", dataset, now=now).to_pylist()
             assert {row["job_description"]: row["fate"] for row in rows} == {

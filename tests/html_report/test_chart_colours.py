@@ -1,4 +1,4 @@
-"""The colours of the charts, on the page and in the report, as people with and without colour blindness see them."""
+"""The colours of the charts on the page and in the report are distinguishable, also with colour blindness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 
 Colour: TypeAlias = Any  # an array of red, green and blue, each from 0 to 1
 
-#: Of linear RGB: how the three kinds of dichromats see it. Machado, Oliveira and Fernandes, "A Physiologically-based
+#: Matrices for linear RGB that simulate the three kinds of dichromacy. Machado, Oliveira and Fernandes, "A
+#: Physiologically-based
 #: Model for Simulation of Color Vision Deficiency" (2009), severity 1.0.
 VISIONS = {
     "usual": np.eye(3),
@@ -31,7 +32,7 @@ VISIONS = {
     ),
 }
 
-#: From linear RGB to Oklab, in which distances are about as large as they look. Björn Ottosson, "A perceptual color
+#: From linear RGB to Oklab, in which distances match perceived differences. Björn Ottosson, "A perceptual color
 #: space for image processing" (2020).
 LMS = np.array(
     [
@@ -48,11 +49,12 @@ OKLAB = np.array(
     ]
 )
 
-#: WCAG 2.2, success criterion 1.4.11, for graphics against what they lie on.
+#: WCAG 2.2, success criterion 1.4.11, for graphics against their background.
 MIN_BACKGROUND_CONTRAST = 3.0
 MIN_NEIGHBOUR_CONTRAST = 1.6
 
-#: In Oklab, where black and white are 1 apart: of any two colours of a chart, and of neighbours in a stack.
+#: Minimum distances in Oklab (black to white is 1) between any two colours of a chart, and between neighbours in a
+#: stack.
 MIN_DISTANCE, MIN_NEIGHBOUR_DISTANCE = 0.09, 0.15
 
 
@@ -94,7 +96,7 @@ def report_template() -> str:
 
 
 def turned_dark(colour: Colour) -> Colour:
-    """Return a colour after the filter that the report lays over its charts in dark mode.
+    """Return a colour after the filter that the report applies to its charts in dark mode.
 
     Source: Filter Effects Module Level 1, "invert" and "hue-rotate".
     """
@@ -131,7 +133,7 @@ in_both_modes = pytest.mark.parametrize("mode", ["light", "dark"])
 
 @in_both_modes
 @pytest.mark.parametrize("chart", CHARTS)
-def test_every_colour_stands_out_from_what_it_lies_on(chart: str, mode: str) -> None:
+def test_every_colour_contrasts_with_its_background(chart: str, mode: str) -> None:
     colours, background = CHARTS[chart](mode)
 
     assert min(contrast(colour, background) for colour in colours) >= MIN_BACKGROUND_CONTRAST
@@ -163,7 +165,7 @@ def test_the_report_has_the_colours_of_the_page() -> None:
     assert [properties[name] for name in VAULTS] == REPORT_VAULTS
 
 
-def test_the_measures_know_colours_that_some_cannot_tell_apart() -> None:
+def test_the_distance_is_small_for_colours_that_colour_blindness_makes_similar() -> None:
     red, green = parsed("#d64545"), parsed("#2c9a5b")
 
     assert contrast(red, green) < MIN_NEIGHBOUR_CONTRAST

@@ -21,7 +21,7 @@ def texts(svg: str) -> list[str]:
 
 
 def shapes(svg: str, style: str) -> list[list[float]]:
-    """Return, of each line or shape with a style, how far below the top of the picture its points lie."""
+    """Return the y coordinates of the points of each line or shape with a style."""
     paths = ElementTree.fromstring(svg).iter(f"{SVG}path")  # noqa: S314 - our own drawing
     return [
         [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d", ""))]
@@ -69,7 +69,7 @@ def test_a_spread_reaches_from_the_median_to_the_longest() -> None:
 
 
 class TestOutliers:
-    """What lies beyond the limit of an axis is cut, with its value above."""
+    """A value beyond the limit of an axis is cut, and the value is written above it."""
 
     VALUES = (4.0, 5.0, 3.0, 4.0, 5.0, 90.0)
     DAYS = tuple(date(2026, 11, 18) + timedelta(days=number) for number in range(6))
@@ -116,7 +116,7 @@ class TestOutliers:
 
 
 @pytest.mark.parametrize("most", [-5.0, 0, 1e-9, 1, 7, 99, 101, 1e15])
-def test_any_value_has_a_place_on_the_picture(most: float) -> None:
+def test_a_chart_can_be_drawn_with_any_value(most: float) -> None:
     bars = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[most, 0, 0])], number=str)
     boxes = spreads(DAYS, [Spread(at=DAYS[0], p50=most / 4, p90=most / 2, most=most)], number=str)
     areas = stacked_areas(
@@ -127,7 +127,7 @@ def test_any_value_has_a_place_on_the_picture(most: float) -> None:
         assert "0.0" in texts(svg)
 
 
-def test_numbers_are_written_as_people_read_them() -> None:
+def test_numbers_are_formatted_for_people() -> None:
     assert [formatting.size(size) for size in (None, 0, 1023, 1536, 5 * 2**30)] == [
         "",
         "0 B",

@@ -30,7 +30,7 @@ def page_of(dataset: Dataset, now: datetime = NOON, uri: str = "s3://records") -
 
 
 class Elements(HTMLParser):
-    """The elements of a page: (tag, attributes); and its text."""
+    """Collects the elements of a page as (tag, attributes), and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_nothing_in_the_page_points_elsewhere(dataset: Dataset) -> None:
+def test_no_element_of_the_page_refers_to_another_url(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON)]})
 
     for tag, attributes in Elements(page_of(dataset)).found:
@@ -76,26 +76,26 @@ def test_hostile_text_is_shown_as_text(dataset: Dataset) -> None:
     assert images
     for image in images:
         assert image.keys() == {"class", "alt", "src"}
-        drawing = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
-        assert b"script" not in drawing
-        ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
+        chart = base64.b64decode((image["src"] or "").removeprefix("data:image/svg+xml;base64,"))
+        assert b"script" not in chart
+        ElementTree.fromstring(chart)  # noqa: S314 - our own chart
     assert elements.text.count(HOSTILE) > 8
 
 
-def test_nothing_to_do_is_said_too(dataset: Dataset) -> None:
+def test_the_page_says_when_nothing_needs_attention(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
 
     assert "Nothing needs attention." in page_of(dataset)
 
 
-def test_a_size_or_a_duration_below_nothing_does_not_cost_the_report(dataset: Dataset) -> None:
-    backwards = {"CompletionDate": "2026-11-18T09:00:00.000Z", "StatusCode": "Succeeded", "ArchiveSizeInBytes": -740591}
-    observe(dataset, NOON, {"photos": [{**job("a", created=NOON - timedelta(hours=1)), **backwards}]})
+def test_the_report_is_made_despite_a_negative_size_or_duration(dataset: Dataset) -> None:
+    negative = {"CompletionDate": "2026-11-18T09:00:00.000Z", "StatusCode": "Succeeded", "ArchiveSizeInBytes": -740591}
+    observe(dataset, NOON, {"photos": [{**job("a", created=NOON - timedelta(hours=1)), **negative}]})
 
     assert "Volume by vault" in page_of(dataset)
 
 
-def test_that_snapshots_have_stopped_is_the_first_thing_said(dataset: Dataset) -> None:
+def test_the_page_says_that_snapshots_have_stopped(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", created=NOON - timedelta(hours=1))]})
 
     page = page_of(dataset, NOON + timedelta(hours=10))
@@ -114,7 +114,7 @@ def test_a_gap_that_many_vaults_share_is_one_gap(dataset: Dataset) -> None:
     assert "vault-09, and 4 more" in page
 
 
-def test_long_tables_say_what_they_leave_out(dataset: Dataset) -> None:
+def test_a_long_table_says_how_many_rows_it_leaves_out(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job(f"{number:03}", "Failed", completed=NOON) for number in range(230)]})
 
     page = page_of(dataset)
@@ -133,7 +133,7 @@ def test_a_chart_with_an_outlier_says_that_it_is_cut(dataset: Dataset, outlier: 
 
     page = page_of(dataset)
 
-    drawings = [base64.b64decode(found).decode() for found in re.findall(r"svg\+xml;base64,([^\"]+)", page)]
-    assert len(drawings) == 3
+    charts = [base64.b64decode(found).decode() for found in re.findall(r"svg\+xml;base64,([^\"]+)", page)]
+    assert len(charts) == 3
     assert ("A triangle marks a value beyond the end of the axis." in page) == outlier
-    assert any("931 GiB" in drawing for drawing in drawings) == outlier
+    assert any("931 GiB" in chart for chart in charts) == outlier

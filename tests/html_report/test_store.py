@@ -29,7 +29,7 @@ ALERTS = [
 
 @pytest.fixture(params=["disk", "s3"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> ReportFiles:
-    """The reports of an empty dataset, on disk and on S3."""
+    """The report files of an empty dataset, on disk and on S3."""
     if request.param == "disk":
         return ReportFiles(local_dataset(tmp_path))
     local_aws: Control = request.getfixturevalue("local_aws")
@@ -49,7 +49,7 @@ def test_before_the_first_report_there_is_no_latest(files: ReportFiles) -> None:
     assert files.notified() == {}
 
 
-def test_a_report_lies_in_a_folder_of_its_own_and_becomes_the_latest(files: ReportFiles) -> None:
+def test_a_report_is_written_to_a_new_folder_and_becomes_the_latest(files: ReportFiles) -> None:
     made = files.publish(NOON, ANSWERS, ALERTS, "<p>hello</p>")
 
     assert files.latest() == made
@@ -77,7 +77,7 @@ def test_which_alerts_were_sent_is_stored(files: ReportFiles) -> None:
     assert files.notified() == {"failed arn b": NOON}
 
 
-def test_whoever_follows_the_latest_finds_a_whole_report_at_any_moment(tmp_path: Path) -> None:
+def test_the_latest_report_is_complete_at_any_time(tmp_path: Path) -> None:
     files = ReportFiles(local_dataset(tmp_path))
     files.publish(NOON, ANSWERS, ALERTS, "first")
     over = threading.Event()
@@ -99,7 +99,7 @@ def test_whoever_follows_the_latest_finds_a_whole_report_at_any_moment(tmp_path:
     assert faults == []
 
 
-def test_a_report_that_was_not_finished_is_not_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_report_does_not_become_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ReportFiles(local_dataset(tmp_path))
     first = files.publish(NOON, ANSWERS, ALERTS, "first")
     real = _LocalPublisher.publish

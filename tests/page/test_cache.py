@@ -37,13 +37,13 @@ def job_ids(answers: CachedAnswers) -> list[str]:
 
 
 def destroy(dataset: Dataset) -> None:
-    """Make all files unreadable but the commit marks: whoever opens one fails."""
+    """Overwrite all files except the commit marks, so that opening one raises an error."""
     for table in ("jobs", "vaults"):
         for path in Path(dataset.root, table).rglob("*.parquet"):
             path.write_bytes(b"not Parquet")
 
 
-def test_what_was_read_is_not_read_again(dataset: Dataset, clock: Clock) -> None:
+def test_a_dataset_that_did_not_change_is_not_read_again(dataset: Dataset, clock: Clock) -> None:
     observe(dataset, ago(1), {"photos": [job("a")]})
     cache = DatasetCache(dataset, clock=clock)
     first = cache.answers()
@@ -78,7 +78,7 @@ def test_an_observation_that_is_published_after_a_newer_one_is_shown(dataset: Da
     assert job_ids(cache.answers()) == ["a", "b"]
 
 
-def test_the_present_moves_on_though_nothing_newer_comes(dataset: Dataset, clock: Clock) -> None:
+def test_the_current_time_is_updated_even_without_a_newer_observation(dataset: Dataset, clock: Clock) -> None:
     observe(dataset, ago(1), {"photos": []})
     cache = DatasetCache(dataset, clock=clock)
     first = cache.answers()
@@ -90,7 +90,7 @@ def test_the_present_moves_on_though_nothing_newer_comes(dataset: Dataset, clock
     assert second.version == first.version
 
 
-def test_whoever_asks_while_somebody_reads_gets_what_was_there_before(
+def test_requests_during_a_read_get_the_previous_answers(
     dataset: Dataset, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observe(dataset, ago(2), {"photos": [job("a")]})
@@ -111,15 +111,15 @@ def test_whoever_asks_while_somebody_reads_gets_what_was_there_before(
     reader.start()
     assert reads.wait(30)
 
-    meanwhile = cache.answers()
+    answers_during_read = cache.answers()
     go_on.set()
     reader.join()
 
-    assert meanwhile is first
+    assert answers_during_read is first
     assert job_ids(cache.answers()) == ["b"]
 
 
-def test_an_answer_is_computed_once_for_all(dataset: Dataset, clock: Clock) -> None:
+def test_an_answer_is_computed_once_for_simultaneous_requests(dataset: Dataset, clock: Clock) -> None:
     answers = DatasetCache(dataset, clock=clock).answers()
     computed: list[None] = []
 
@@ -132,7 +132,7 @@ def test_an_answer_is_computed_once_for_all(dataset: Dataset, clock: Clock) -> N
     assert len(computed) == 1
 
 
-def test_after_an_error_the_next_one_reads_anew(dataset: Dataset, clock: Clock) -> None:
+def test_after_an_error_the_next_request_reads_the_dataset_again(dataset: Dataset, clock: Clock) -> None:
     observation = observe(dataset, ago(1), {"photos": [job("a")]})
     path = Path(dataset.path("jobs", observation.observation_id))
     body = path.read_bytes()

@@ -11,7 +11,7 @@ from tests.hand_written import job, observe
 from tests.page.conftest import Ask, ago
 
 
-def test_without_the_variable_the_page_says_which(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_variable_the_answer_names_it(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", raising=False)
 
     answer = ask("overview")
@@ -19,14 +19,14 @@ def test_without_the_variable_the_page_says_which(ask: Ask, monkeypatch: pytest.
     assert (answer["state"], answer["variable"]) == ("unset", "glacier_jobs_dataset_uri")
 
 
-def test_without_any_observation_the_page_says_where_it_looked(ask: Ask, dataset: Dataset) -> None:
+def test_without_any_observation_the_answer_has_the_datasets_uri(ask: Ask, dataset: Dataset) -> None:
     answer = ask("overview")
 
     assert (answer["state"], answer["dataset_uri"]) == ("empty", f"file://{dataset.root}")
 
 
 @pytest.mark.parametrize(("uri", "status"), [("nonsense", 422), ("s3://no_such_connection@bucket/glacier", 502)])
-def test_a_dataset_that_cannot_be_opened_is_told_in_words(
+def test_a_dataset_that_cannot_be_opened_is_reported_with_its_uri(
     viewer: TestClient, monkeypatch: pytest.MonkeyPatch, uri: str, status: int
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", uri)
@@ -37,7 +37,7 @@ def test_a_dataset_that_cannot_be_opened_is_told_in_words(
     assert uri in answer.json()["detail"]
 
 
-def test_a_file_that_cannot_be_read_is_told_in_words(viewer: TestClient, dataset: Dataset) -> None:
+def test_a_file_that_cannot_be_read_is_reported_without_a_traceback(viewer: TestClient, dataset: Dataset) -> None:
     observation = observe(dataset, ago(1), {"photos": [job("a")]})
     with open(dataset.path("jobs", observation.observation_id), "wb") as file:  # noqa: PTH123 - a path of a file system
         file.write(b"not Parquet")
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_read_is_told_in_words(viewer: TestClient, dataset
 
 
 class TestAttention:
-    def test_nothing_does_where_all_is_well(self, ask: Ask, dataset: Dataset) -> None:
+    def test_nothing_needs_it_in_a_dataset_without_problems(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(0.5), {"photos": [job("a", created=ago(1), Tier="Bulk")], "empty": []})
 
         overview, watch = ask("overview"), ask("watch")
@@ -70,7 +70,7 @@ class TestAttention:
         }
         assert watch["vaults"] == 2
 
-    def test_outputs_come_soonest_first_with_the_number_of_urgent_ones(self, ask: Ask, dataset: Dataset) -> None:
+    def test_outputs_are_sorted_by_expiry_with_the_number_of_urgent_ones(self, ask: Ask, dataset: Dataset) -> None:
         finished = {"later": 2, "soon": 20, "overdue": 24.2}
         jobs = [job(name, "Succeeded", created=ago(30), completed=ago(hours)) for name, hours in finished.items()]
         observe(dataset, ago(0.1), {"photos": jobs})
@@ -81,7 +81,7 @@ class TestAttention:
         assert (expiring["total"], expiring["urgent"]) == (3, 2)
         assert [round(row["hours_left"]) for row in expiring["rows"]] == [0, 4, 22]
 
-    def test_failed_jobs_come_with_glaciers_message_the_newest_first(self, ask: Ask, dataset: Dataset) -> None:
+    def test_failed_jobs_have_glaciers_message_and_are_sorted_newest_first(self, ask: Ask, dataset: Dataset) -> None:
         jobs = [
             job("old", "Failed", created=ago(20), completed=ago(9), StatusMessage="gone"),
             job("new", "Failed", created=ago(20), completed=ago(3), StatusMessage="<b>denied</b>"),
@@ -95,14 +95,14 @@ class TestAttention:
             ("old", "gone"),
         ]
 
-    def test_slow_jobs_come_with_the_typical_time(self, ask: Ask, dataset: Dataset) -> None:
+    def test_slow_jobs_have_the_typical_time(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(1), {"photos": [job("slow", created=ago(9), Tier="Standard")]})
 
         [slow] = ask("overview")["slow"]["rows"]
 
         assert (slow["job_id"], slow["running_hours"], slow["typical_hours"]) == ("slow", 8.0, 5.0)
 
-    def test_a_vault_that_could_not_be_listed_comes_with_its_error(self, ask: Ask, dataset: Dataset) -> None:
+    def test_a_vault_that_could_not_be_listed_has_its_error(self, ask: Ask, dataset: Dataset) -> None:
         observe(dataset, ago(3), {"photos": [job("a")], "films": []})
         observe(dataset, ago(0.5), {"photos": "failed", "films": []})
 
@@ -116,7 +116,7 @@ class TestAttention:
         )
         assert watch["stale"]["total"] == 0
 
-    def test_vaults_that_fail_that_are_stale_and_regions_that_are_not_observed_are_told_apart(
+    def test_failing_vaults_stale_vaults_and_regions_that_are_not_observed_are_distinguished(
         self, ask: Ask, dataset: Dataset
     ) -> None:
         failing = [f"failing-{number:02}" for number in range(SHOWN + 15)]
@@ -142,16 +142,16 @@ class TestAttention:
         assert (newest["vaults"], len(newest["names"]), round(newest["gap_hours"])) == (5, 3, 29)
 
 
-def test_each_filter_has_its_values_with_the_number_of_jobs(ask: Ask, dataset: Dataset) -> None:
+def test_each_filter_has_its_values_and_their_numbers_of_jobs(ask: Ask, dataset: Dataset) -> None:
     jobs: list[Any] = [job("a", Tier="Bulk"), job("b", "Failed"), job("c", Tier="Bulk")]
     observe(dataset, ago(1), {"photos": jobs, "films": [job("d")], "empty": []})
 
     choices = ask("overview")["choices"]
 
-    def told(name: str) -> dict[str, int]:
+    def jobs_by_value(name: str) -> dict[str, int]:
         return {choice["value"]: choice["jobs"] for choice in choices[name]}
 
-    assert told("vault") == {"films": 1, "photos": 3}
-    assert told("status") == {"Failed": 1, "InProgress": 3}
-    assert told("tier") == {"": 2, "Bulk": 2}
-    assert told("region") == {"us-east-1": 4}
+    assert jobs_by_value("vault") == {"films": 1, "photos": 3}
+    assert jobs_by_value("status") == {"Failed": 1, "InProgress": 3}
+    assert jobs_by_value("tier") == {"": 2, "Bulk": 2}
+    assert jobs_by_value("region") == {"us-east-1": 4}

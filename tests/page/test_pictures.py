@@ -6,7 +6,7 @@ from tests.hand_written import job, observe
 from tests.page.conftest import NOW, Ask, ago
 
 
-def test_jobs_by_status_come_hour_by_hour(ask: Ask, dataset: Dataset) -> None:
+def test_jobs_by_status_are_given_for_each_hour(ask: Ask, dataset: Dataset) -> None:
     observe(dataset, ago(4), {"photos": [job("a", created=ago(5)), job("b", created=ago(5))]})
     done = job("a", "Succeeded", created=ago(5), completed=ago(3))
     observe(dataset, ago(1), {"photos": [done, job("b", created=ago(5))]})
@@ -21,7 +21,7 @@ def test_jobs_by_status_come_hour_by_hour(ask: Ask, dataset: Dataset) -> None:
     }
 
 
-def test_retrieval_times_come_by_day_and_tier(ask: Ask, dataset: Dataset) -> None:
+def test_retrieval_times_are_given_by_day_and_tier(ask: Ask, dataset: Dataset) -> None:
     done = [job(f"{hours}", "Succeeded", created=ago(1 + hours), completed=ago(1), Tier="Bulk") for hours in (5, 7)]
     observe(dataset, ago(0.5), {"photos": done})
 
@@ -31,7 +31,7 @@ def test_retrieval_times_come_by_day_and_tier(ask: Ask, dataset: Dataset) -> Non
     assert (row["p50_seconds"], row["max_seconds"]) == (6 * 3600, 7 * 3600)
 
 
-def test_the_largest_vaults_have_a_volume_of_their_own_and_the_others_one_together(ask: Ask, dataset: Dataset) -> None:
+def test_the_largest_vaults_have_a_series_each_and_the_others_are_summed_up(ask: Ask, dataset: Dataset) -> None:
     count = VAULTS_SHOWN + 3
     observe(
         dataset,
@@ -55,7 +55,7 @@ def test_the_largest_vaults_have_a_volume_of_their_own_and_the_others_one_togeth
     assert volume["others"] == 3
 
 
-def test_a_day_of_far_more_bytes_is_cut_from_the_axis(ask: Ask, dataset: Dataset) -> None:
+def test_a_day_with_far_more_bytes_is_cut_at_the_axis_limit(ask: Ask, dataset: Dataset) -> None:
     sizes = dict.fromkeys(range(1, 8), 10**9) | {4: 10**12}
     for days, size in sizes.items():
         done = job(f"{days}", "Succeeded", created=ago(24 * days + 5), completed=ago(24 * days))

@@ -19,7 +19,7 @@ def test_one_outlier_is_cut_at_the_largest_of_the_others() -> None:
         pytest.param([], id="none"),
         pytest.param([0, 0, 0, 0, 0, 0, 9], id="a single value that is not zero"),
         pytest.param([-1, -2, -3, -4, -5, -6, 9], id="values below zero"),
-        pytest.param([4, 4, 4, 40], id="too few to tell what is usual"),
+        pytest.param([4, 4, 4, 40], id="too few values to have outliers"),
         pytest.param([4, 4, 4, 4, 4, 4, 7], id="hardly larger than the others"),
         pytest.param([1, 2, 4, 8, 16, 32, 64], id="widely spread"),
         pytest.param([1, 1, 1, 1, 1, 1, 50] * 4, id="a weekly batch that recurs"),
@@ -30,7 +30,7 @@ def test_an_axis_without_outliers_is_not_cut(values: Sequence[float]) -> None:
     assert axis_limit(values) is None
 
 
-def test_days_without_any_volume_do_not_make_the_others_outliers() -> None:
+def test_days_without_volume_do_not_make_the_others_outliers() -> None:
     assert axis_limit([0] * 27 + [8, 10, 9, 11]) is None
     assert axis_limit([0] * 26 + [8, 10, 9, 11, 200]) == AxisLimit(top=11, cuts=(Cut(positions=(30,), most=200),))
 

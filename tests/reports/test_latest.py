@@ -16,8 +16,8 @@ from tests.observations import local_dataset
 from tests.random_observations import DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
 
 
-def plain_newest(seen: list[RawObservation]) -> dict[str, str]:
-    """Compute vault ARN -> the newest observation that listed it, unless it has gone since."""
+def expected_newest(seen: list[RawObservation]) -> dict[str, str]:
+    """Compute, by vault ARN, the newest observation that listed the vault, unless the vault is gone since then."""
     known = {row["vault_arn"]: row["region"] for observation in seen for row in observation.vaults}
     newest = {}
     for arn, region in known.items():
@@ -34,32 +34,32 @@ def plain_newest(seen: list[RawObservation]) -> dict[str, str]:
 
 @given(random_observations())
 @examples(25, in_drills=60)
-def test_the_way_back_finds_what_a_look_at_everything_finds(seen: list[RawObservation]) -> None:
+def test_reading_backwards_finds_the_same_listings_as_reading_everything(seen: list[RawObservation]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
 
         found = newest_listings(dataset, dataset.observation_ids(), EMPTY_STATE.vault_listings)
 
-    assert dict(zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)) == plain_newest(
-        seen
-    )
+    assert dict(
+        zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)
+    ) == expected_newest(seen)
 
 
 @given(random_observations(overlapping=False), st.integers(0, DAYS - 1))
 @examples(15, in_drills=30)
-def test_folded_days_tell_the_same(seen: list[RawObservation], folded_days: int) -> None:
+def test_aggregated_days_lead_to_the_same_listings(seen: list[RawObservation], aggregated_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
-        last = FIRST_DAY + timedelta(days=folded_days)
+        last = FIRST_DAY + timedelta(days=aggregated_days)
         history = History.beside(dataset)
         fold_closed_days(dataset, history, now=midnight(last) + timedelta(days=1, hours=12))
-        folded = history.last_folded_day()
+        last_day = history.last_folded_day()
 
-        later = dataset.observation_ids(since=folded + timedelta(days=1) if folded else None)
-        found = newest_listings(dataset, later, history.state(folded).vault_listings)
+        later = dataset.observation_ids(since=last_day + timedelta(days=1) if last_day else None)
+        found = newest_listings(dataset, later, history.state(last_day).vault_listings)
 
-    assert dict(zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)) == plain_newest(
-        seen
-    )
+    assert dict(
+        zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)
+    ) == expected_newest(seen)

@@ -16,7 +16,7 @@ from tests.observations import local_dataset
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 
-#: What must be given to ask at all.
+#: The required arguments of each question.
 GIVEN: dict[str, dict[str, Any]] = {
     "job_observations": {"vault_arn": arn("photos"), "job_id": "a", "since": NOON - timedelta(days=1)}
 }
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
-    """Return the answer's rows as tuples of some columns."""
+    """Run a question, and return the answer's rows as tuples of the given columns."""
     rows = reports.run(name, dataset, **params).to_pylist()
     return [tuple(row[column] for column in columns) for row in rows]
 
@@ -49,7 +49,7 @@ def test_without_any_observation_the_answer_is_empty_with_its_columns(dataset: D
 
 
 @pytest.mark.parametrize("question", reports.LOOKUPS)
-def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset: Dataset, question: str) -> None:
+def test_the_header_of_a_questions_file_documents_grain_columns_and_units(dataset: Dataset, question: str) -> None:
     text = files("glacier_jobs").joinpath(f"sql/{question}.sql").read_text()
     header = text[: text.index("\n", text.rindex("\n-- ", 0, text.index("SELECT")) + 1)]
 
@@ -60,7 +60,7 @@ def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset:
             assert column in header
 
 
-def test_what_can_be_sorted_by_is_every_column_but_the_number_of_matches(dataset: Dataset) -> None:
+def test_jobs_can_be_sorted_by_every_column_except_the_number_of_matches(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("a", created=NOON), job("b", created=NOON - hours(1))]})
 
     assert set(SORTABLE) == set(reports.run("found_jobs", dataset).schema.names) - {"matches"}
@@ -83,7 +83,7 @@ def test_what_can_be_sorted_by_is_every_column_but_the_number_of_matches(dataset
         ("found_jobs", {"offset": -1}, "offset is -1; expected a whole number of at least 0"),
     ],
 )
-def test_an_argument_that_cannot_be_is_refused_in_words(
+def test_an_invalid_argument_is_refused_with_a_message(
     dataset: Dataset, question: str, params: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=message):
@@ -91,7 +91,7 @@ def test_an_argument_that_cannot_be_is_refused_in_words(
 
 
 class TestUnlistedVaults:
-    def test_a_vault_whose_newest_look_failed_is_told_with_its_error(self, dataset: Dataset) -> None:
+    def test_a_vault_whose_newest_listing_failed_is_reported_with_its_error(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [], "films": []})
         observe(dataset, NOON + hours(1), {"photos": "failed", "films": []})
         observe(dataset, NOON + hours(2), {"photos": "failed", "films": []})
@@ -111,27 +111,27 @@ class TestUnlistedVaults:
 
         assert rows == [("films", None), ("photos", NOON)]
 
-    def test_a_vault_that_was_listed_again_is_well(self, dataset: Dataset) -> None:
+    def test_a_vault_that_was_listed_again_is_not_reported(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": "failed"})
         observe(dataset, NOON + hours(1), {"photos": []})
 
         assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + hours(2)) == []
 
-    def test_a_vault_that_is_gone_since_is_not_told(self, dataset: Dataset) -> None:
+    def test_a_vault_that_is_gone_since_then_is_not_reported(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": "failed", "films": "failed", "lists": []})
         observe(dataset, NOON + hours(1), {"photos": "gone", "lists": []})
 
         assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + hours(2)) == []
 
-    def test_what_nobody_looked_at_for_long_is_not_told(self, dataset: Dataset) -> None:
+    def test_a_vault_that_was_not_observed_for_a_long_time_is_not_reported(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": "failed"})
 
         assert ask(dataset, "unlisted_vaults", "vault_name", now=NOON + timedelta(days=8)) == []
         assert ask(dataset, "unlisted_vaults", "vault_name", since=NOON, now=NOON + timedelta(days=8)) == [("photos",)]
 
 
-class TestJobSights:
-    def test_only_the_listings_of_that_time_and_that_job_are_told(self, dataset: Dataset) -> None:
+class TestJobObservations:
+    def test_only_the_listings_of_that_job_in_that_period_are_returned(self, dataset: Dataset) -> None:
         for hour in range(4):
             observe(dataset, NOON + hours(hour), {"photos": [job("a"), job("b")], "films": [job("a")]})
 

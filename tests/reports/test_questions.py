@@ -30,17 +30,17 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
-    """Return the answer's rows as tuples of some columns."""
+    """Run a question, and return the answer's rows as tuples of the given columns."""
     rows = reports.run(name, dataset, **params).to_pylist()
     return [tuple(row[column] for column in columns) for row in rows]
 
 
-def fold_all(dataset: Dataset, now: datetime) -> None:
+def aggregate_all(dataset: Dataset, now: datetime) -> None:
     assert fold_closed_days(dataset, History.beside(dataset), now=now)
 
 
 def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
-    """Make the raw files before a date unreadable: whoever opens one fails."""
+    """Overwrite the raw files before a date, so that opening one raises an error."""
     for table in tables:
         for path in Path(dataset.root, table).rglob("*.parquet"):
             if path.parent.name < f"snapshot_date={before}":
@@ -98,7 +98,7 @@ class TestLatestJobs:
             ("us-east-1", "a"),
         ]
 
-    def test_what_is_not_committed_does_not_count(self, dataset: Dataset) -> None:
+    def test_an_uncommitted_observation_is_ignored(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [job("a")]})
         uncommitted = observe(dataset, NOON + hours(1), {"photos": [job("b")]})
         Path(dataset.path("observations", uncommitted.observation_id)).unlink()
@@ -112,12 +112,14 @@ class TestLatestJobs:
 
         assert ask(dataset, "latest_jobs", "job_id", now=NOON + hours(97)) == [("job-4",)]
 
-    def test_folded_days_spare_the_way_back_to_a_vault_that_cannot_be_listed(self, dataset: Dataset) -> None:
+    def test_with_aggregated_days_no_raw_file_is_opened_for_a_vault_that_cannot_be_listed(
+        self, dataset: Dataset
+    ) -> None:
         observe(dataset, NOON, {"photos": [job("a")], "films": [job("b")]})
         for day in range(1, 5):
             observe(dataset, NOON + hours(24 * day), {"photos": "failed", "films": [job("b")]})
         before = reports.run("latest_jobs", dataset, now=NOON + hours(97))
-        fold_all(dataset, NOON + hours(96))
+        aggregate_all(dataset, NOON + hours(96))
         destroy(dataset, "vaults", "observations", before=date(2026, 11, 21))
 
         assert reports.run("latest_jobs", dataset, now=NOON + hours(97)).equals(before)
@@ -125,7 +127,7 @@ class TestLatestJobs:
 
 
 class TestLatestVaults:
-    def test_each_vault_tells_how_old_its_listing_is_and_what_it_showed(self, dataset: Dataset) -> None:
+    def test_each_vault_has_the_age_and_the_job_counts_of_its_listing(self, dataset: Dataset) -> None:
         jobs = [job("a"), job("b", "Failed"), job("c", "Succeeded"), job("d", "Succeeded")]
         observe(dataset, NOON, {"photos": jobs, "empty": [], "deleted": [job("e")]})
         observe(dataset, NOON + hours(2), {"photos": "failed", "empty": []})
@@ -139,7 +141,7 @@ class TestLatestVaults:
 
 
 class TestExpiringOutputs:
-    def test_what_expires_soonest_comes_first_with_the_hours_left(self, dataset: Dataset) -> None:
+    def test_outputs_are_sorted_by_the_hours_left(self, dataset: Dataset) -> None:
         observe(
             dataset,
             NOON,
@@ -163,13 +165,13 @@ class TestExpiringOutputs:
             ("late", 21.0, None, NOON + hours(22)),
         ]
 
-    def test_only_those_with_less_time_left_can_be_asked_for(self, dataset: Dataset) -> None:
+    def test_outputs_can_be_limited_to_those_with_fewer_hours_left(self, dataset: Dataset) -> None:
         jobs = [job(str(age), "Succeeded", completed=NOON - hours(age)) for age in (1, 19, 23)]
         observe(dataset, NOON, {"photos": jobs})
 
         assert ask(dataset, "expiring_outputs", "job_id", now=NOON, within_hours=6) == [("23",), ("19",)]
 
-    def test_an_output_that_is_overdue_but_was_still_listed_is_shown_for_a_day(self, dataset: Dataset) -> None:
+    def test_an_overdue_output_that_was_still_listed_is_shown_for_a_day(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [job("a", "Succeeded", completed=NOON - hours(25))]})
 
         assert ask(dataset, "expiring_outputs", "hours_left", now=NOON + hours(1)) == [(-2.0,)]
@@ -177,7 +179,7 @@ class TestExpiringOutputs:
 
 
 class TestSlowerThanTypical:
-    def test_a_job_is_slow_when_it_takes_longer_than_is_typical_of_its_tier(self, dataset: Dataset) -> None:
+    def test_a_job_is_slow_if_it_takes_longer_than_is_typical_for_its_tier(self, dataset: Dataset) -> None:
         def running(tier: str | None, for_hours: float) -> dict[str, Any]:
             fields: dict[str, Any] = {"Tier": tier} if tier else {}
             return job(f"{tier} {for_hours}", created=NOON - hours(for_hours), **fields)
@@ -218,7 +220,7 @@ class TestSlowerThanTypical:
 
         assert ask(dataset, "slower_than_typical", "job_id", now=NOON) == [("small",)]
 
-    def test_what_is_typical_can_be_said(self, dataset: Dataset) -> None:
+    def test_the_typical_hours_are_arguments(self, dataset: Dataset) -> None:
         jobs = [job(tier, created=NOON - hours(2), Tier=tier) for tier in ("Expedited", "Standard", "Bulk")]
         observe(dataset, NOON, {"photos": jobs})
 
@@ -230,14 +232,14 @@ class TestSlowerThanTypical:
         assert slow(standard_hours=1) == {"Expedited", "Standard"}
         assert slow(bulk_hours=1.5) == {"Expedited", "Bulk"}
 
-    def test_a_job_is_judged_by_when_it_was_last_seen_running(self, dataset: Dataset) -> None:
+    def test_a_jobs_duration_ends_when_it_was_last_seen_running(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [job("a", created=NOON - hours(4), Tier="Standard")]})
 
         assert ask(dataset, "slower_than_typical", "job_id", now=NOON + hours(3)) == []
 
 
 class TestFailures:
-    def test_failures_of_the_last_hours_are_told_with_glaciers_message(self, dataset: Dataset) -> None:
+    def test_failures_of_the_last_hours_have_glaciers_message(self, dataset: Dataset) -> None:
         failed = job("a", "Failed", completed=NOON - hours(2), StatusMessage="Archive not found", Tier="Bulk")
         old = job("b", "Failed", completed=NOON - hours(25))
         observe(dataset, NOON, {"photos": [failed, old, job("c"), job("d", "Succeeded", completed=NOON)]})
@@ -250,13 +252,13 @@ class TestFailures:
         assert rows == [("a", NOON - hours(2), "Archive not found", "Bulk", NOON + hours(1))]
         assert ask(dataset, "failures", "job_id", now=NOON + hours(1), hours=48) == [("a",), ("b",)]
 
-    def test_a_failure_that_glacier_has_dropped_meanwhile_is_still_told(self, dataset: Dataset) -> None:
+    def test_a_failure_that_glacier_no_longer_lists_is_still_reported(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON - hours(1))]})
         observe(dataset, NOON + hours(26), {"photos": []})
 
         assert ask(dataset, "failures", "job_id", now=NOON + hours(27), hours=30) == [("a",)]
 
-    def test_no_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
+    def test_no_file_of_a_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
         observe(dataset, NOON - hours(48), {"photos": [job("a", "Failed", completed=NOON - hours(49))]})
         observe(dataset, NOON, {"photos": [job("b", "Failed", completed=NOON - hours(1))]})
         destroy(dataset, "jobs", before=date(2026, 11, 17))
@@ -267,7 +269,7 @@ class TestFailures:
 class TestCoverage:
     columns = ("vault_name", "from_hour", "to_hour", "hours", "observed", "listings", "gap_hours", "beyond_retention")
 
-    def test_observed_and_missed_hours_are_told_apart(self, dataset: Dataset) -> None:
+    def test_observed_and_missed_hours_are_distinguished(self, dataset: Dataset) -> None:
         for hour in (0, 1, 1.5, 4):
             observe(dataset, NOON + hours(hour), {"photos": []})
 
@@ -300,7 +302,7 @@ class TestCoverage:
             ("photos", NOON + hours(1), NOON + hours(30), 29, False, 0, 30.0, True),
         ]
 
-    def test_a_gap_that_began_before_the_period_is_as_long_as_it_really_is(self, dataset: Dataset) -> None:
+    def test_a_gap_that_began_before_the_period_has_its_full_length(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": []})
         observe(dataset, NOON + hours(100), {"photos": []})
 
@@ -311,7 +313,7 @@ class TestCoverage:
             ("photos", NOON + hours(100), NOON + hours(101), 1, True, 1, None, False),
         ]
 
-    def test_a_vault_is_watched_until_it_is_gone_and_anew_when_it_is_back(self, dataset: Dataset) -> None:
+    def test_coverage_of_a_vault_ends_when_it_is_gone_and_starts_again_when_it_is_back(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": []})
         observe(dataset, NOON + hours(1), {})
         observe(dataset, NOON + hours(40), {"photos": []})
@@ -321,7 +323,7 @@ class TestCoverage:
             (NOON + hours(40), True),
         ]
 
-    def test_the_period_can_be_said_as_dates(self, dataset: Dataset) -> None:
+    def test_the_period_can_be_given_as_dates(self, dataset: Dataset) -> None:
         for day in range(4):
             observe(dataset, NOON + hours(24 * day), {"photos": []})
 
@@ -335,26 +337,30 @@ class TestCoverage:
         ]
 
 
-Watch = Callable[[Dataset], None]
+Aggregate = Callable[[Dataset], None]
 
 
 class TestUnlistedVaults:
-    """Asked of the raw files alone, and of days that are folded as far as they can be."""
+    """Each test runs on raw files alone, and on as many aggregated days as possible."""
 
     columns = ("vault_name", "failed_at", "error", "failures", "listed_at", "unlisted_hours")
 
-    @pytest.fixture(params=["raw", "folded"])
-    def fold_what_closed(self, request: pytest.FixtureRequest) -> Watch:
-        return (lambda dataset: fold_all(dataset, NOON + hours(200))) if request.param == "folded" else lambda _: None
+    @pytest.fixture(params=["raw", "aggregated"])
+    def aggregate_finalized_days(self, request: pytest.FixtureRequest) -> Aggregate:
+        return (
+            (lambda dataset: aggregate_all(dataset, NOON + hours(200)))
+            if request.param == "aggregated"
+            else lambda _: None
+        )
 
-    def test_a_vault_whose_newest_look_failed_is_told_with_the_reason(
-        self, dataset: Dataset, fold_what_closed: Watch
+    def test_a_vault_whose_newest_listing_failed_is_reported_with_the_reason(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
     ) -> None:
         observe(dataset, NOON - hours(1), {"films": "failed"})
         observe(dataset, NOON, {"photos": [], "films": "failed", "music": "failed", "plays": "failed"})
         observe(dataset, NOON + hours(24), {"photos": "failed", "films": "failed", "music": []})
         observe(dataset, NOON + hours(26), {"photos": "failed"}, scope="named")
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         rows = ask(dataset, "unlisted_vaults", *self.columns, now=NOON + hours(30))
 
@@ -363,10 +369,12 @@ class TestUnlistedVaults:
             ("photos", NOON + hours(26), "AccessDeniedException", 2, NOON, 30.0),
         ]
 
-    def test_a_vault_that_nobody_looked_at_lately_is_not_told(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+    def test_a_vault_that_was_not_observed_lately_is_not_reported(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
         observe(dataset, NOON, {"photos": "failed"})
         observe(dataset, NOON + hours(24), {"films": "failed"}, scope="named")
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         rows = ask(dataset, "unlisted_vaults", "vault_name", since=NOON + hours(1), now=NOON + hours(30))
 
@@ -374,23 +382,27 @@ class TestUnlistedVaults:
 
 
 class TestJobHistory:
-    """Each is asked of the raw files alone, and of days that are folded as far as they can be."""
+    """Each test runs on raw files alone, and on as many aggregated days as possible."""
 
-    @pytest.fixture(params=["raw", "folded"])
-    def fold_what_closed(self, request: pytest.FixtureRequest) -> Watch:
-        return (lambda dataset: fold_all(dataset, NOON + hours(200))) if request.param == "folded" else lambda _: None
+    @pytest.fixture(params=["raw", "aggregated"])
+    def aggregate_finalized_days(self, request: pytest.FixtureRequest) -> Aggregate:
+        return (
+            (lambda dataset: aggregate_all(dataset, NOON + hours(200)))
+            if request.param == "aggregated"
+            else lambda _: None
+        )
 
     def test_a_job_that_succeeded_is_one_row_with_all_its_times(
-        self, dataset: Dataset, fold_what_closed: Watch
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
     ) -> None:
         created, completed = NOON - hours(1), NOON + hours(3)
-        said: dict[str, Any] = {"Tier": "Standard", "ArchiveSizeInBytes": 5 * MB, "JobDescription": "restore"}
-        observe(dataset, NOON, {"photos": [job("a", created=created, **said)]})
-        done = job("a", "Succeeded", created=created, completed=completed, StatusMessage="Succeeded", **said)
+        fields: dict[str, Any] = {"Tier": "Standard", "ArchiveSizeInBytes": 5 * MB, "JobDescription": "restore"}
+        observe(dataset, NOON, {"photos": [job("a", created=created, **fields)]})
+        done = job("a", "Succeeded", created=created, completed=completed, StatusMessage="Succeeded", **fields)
         observe(dataset, NOON + hours(4), {"photos": [done]})
         observe(dataset, NOON + hours(27), {"photos": [done]})
         observe(dataset, NOON + hours(28), {"photos": []})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         (row,) = reports.run("job_history", dataset).to_pylist()
 
@@ -418,7 +430,7 @@ class TestJobHistory:
             "sightings": 3,
         }
 
-    def test_every_fate(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+    def test_every_fate(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
         observe(
             dataset,
             NOON,
@@ -431,7 +443,7 @@ class TestJobHistory:
             },
         )
         observe(dataset, NOON, {"films": [job("forgotten")]}, region="eu-west-1")
-        # A vault that failed to list proves nothing.
+        # A failed listing proves nothing about the vault's jobs.
         observe(
             dataset,
             NOON + hours(23),
@@ -447,7 +459,7 @@ class TestJobHistory:
             NOON + hours(30),
             {"photos": [job("runs")], "outage": [job("survives an outage")], "unlisted": "failed"},
         )
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         rows = ask(dataset, "job_history", "job_id", "fate", "as_of")
 
@@ -465,64 +477,66 @@ class TestJobHistory:
 
     @pytest.mark.parametrize(("gap", "fate"), [(23.99, "vanished"), (24, "unknown_gap")])
     def test_a_listing_within_24_hours_must_show_the_job(
-        self, dataset: Dataset, fold_what_closed: Watch, gap: float, fate: str
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate, gap: float, fate: str
     ) -> None:
         observe(dataset, NOON, {"photos": [job("a")]})
         observe(dataset, NOON + hours(gap), {"photos": []})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         assert ask(dataset, "job_history", "fate") == [(fate,)]
 
-    def test_a_job_that_was_missed_and_comes_back_is_one_row(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+    def test_a_job_that_was_missed_and_comes_back_is_one_row(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
         observe(dataset, NOON, {"photos": [job("a")]})
         observe(dataset, NOON + hours(1), {"photos": []})
         observe(dataset, NOON + hours(24), {"photos": [job("a", "Succeeded")]})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         assert ask(dataset, "job_history", "fate", "first_seen_at", "last_seen_at", "sightings") == [
             ("succeeded", NOON, NOON + hours(24), 2)
         ]
 
     def test_a_listing_that_began_before_the_job_was_seen_does_not_miss_it(
-        self, dataset: Dataset, fold_what_closed: Watch
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
     ) -> None:
         observe(dataset, NOON, {"photos": [job("a")]}, lasting=hours(1))
         observe(dataset, NOON + hours(0.5), {"photos": []})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         assert ask(dataset, "job_history", "fate") == [("in_progress",)]
 
-    def test_a_look_over_midnight_still_counts_on_the_day_after(
-        self, dataset: Dataset, fold_what_closed: Watch
+    def test_a_listing_over_midnight_still_counts_on_the_next_day(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
     ) -> None:
         late = NOON + hours(11.9)
         observe(dataset, late, {"photos": []}, listed_after=hours(1))
         observe(dataset, late + hours(0.2), {"photos": [job("a")]})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         assert ask(dataset, "job_history", "fate", "as_of") == [("vanished", late + hours(1))]
 
-    def test_jobs_of_a_period_can_be_asked_for(self, dataset: Dataset, fold_what_closed: Watch) -> None:
+    def test_jobs_can_be_limited_to_a_period(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
         for day in range(4):
             observe(dataset, NOON + hours(24 * day), {"photos": [job(f"job-{day}")]})
-        fold_what_closed(dataset)
+        aggregate_finalized_days(dataset)
 
         rows = ask(dataset, "job_history", "job_id", since=date(2026, 11, 19), until=date(2026, 11, 21))
 
         assert sorted(rows) == [("job-1",), ("job-2",)]
 
-    def test_of_folded_days_no_raw_file_is_opened(self, dataset: Dataset) -> None:
+    def test_no_raw_file_of_an_aggregated_day_is_opened(self, dataset: Dataset) -> None:
         for hour in (0, 1, 24, 25, 48):
             observe(dataset, NOON + hours(hour), {"photos": [job("a"), job(f"job-{hour}")]})
         expected = reports.run("job_history", dataset)
-        fold_all(dataset, NOON + hours(48))
+        aggregate_all(dataset, NOON + hours(48))
         destroy(dataset, "jobs", "vaults", "observations", before=date(2026, 11, 20))
 
         assert reports.run("job_history", dataset).equals(expected)
 
 
 class TestRetrievalTimesAndDailyVolume:
-    @pytest.fixture(params=[False, True], ids=["raw", "folded"])
+    @pytest.fixture(params=[False, True], ids=["raw", "aggregated"])
     def dataset(self, request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
         """Two days of completed jobs."""
         dataset = local_dataset(tmp_path)
@@ -542,10 +556,10 @@ class TestRetrievalTimesAndDailyVolume:
         observe(dataset, NOON + hours(13), {"photos": [next_day], "films": others})
         observe(dataset, NOON + hours(60), {"photos": [], "films": [], "empty": []})
         if request.param:
-            fold_all(dataset, NOON + hours(72))
+            aggregate_all(dataset, NOON + hours(72))
         return dataset
 
-    def test_times_are_told_by_day_action_and_tier(self, dataset: Dataset) -> None:
+    def test_retrieval_times_are_grouped_by_day_action_and_tier(self, dataset: Dataset) -> None:
         rows = ask(
             dataset, "retrieval_times", "day", "action", "tier", "jobs", "p50_seconds", "p90_seconds", "p99_seconds",
             "max_seconds",
@@ -560,7 +574,7 @@ class TestRetrievalTimesAndDailyVolume:
             (second, "ArchiveRetrieval", "Bulk", 1, 12 * hour, 12 * hour, 12 * hour, 12 * hour),
         ]  # fmt: skip
 
-    def test_volume_is_told_by_day_vault_and_tier(self, dataset: Dataset) -> None:
+    def test_volume_is_grouped_by_day_vault_and_tier(self, dataset: Dataset) -> None:
         rows = ask(
             dataset, "daily_volume", "day", "vault_name", "action", "tier", "succeeded_jobs", "bytes", "failed_jobs"
         )
@@ -573,13 +587,13 @@ class TestRetrievalTimesAndDailyVolume:
             (second, "photos", "ArchiveRetrieval", "Bulk", 1, 0, 0),
         ]
 
-    def test_a_period_can_be_asked_for(self, dataset: Dataset) -> None:
+    def test_answers_can_be_limited_to_a_period(self, dataset: Dataset) -> None:
         period = {"since": date(2026, 11, 19), "until": date(2026, 11, 20)}
 
         assert ask(dataset, "daily_volume", "day", "vault_name", **period) == [(date(2026, 11, 19), "photos")]
         assert ask(dataset, "retrieval_times", "day", **period) == [(date(2026, 11, 19),)]
 
-    def test_jobs_are_counted_hour_by_hour_while_glacier_has_them(self, dataset: Dataset) -> None:
+    def test_jobs_are_counted_for_each_hour_in_which_glacier_lists_them(self, dataset: Dataset) -> None:
         rows = ask(
             dataset, "jobs_over_time", "hour", "in_progress", "succeeded", "failed", since=NOON, until=NOON + hours(38)
         )
@@ -588,7 +602,7 @@ class TestRetrievalTimesAndDailyVolume:
         assert len(rows) == 38
         assert counted[NOON] == [2, 7, 1]
         assert counted[NOON + hours(12)] == [1, 8, 1]
-        # A day after they ended. And the job that was running was last seen at one o'clock in the morning.
+        # This is one day after they ended. The running job was last seen at 01:00.
         assert counted[NOON + hours(24)] == [0, 1, 0]
         assert counted[NOON + hours(36)] == [0, 0, 0]
 
@@ -596,7 +610,7 @@ class TestRetrievalTimesAndDailyVolume:
 HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
 
-def test_hostile_text_is_only_text(dataset: Dataset) -> None:
+def test_hostile_text_is_returned_unchanged(dataset: Dataset) -> None:
     jobs = [
         job(f"job-{number}", "Failed", completed=NOON, JobDescription=text, StatusMessage=text)
         for number, text in enumerate(HOSTILE)
@@ -620,7 +634,7 @@ def test_without_any_observation_the_answer_is_empty_with_its_columns(dataset: D
 
 
 @pytest.mark.parametrize("question", reports.QUESTIONS)
-def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset: Dataset, question: str) -> None:
+def test_the_header_of_a_questions_file_documents_grain_columns_and_units(dataset: Dataset, question: str) -> None:
     text = files("glacier_jobs").joinpath(f"sql/{question}.sql").read_text()
     header = text[: text.index("\n", text.rindex("\n-- ", 0, text.index("SELECT")) + 1)]
 
@@ -633,12 +647,14 @@ def test_a_question_is_a_file_whose_header_says_grain_columns_and_units(dataset:
 
 
 @pytest.mark.parametrize("question", reports.QUESTIONS)
-@pytest.mark.parametrize("folded", [False, True])
-def test_a_file_that_cannot_be_read_is_an_error_that_names_it(dataset: Dataset, question: str, folded: bool) -> None:
+@pytest.mark.parametrize("aggregated", [False, True])
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
+    dataset: Dataset, question: str, aggregated: bool
+) -> None:
     for day in range(2):
         observe(dataset, NOON + hours(24 * day), {"photos": [job("a", "Failed", completed=NOON)]})
-    if folded:
-        fold_all(dataset, NOON + hours(24))
+    if aggregated:
+        aggregate_all(dataset, NOON + hours(24))
         destroy(dataset, "job_history", "vault_looks", "open_jobs", "open_looks")
     destroy(dataset, "jobs", "vaults", "observations")
 
@@ -657,12 +673,12 @@ def test_a_file_that_is_missing_is_an_error_that_names_it(dataset: Dataset) -> N
         reports.run("job_history", dataset)
 
 
-def test_an_unknown_question_is_refused_with_those_there_are(dataset: Dataset) -> None:
+def test_an_unknown_question_is_refused_with_the_available_ones(dataset: Dataset) -> None:
     with pytest.raises(InvalidArgument, match="latest_jobs, latest_vaults"):
         reports.run("../latest_jobs", dataset)
 
 
-def test_an_unknown_argument_is_refused_with_those_there_are(dataset: Dataset) -> None:
+def test_an_unknown_argument_is_refused_with_the_available_ones(dataset: Dataset) -> None:
     with pytest.raises(InvalidArgument, match="no argument hour; it has hours, now"):
         reports.run("failures", dataset, hour=3)
 
@@ -682,7 +698,7 @@ def test_an_unknown_argument_is_refused_with_those_there_are(dataset: Dataset) -
         ("latest_jobs", {"now": "today"}),
     ],
 )
-def test_an_argument_of_the_wrong_kind_is_refused(dataset: Dataset, question: str, params: dict[str, Any]) -> None:
+def test_an_argument_of_the_wrong_type_is_refused(dataset: Dataset, question: str, params: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=next(iter(params))):
         reports.run(question, dataset, **params)
 

@@ -1,4 +1,4 @@
-"""Which files a question opens, counted by the file system; and that folded days and raw files tell the same."""
+"""Questions open only the files that they need, and aggregated days give the same answers as raw files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from glacier_jobs.history import History, fold_closed_days
 from tests.examples import examples
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
-from tests.random_observations import BEGINNING_AT, DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
+from tests.random_observations import DAYS, FIRST_DAY, START, RawObservation, random_observations, write_raw
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=timezone.utc)
 FIRST = NOON.date()
-#: Twelve days of observations, the last two of which are not folded.
-FOLDED_DAYS, OPEN_DAYS = 10, 2
-NOW = NOON + timedelta(days=FOLDED_DAYS + OPEN_DAYS - 1, hours=3)
+#: There are twelve days of observations. The last two are not aggregated.
+AGGREGATED_DAYS, OPEN_DAYS = 10, 2
+NOW = NOON + timedelta(days=AGGREGATED_DAYS + OPEN_DAYS - 1, hours=3)
 
 
-class WatchedDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """This machine's disk as an object store, which remembers what was listed and what was opened."""
+class RecordingDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """The local disk as an object store that records which paths were listed and opened."""
 
     cachable = False
 
@@ -53,7 +53,7 @@ class WatchedDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         return self._disk.cat_file(path, start, end)
 
     def below(self, root: str) -> dict[str, list[str]]:
-        """Return table -> the dates whose files were opened, each as often as it was."""
+        """Return, by table, the dates of the opened files, once for each time a file was opened."""
         found: dict[str, list[str]] = {}
         for path in self.opened:
             table, partition, _ = Path(path).relative_to(root).parts
@@ -63,25 +63,25 @@ class WatchedDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[str]:
-    """A dataset of three observations a day, of which the older days are folded."""
+    """A dataset with three observations on each day. The older days are aggregated."""
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
-        for day in range(FOLDED_DAYS + OPEN_DAYS):
+        for day in range(AGGREGATED_DAYS + OPEN_DAYS):
             for hour in range(3):
                 found = {"photos": [job("stays"), job(f"job-{day}", "Succeeded")], "films": "failed" if hour else []}
-                observe(dataset, NOON + timedelta(days=day, hours=hour), found)  # type: ignore[arg-type]  # its values may differ in type
-        last = FIRST + timedelta(days=FOLDED_DAYS - 1)
+                observe(dataset, NOON + timedelta(days=day, hours=hour), found)  # type: ignore[arg-type]  # the values have different types
+        last = FIRST + timedelta(days=AGGREGATED_DAYS - 1)
         fold_closed_days(dataset, History.beside(dataset), now=closes_at(last) + SETTLES_AFTER)
         yield folder
 
 
 @pytest.fixture
-def disk() -> WatchedDisk:
-    return WatchedDisk()
+def disk() -> RecordingDisk:
+    return RecordingDisk()
 
 
-def ask(disk: WatchedDisk, root: str, question: str, **params: Any) -> dict[str, list[str]]:
-    """Ask, and return which files were opened."""
+def ask(disk: RecordingDisk, root: str, question: str, **params: Any) -> dict[str, list[str]]:
+    """Run a question, and return the dates of the opened files by table."""
     assert reports.run(question, Dataset(filesystem=disk, root=root), now=NOW, **params).num_rows
     return disk.below(root)
 
@@ -90,42 +90,42 @@ def days(first: int, last: int, times: int = 1) -> list[str]:
     return sorted([str(FIRST + timedelta(days=day)) for day in range(first, last + 1)] * times)
 
 
-LAST_FOLDED = days(FOLDED_DAYS - 1, FOLDED_DAYS - 1)
-#: Three observations on each open day.
-OPEN = days(FOLDED_DAYS, FOLDED_DAYS + OPEN_DAYS - 1, times=3)
+LAST_AGGREGATED = days(AGGREGATED_DAYS - 1, AGGREGATED_DAYS - 1)
+#: The raw files of the days that are not aggregated: three on each day.
+OPEN = days(AGGREGATED_DAYS, AGGREGATED_DAYS + OPEN_DAYS - 1, times=3)
 
 
-def test_coverage_opens_one_file_a_folded_day_and_no_raw_one_of_it(disk: WatchedDisk, root: str) -> None:
+def test_coverage_opens_one_file_for_each_aggregated_day_and_none_of_its_raw_files(
+    disk: RecordingDisk, root: str
+) -> None:
     assert ask(disk, root, "coverage", since=FIRST) == {
-        "vault_looks": days(0, FOLDED_DAYS - 1),
-        "open_looks": LAST_FOLDED,
-        "open_jobs": LAST_FOLDED,
+        "vault_looks": days(0, AGGREGATED_DAYS - 1),
+        "open_looks": LAST_AGGREGATED,
+        "open_jobs": LAST_AGGREGATED,
         "vaults": OPEN,
         "observations": OPEN,
     }
 
 
-def test_coverage_of_some_days_opens_those_and_what_was_known_before_them(disk: WatchedDisk, root: str) -> None:
+def test_coverage_of_a_period_opens_its_days_and_the_state_before_them(disk: RecordingDisk, root: str) -> None:
     opened = ask(disk, root, "coverage", since=FIRST + timedelta(days=4), until=FIRST + timedelta(days=6))
 
     assert opened == {"vault_looks": days(4, 6), "open_looks": days(3, 3)}
 
 
-def test_vaults_that_could_not_be_listed_are_told_without_a_raw_file_of_a_folded_day(
-    disk: WatchedDisk, root: str
-) -> None:
+def test_unlisted_vaults_are_found_without_opening_raw_files_of_aggregated_days(disk: RecordingDisk, root: str) -> None:
     assert ask(disk, root, "unlisted_vaults") == {
-        "vault_looks": days(4, FOLDED_DAYS - 1),
-        "open_looks": sorted(days(3, 3) + LAST_FOLDED),
-        "open_jobs": LAST_FOLDED,
+        "vault_looks": days(4, AGGREGATED_DAYS - 1),
+        "open_looks": sorted(days(3, 3) + LAST_AGGREGATED),
+        "open_jobs": LAST_AGGREGATED,
         "vaults": OPEN,
         "observations": OPEN,
     }
 
 
 @pytest.mark.parametrize("question", ["job_history", "retrieval_times", "daily_volume", "jobs_over_time"])
-def test_history_opens_one_file_a_folded_day_and_the_raw_ones_after_it(
-    disk: WatchedDisk, tmp_path: Path, question: str
+def test_history_opens_one_file_for_each_aggregated_day_and_the_raw_files_of_later_days(
+    disk: RecordingDisk, tmp_path: Path, question: str
 ) -> None:
     dataset = local_dataset(tmp_path)
     for day in range(4):
@@ -142,7 +142,7 @@ def test_history_opens_one_file_a_folded_day_and_the_raw_ones_after_it(
     }  # fmt: skip
 
 
-def test_several_questions_open_the_raw_files_that_they_share_once(disk: WatchedDisk, root: str) -> None:
+def test_several_questions_open_shared_raw_files_only_once(disk: RecordingDisk, root: str) -> None:
     inquiry = reports.Inquiry.into(Dataset(filesystem=disk, root=root), now=NOW)
     for question in ("unlisted_vaults", "coverage", "job_history", "daily_volume", "jobs_over_time"):
         inquiry.ask(question)
@@ -154,16 +154,16 @@ def test_several_questions_open_the_raw_files_that_they_share_once(disk: Watched
     }  # fmt: skip
 
 
-def test_the_newest_jobs_are_found_in_the_newest_observations(disk: WatchedDisk, root: str) -> None:
+def test_the_newest_jobs_are_found_in_the_newest_observations(disk: RecordingDisk, root: str) -> None:
     newest, before = OPEN[-1:], OPEN[-3:]
 
-    # The vault that could not be listed leads back to the observation before the last two.
+    # One vault could not be listed in the last two observations, so the one before them is opened too.
     assert ask(disk, root, "latest_jobs") == {
-        "open_looks": LAST_FOLDED, "vaults": before, "observations": before, "jobs": [*newest, *newest],
+        "open_looks": LAST_AGGREGATED, "vaults": before, "observations": before, "jobs": [*newest, *newest],
     }  # fmt: skip
 
 
-def test_a_question_about_a_day_lists_no_folder_of_another(disk: WatchedDisk, root: str) -> None:
+def test_a_question_about_a_period_lists_no_folders_of_later_days(disk: RecordingDisk, root: str) -> None:
     ask(disk, root, "coverage", since=FIRST, until=FIRST + timedelta(days=2))
 
     partitions = [Path(path).name for path in disk.listed if "=" in Path(path).name]
@@ -172,15 +172,15 @@ def test_a_question_about_a_day_lists_no_folder_of_another(disk: WatchedDisk, ro
 
 @given(random_observations(), st.integers(0, DAYS - 1))
 @examples(8, in_drills=25)
-def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_unlisted(
-    seen: list[RawObservation], folded_days: int
+def test_aggregated_days_give_every_observed_hour_and_every_unlisted_vault(
+    seen: list[RawObservation], aggregated_days: int
 ) -> None:
-    period: dict[str, Any] = {"since": BEGINNING_AT, "now": BEGINNING_AT + timedelta(days=DAYS + 1)}
+    period: dict[str, Any] = {"since": START, "now": START + timedelta(days=DAYS + 1)}
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
         raw = {question: reports.run(question, dataset, **period) for question in ("coverage", "unlisted_vaults")}
-        fold(dataset, folded_days)
+        aggregate(dataset, aggregated_days)
 
         assert {question: reports.run(question, dataset, **period) for question in raw} == raw
     observed = {
@@ -189,36 +189,36 @@ def test_folded_days_tell_every_hour_that_was_observed_and_every_vault_that_is_u
         for hour in range(row["hours"])
         if row["observed"]
     }
-    assert observed == plain_observed_hours(seen)
+    assert observed == expected_observed_hours(seen)
 
 
 @given(
     random_observations(overlapping=False), st.integers(0, DAYS - 1), st.integers(0, DAYS * 24 - 1), st.integers(1, 72)
 )
 @examples(8, in_drills=25)
-def test_of_any_period_folded_days_tell_the_same_as_raw_files(
-    seen: list[RawObservation], folded_days: int, first_hour: int, hours: int
+def test_aggregated_days_give_the_same_answers_as_raw_files_for_any_period(
+    seen: list[RawObservation], aggregated_days: int, first_hour: int, hours: int
 ) -> None:
-    since = BEGINNING_AT + timedelta(hours=first_hour)
-    asked: list[tuple[str, dict[str, Any]]] = [
+    since = START + timedelta(hours=first_hour)
+    questions: list[tuple[str, dict[str, Any]]] = [
         ("coverage", {"since": since, "until": since + timedelta(hours=hours)}),
         ("unlisted_vaults", {"since": since, "now": since + timedelta(hours=hours)}),
     ]
     with tempfile.TemporaryDirectory() as folder:
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
-        raw = [reports.run(question, dataset, **params) for question, params in asked]
-        fold(dataset, folded_days)
+        raw = [reports.run(question, dataset, **params) for question, params in questions]
+        aggregate(dataset, aggregated_days)
 
-        assert [reports.run(question, dataset, **params) for question, params in asked] == raw
+        assert [reports.run(question, dataset, **params) for question, params in questions] == raw
 
 
-def fold(dataset: Dataset, days: int) -> None:
+def aggregate(dataset: Dataset, days: int) -> None:
     fold_closed_days(dataset, History.beside(dataset), now=closes_at(FIRST_DAY + timedelta(days=days)) + SETTLES_AFTER)
 
 
-def plain_observed_hours(seen: Sequence[RawObservation]) -> set[tuple[str, datetime]]:
-    """Compute each vault's ARN with each hour in which a complete listing of it began."""
+def expected_observed_hours(seen: Sequence[RawObservation]) -> set[tuple[str, datetime]]:
+    """Compute the pairs of a vault's ARN and an hour in which a complete listing of the vault began."""
     return {
         (row["vault_arn"], row["listing_began_at"].replace(minute=0, second=0, microsecond=0))
         for observation in seen

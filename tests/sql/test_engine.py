@@ -16,7 +16,7 @@ from glacier_jobs.sql.engine import Engine, limits, shared_database
 _ENDLESS = "SELECT count(*) AS count FROM range(1000000000) a, range(1000000000) b"
 
 
-def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_are_in_utc_in_any_time_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "America/New_York")
     late = datetime(2026, 11, 18, 23, 30, tzinfo=timezone.utc)
 
@@ -29,7 +29,7 @@ def test_moments_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("database", [contextlib.nullcontext, shared_database], ids=["alone", "shared"])
 @pytest.mark.parametrize("sql", ["FROM '{path}'", "COPY (SELECT 1) TO '{path}'", "INSTALL httpfs", "FROM secret"])
-def test_it_reaches_for_nothing_that_it_was_not_given(
+def test_sql_can_read_only_registered_tables(
     database: Callable[[], contextlib.AbstractContextManager[None]], sql: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "some.csv"
@@ -43,7 +43,7 @@ def test_it_reaches_for_nothing_that_it_was_not_given(
         assert engine.query("SELECT current_setting('TimeZone') AS zone")["zone"].to_pylist() == ["UTC"]
 
 
-def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() -> None:
+def test_a_reader_is_read_once_and_a_reusable_one_can_be_read_again() -> None:
     table = pa.table({"a": [1, 2, 3]})
 
     with Engine() as engine:
@@ -64,27 +64,27 @@ def test_a_reader_is_read_as_a_stream_and_what_was_taken_in_can_be_read_again() 
         ]
 
 
-def _ask(engine: Engine, reader: pa.RecordBatchReader) -> None:
+def _query(engine: Engine, reader: pa.RecordBatchReader) -> None:
     engine.register(broken=reader)
     engine.query("FROM broken")
 
 
-def _keep(engine: Engine, reader: pa.RecordBatchReader) -> None:
+def _create_table(engine: Engine, reader: pa.RecordBatchReader) -> None:
     engine.register(broken=reader)
     engine.create_table("new", "FROM broken")
 
 
-def _add(engine: Engine, reader: pa.RecordBatchReader) -> None:
+def _insert(engine: Engine, reader: pa.RecordBatchReader) -> None:
     engine.register(broken=reader)
     engine.insert("kept", "FROM broken")
 
 
-def _take_in(engine: Engine, reader: pa.RecordBatchReader) -> None:
+def _register_reusable(engine: Engine, reader: pa.RecordBatchReader) -> None:
     engine.register_reusable("broken", reader)
 
 
-@pytest.mark.parametrize("read", [_ask, _keep, _add, _take_in])
-def test_what_a_reader_raises_comes_out_as_it_was(read: Callable[[Engine, pa.RecordBatchReader], None]) -> None:
+@pytest.mark.parametrize("read", [_query, _create_table, _insert, _register_reusable])
+def test_an_exception_of_a_reader_is_raised_unchanged(read: Callable[[Engine, pa.RecordBatchReader], None]) -> None:
     def rows() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"a": [1]})
         raise PermissionError("the second file")
@@ -95,37 +95,37 @@ def test_what_a_reader_raises_comes_out_as_it_was(read: Callable[[Engine, pa.Rec
             read(engine, pa.RecordBatchReader.from_batches(pa.schema([pa.field("a", pa.int64())]), rows()))
 
 
-def test_an_answer_of_another_form_than_declared_is_an_error() -> None:
+def test_an_answer_with_another_schema_than_declared_is_an_error() -> None:
     with Engine() as engine, pytest.raises(ValueError, match="expected"):
         engine.query("SELECT 1 AS a", pa.schema([pa.field("b", pa.int32())]))
 
 
-def test_more_than_fits_into_memory_is_spilled() -> None:
+def test_data_that_exceeds_the_memory_limit_is_spilled_to_disk() -> None:
     with limits(memory="50MiB", seconds=120), Engine() as engine:
         engine.create_table("many", "SELECT md5(range::VARCHAR) AS text FROM range(2000000)")
 
         assert engine.query("SELECT count(DISTINCT text) AS count FROM many")["count"].to_pylist() == [2000000]
 
 
-def test_what_is_asked_after_the_time_is_over_is_broken_off_too() -> None:
-    def ask_late() -> None:
+def test_a_query_that_starts_after_the_time_limit_is_interrupted_too() -> None:
+    def query_late() -> None:
         with limits(memory="50MiB", seconds=0.0), Engine() as engine:
-            # DuckDB has forgotten an interruption that came while nothing ran.
+            # DuckDB ignores an interruption while no query runs.
             threading.Event().wait(0.3)
             engine.query(_ENDLESS)
 
     with pytest.raises(TookTooLong):
-        ask_late()
+        query_late()
 
 
-def test_nothing_is_drawn_into_the_logs() -> None:
+def test_no_progress_bar_is_printed_to_the_logs() -> None:
     with Engine() as engine:
-        answer = engine.query("SELECT current_setting('enable_progress_bar') AS drawn")
+        answer = engine.query("SELECT current_setting('enable_progress_bar') AS enabled")
 
-    assert answer["drawn"].to_pylist() == [False]
+    assert answer["enabled"].to_pylist() == [False]
 
 
-def test_engines_that_share_a_database_see_nothing_of_one_another() -> None:
+def test_engines_that_share_a_database_do_not_see_each_others_tables() -> None:
     with shared_database(), Engine() as one, Engine() as other:
         one.register(given=pa.table({"a": [1]}))
         one.create_table("kept", "SELECT a FROM given")
@@ -137,13 +137,13 @@ def test_engines_that_share_a_database_see_nothing_of_one_another() -> None:
             third.query("FROM kept")
 
 
-def test_one_engine_is_broken_off_and_another_on_the_same_database_goes_on() -> None:
-    def ask_late() -> None:
+def test_interrupting_one_engine_does_not_affect_another_on_the_same_database() -> None:
+    def query_late() -> None:
         with limits(memory="50MiB", seconds=0.0), Engine() as engine:
             engine.query(_ENDLESS)
 
     with shared_database(), Engine() as engine:
         with pytest.raises(TookTooLong):
-            ask_late()
+            query_late()
 
         assert engine.query("SELECT sum(range) AS sum FROM range(1000000)")["sum"].to_pylist() == [499999500000]
