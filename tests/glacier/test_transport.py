@@ -181,6 +181,65 @@ def test_handlers_of_the_clients_events_are_called_for_each_page(connect: Connec
     )
 
 
+@pytest.mark.parametrize("error", [KeyError("mine"), AttributeError("mine"), TypeError("mine"), LookupError("mine")])
+@pytest.mark.parametrize("event", ["before-send", "after-call"])
+def test_what_a_handler_raises_at_a_further_page_is_raised_as_botocore_raises_it(
+    connect: Connect, recorder: Recorder, caplog: pytest.LogCaptureFixture, event: str, error: Exception
+) -> None:
+    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=recorder.url))
+    heard: list[str] = []
+
+    def handler(event_name: str, **_: Any) -> None:
+        heard.append(event_name)
+        if len(heard) == 3:
+            raise error
+
+    client_of(hook).meta.events.register(f"{event}.glacier", handler)
+    by_client = requests_of_the_client(client_of(hook))
+    pages = hook.list_job_pages("photos")
+    next(pages), next(pages)
+
+    with pytest.raises(type(error), match="mine"):
+        next(pages)
+
+    assert len(recorder.requests) == {"before-send": 2, "after-call": 3}[event]
+    by_client.clear()
+    assert pages_of(hook) == len(MARKERS)
+    assert by_client == ["ListJobs"]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error", [KeyError("expiry"), AttributeError("token")])
+def test_what_a_source_of_credentials_raises_at_a_further_page_leaves_the_other_pages_as_they_are(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    session = botocore.session.Session()
+    session.set_credentials("KEY1", "secret")
+    client = session.create_client("glacier", region_name="us-east-1", endpoint_url=recorder.url)
+    register_handlers(client)
+    by_client = requests_of_the_client(client)
+    credentials: Any = session.get_credentials()
+    frozen = credentials.get_frozen_credentials
+    asked: list[int] = []
+
+    def refreshed() -> Any:
+        asked.append(1)
+        if len(asked) == 2:
+            raise error
+        return frozen()
+
+    credentials.get_frozen_credentials = refreshed
+    listing = PagedListing("list_jobs", PHOTOS, decoded_json)
+    marker = None
+    for _ in MARKERS:
+        marker = listing.page(client, marker)["Marker"]
+
+    assert marker is None
+    assert len(recorder.requests) == len(MARKERS)
+    assert by_client == ["ListJobs"] * 2
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("fault", "error", "message", "requests"),
     [
@@ -272,6 +331,14 @@ def _change_the_arguments_of_the_session(monkeypatch: pytest.MonkeyPatch) -> Non
     _replace_in_event(monkeypatch, "needs-retry", endpoint=SimpleNamespace(http_session=session))
 
 
+def _lose_the_context_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    _replace_in_event(monkeypatch, "before-sign", request=object())
+
+
+def _lose_the_answer_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    _replace_in_event(monkeypatch, "before-parse", response_dict={})
+
+
 def _replace_in_event(monkeypatch: pytest.MonkeyPatch, prefix: str, **replaced: Any) -> None:
     emit: Any = EventAliaser.emit
 
@@ -287,6 +354,8 @@ def _replace_in_event(monkeypatch: pytest.MonkeyPatch, prefix: str, **replaced: 
         _lose_the_classes_of_requests,
         _lose_an_event,
         _lose_the_method_of_the_signer,
+        _lose_the_context_of_requests,
+        _lose_the_answer_before_it_is_parsed,
         _change_the_arguments_of_the_session,
     ],
 )

@@ -17,6 +17,7 @@ import json
 import logging
 import re
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -112,8 +113,9 @@ class _Call:
         return answer
 
     def before_sign(self, event: Mapping[str, Any]) -> None:
-        if "request" in event and "request_signer" in event:
-            self._observed.setdefault("context", dict(event["request"].context))
+        context = getattr(event.get("request"), "context", None)
+        if isinstance(context, Mapping) and "request_signer" in event:
+            self._observed.setdefault("context", dict(context))
             self._observed.setdefault("signer", event["request_signer"])
 
     def before_send(self, event: Mapping[str, Any]) -> AWSResponse | None:
@@ -125,11 +127,13 @@ class _Call:
         return outcome
 
     def before_parse(self, event: Mapping[str, Any]) -> None:
-        response = event["response_dict"]
         self.body = None
-        if response["status_code"] < 300:
-            self.body = response["body"]
-            response["body"] = b""
+        try:
+            response = event["response_dict"]
+            if response["status_code"] < 300:
+                self.body, response["body"] = response["body"], b""
+        except _NOT_AS_EXPECTED as error:
+            _use_public_methods_only(f"its event before-parse does not show the body: {type(error).__name__}: {error}")
 
     def needs_retry(self, event: Mapping[str, Any]) -> None:
         for name in ("endpoint", "operation"):
@@ -217,23 +221,43 @@ class PagedListing:
 
     def page(self, client: Any, marker: str | None) -> dict[str, Any]:
         """Request one page and return the answer, decoded by ``decode``."""
-        outcome = None
-        if marker and self._next_page and self._next_page.client is client:
+        if not marker:
+            return self._page_of_the_client(client, {})
+        outcome = self._first_attempt(client, marker)
+        if self._next_page and outcome and not isinstance(outcome, Exception) and outcome.status_code == 200:
             try:
-                outcome = self._next_page.send(marker)
-                if not isinstance(outcome, Exception) and outcome.status_code == 200:
-                    content = self._decode(outcome.content)
-                    self._next_page.report(outcome)
-                    return content
+                content = self._decode(outcome.content)
             except ResponseParserError:
                 pass
-            except _NOT_AS_EXPECTED as error:
-                outcome = None
+            else:
+                self._next_page.report(outcome)
+                return content
+        return self._page_of_the_client(client, {"marker": marker}, outcome)
+
+    def _first_attempt(self, client: Any, marker: str) -> Outcome | None:
+        """Return how an attempt ended that was not made by the client; ``None`` if there was none."""
+        if self._next_page is None or self._next_page.client is not client:
+            return None
+        try:
+            return self._next_page.send(marker)
+        except _NOT_AS_EXPECTED as error:
+            if _raised_here(error):
                 _use_public_methods_only(f"{type(error).__name__}: {error}")
-        position = {"marker": marker} if marker else {}
+            # Otherwise a handler of the user's or a source of credentials raised it, and the client does so again.
+            return None
+
+    def _page_of_the_client(
+        self, client: Any, position: Mapping[str, str], outcome: Outcome | None = None
+    ) -> dict[str, Any]:
         answer = call_operation(client, self._method, {**self._parameters, **position}, self._decode, outcome)
         self._next_page = _next_page_request(client, answer.sent)
         return answer.content
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Return whether a line of this module raised an error, and not what it called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals is globals()
 
 
 def _next_page_request(client: Any, sent: SentRequest | None) -> _NextPageRequest | None:
@@ -288,9 +312,9 @@ class _NextPageRequest:
             answers = self.client.meta.events.emit(f"before-send.{self._event}", request=prepared)
             answered = next((answer for _, answer in answers if answer is not None), None)
             response: AWSResponse = answered or self._send(prepared)
-        except _NOT_AS_EXPECTED:
-            raise
         except Exception as error:
+            if isinstance(error, _NOT_AS_EXPECTED) and _raised_here(error):
+                raise
             return error
         return response
 
