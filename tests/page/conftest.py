@@ -22,8 +22,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.page import service
 from glacier_jobs.page.app import application
-from glacier_jobs.page.service import page_service
+from glacier_jobs.page.service import PageService
 from tests.observations import local_dataset
 
 Ask: TypeAlias = Callable[..., Any]
@@ -67,7 +68,7 @@ def viewer(signed_in_as: Callable[[str | None], TestClient]) -> TestClient:
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """An empty dataset, which the Airflow Variable names."""
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", tmp_path.as_uri())
-    page_service.cache_clear()
+    monkeypatch.setattr(service, "SERVICE", PageService())
     return local_dataset(tmp_path)
 
 

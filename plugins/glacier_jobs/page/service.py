@@ -6,7 +6,6 @@ import secrets
 import tempfile
 import threading
 from datetime import datetime, timedelta, timezone
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +116,8 @@ class PageService:
         return cache.answers()
 
 
-@cache
-def page_service() -> PageService:
-    """Return the one service of this process."""
-    return PageService()
+#: The one service of this process.
+SERVICE = PageService()
 
 
 def _dataset_uri() -> str | None:

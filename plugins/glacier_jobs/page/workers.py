@@ -91,12 +91,12 @@ def _answer(compute: Callable[[PageService], _T]) -> _T:
     import duckdb
     import pyarrow as pa
 
-    from glacier_jobs.page.service import page_service
+    from glacier_jobs.page.service import SERVICE
     from glacier_jobs.sql.engine import limits
 
     try:
         with limits(memory=MEMORY, seconds=SECONDS):
-            return compute(page_service())
+            return compute(SERVICE)
     except (OSError, pa.ArrowException, duckdb.Error) as error:
         # Only the first line: the rest is a traceback, for the log.
         summary = str(error).partition("Detail:")[0].strip().partition("\n")[0]
