@@ -45,7 +45,10 @@ KNOW_AIRFLOW_OR_AWS = {
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.
-LIGHT = ["glacier_jobs.hooks", "glacier_jobs.operators", "glacier_jobs.sensors", "glacier_jobs.snapshot.targets"]
+LIGHT = [
+    "glacier_jobs.events", "glacier_jobs.hooks", "glacier_jobs.operators", "glacier_jobs.sensors",
+    "glacier_jobs.snapshot.targets", "glacier_jobs.triggers",
+]  # fmt: skip
 HEAVY = {"duckdb", "matplotlib", "numpy", "pandas", "pyarrow"}
 
 
@@ -65,7 +68,9 @@ def test_a_room_imports_only_rooms_of_earlier_lines(lines: list[list[str]]) -> N
 def test_every_module_has_a_room() -> None:
     line_of = {room: number for number, rooms in enumerate([*ROOMS, *PAGE]) for room in rooms}
 
-    assert {_room(module, line_of) for module in _modules()} == {*line_of} - {"page"}
+    modules = [module for module in _modules() if not module.endswith("__init__")]
+
+    assert {_room(module, line_of) for module in modules} == {*line_of} - {"page"}
 
 
 def test_no_module_imports_from_the_exports_for_other_programs() -> None:
@@ -111,11 +116,11 @@ for module in {LIGHT}:
 
 
 def _modules() -> dict[str, Path]:
-    """Return all modules except ``__init__`` by their names below ``glacier_jobs``."""
+    """Return all modules by their names below ``glacier_jobs``, a package's own among them: ``reports.__init__``."""
     return {
         ".".join(file.relative_to(PACKAGE).with_suffix("").parts): file
         for file in PACKAGE.rglob("*.py")
-        if file.name != "__init__.py"
+        if file != PACKAGE / "__init__.py"
     }
 
 
