@@ -137,14 +137,15 @@ def notify(dataset_uri: str, name: str) -> list[str]:
         raise AirflowFailException(f"the Variable {NOTIFIER_VARIABLE}: {error}") from error
     files = _files(dataset_uri)
     notified = files.notified()
-    if new := not_notified(files.alerts(name), notified):
+    alerts = files.alerts(name)
+    if new := not_notified(alerts, notified):
         notify_with(
             notifier,
             message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
             get_current_context(),
         )
         # Only now: two messages are better than none.
-        files.store_notified(remembered(notified, new, datetime.now(timezone.utc)))
+        files.store_notified(remembered(notified, alerts, datetime.now(timezone.utc)))
     return [alert.job_id for alert in new]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from glacier_jobs.alerts.rules import alerts_of
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.page import overview
@@ -50,7 +51,11 @@ def test_an_output_needs_attention_six_hours_before_it_expires_or_if_that_time_i
     ]
     observe(dataset, NOON, {"photos": jobs})
 
-    assert attention_of(dataset, NOON).expiring["job_id"].to_pylist() == ["urgent", "unknown"]
+    attention = attention_of(dataset, NOON)
+
+    assert attention.expiring["job_id"].to_pylist() == ["urgent", "unknown"]
+    assert attention.expiring_at_unknown_time == 1
+    assert attention.outputs["job_id"].to_pylist() == ["urgent", "unknown", "just in time"]
 
 
 def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:
@@ -62,6 +67,14 @@ def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": jobs})
 
     assert attention_of(dataset, NOON).failed["job_id"].to_pylist() == ["new", "undated"]
+
+
+def test_a_failed_job_needs_no_attention_once_its_vault_is_gone(dataset: Dataset) -> None:
+    observe(dataset, before(2), {"photos": [job("failed", "Failed", completed=before(3))]})
+    assert attention_of(dataset, NOON).counts["failed"] == 1
+    observe(dataset, before(1), {"photos": "gone"})
+
+    assert attention_of(dataset, NOON).counts["failed"] == 0
 
 
 def test_a_region_that_is_not_observed_needs_attention_even_if_another_is_observed(dataset: Dataset) -> None:
@@ -81,6 +94,38 @@ def test_a_region_without_vaults_that_is_not_observed_needs_attention_too(datase
     observe(dataset, before(0.5), {"photos": []})
 
     assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
+
+
+def test_targets_whose_observations_are_aggregated_need_attention_as_before(dataset: Dataset) -> None:
+    observe(dataset, before(50), {}, region="eu-west-1")
+    observe(dataset, before(0.5), {"photos": []})
+    aggregate(dataset)
+
+    assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
+
+
+def test_targets_without_vaults_are_forgotten_after_a_week_if_others_are_observed(dataset: Dataset) -> None:
+    observe(dataset, before(8 * 24), {}, region="eu-west-1")
+    observe(dataset, before(0.5), {"photos": []})
+
+    aggregate(dataset)
+
+    assert attention_of(dataset, NOON).nothing
+
+
+@pytest.mark.parametrize("age", [50, 60 * 24])
+def test_snapshots_that_stopped_need_attention_even_if_there_are_no_vaults(dataset: Dataset, age: float) -> None:
+    observe(dataset, before(age), {})
+    aggregate(dataset)
+
+    attention = attention_of(dataset, NOON)
+
+    assert not attention.nothing
+    assert attention.nobody_observes
+
+
+def aggregate(dataset: Dataset) -> None:
+    assert fold_closed_days(dataset, History.beside(dataset), now=NOON)
 
 
 def test_if_no_region_is_observed_all_observation_has_stopped(dataset: Dataset) -> None:
@@ -145,11 +190,31 @@ def no_problem(dataset: Dataset) -> None:
     observe(dataset, before(0.5), {"scans": [job("later", "Succeeded", completed=before(5))]})
 
 
+def no_vaults_and_nothing_observed(dataset: Dataset) -> None:
+    observe(dataset, before(50), {})
+    aggregate(dataset)
+
+
+def output_that_expires_at_an_unknown_time(dataset: Dataset) -> None:
+    observe(
+        dataset, before(0.5), {"scans": [job("unknown", "Succeeded"), job("soon", "Succeeded", completed=before(20))]}
+    )
+
+
 def no_region_is_observed(dataset: Dataset) -> None:
     observe(dataset, before(10), {"scans": [job("failed", "Failed", completed=before(11))]})
 
 
-@pytest.mark.parametrize("situation", [one_problem_of_each_kind, no_problem, no_region_is_observed])
+@pytest.mark.parametrize(
+    "situation",
+    [
+        one_problem_of_each_kind,
+        no_problem,
+        no_region_is_observed,
+        no_vaults_and_nothing_observed,
+        output_that_expires_at_an_unknown_time,
+    ],
+)
 def test_page_report_and_alerts_agree(dataset: Dataset, situation: Callable[[Dataset], None]) -> None:
     situation(dataset)
     counts = attention_of(dataset, NOON).counts
@@ -164,8 +229,17 @@ def test_page_report_and_alerts_agree(dataset: Dataset, situation: Callable[[Dat
     assert {kind: report[kind] for kind in counts.keys() - {"unlisted", "stale"}} == {
         kind: counts[kind] for kind in counts.keys() - {"unlisted", "stale"}
     }
+    assert (
+        page["expiring_at_unknown_time"]
+        is report["expiring_at_unknown_time"]
+        is (situation is output_that_expires_at_an_unknown_time)
+    )
     assert page["nothing"] is report["nothing"] is (not any(counts.values()))
-    assert page["nobody_observes"] is report["nobody_observes"] is (situation is no_region_is_observed)
+    assert (
+        page["nobody_observes"]
+        is report["nobody_observes"]
+        is (situation in (no_region_is_observed, no_vaults_and_nothing_observed))
+    )
     alerts = alerts_of(attention_of(dataset, NOON))
     assert {kind: sum(alert.kind == kind for alert in alerts) for kind in ("expiring", "failed")} == {
         kind: counts[kind] for kind in ("expiring", "failed")
@@ -177,7 +251,12 @@ def counts_of_page(dataset: Dataset) -> dict[str, Any]:
     answers = CachedAnswers(Inquiry.into(dataset, now=NOON), version="1")
     found = {**overview.overview(answers), **overview.watch(answers)}
     kinds = ("failed", "slow", "unlisted", "stale", "not_observed", "gaps")
-    return {**found, "expiring": found["expiring"]["urgent"], **{kind: found[kind]["total"] for kind in kinds}}
+    return {
+        **found,
+        "expiring": found["expiring"]["urgent"],
+        "expiring_at_unknown_time": found["expiring"]["at_unknown_time"] > 0,
+        **{kind: found[kind]["total"] for kind in kinds},
+    }
 
 
 def counts_of_report(dataset: Dataset) -> dict[str, Any]:
@@ -188,6 +267,7 @@ def counts_of_report(dataset: Dataset) -> dict[str, Any]:
     return {
         **dict.fromkeys(kinds, 0),
         **{anchor.replace("-", "_"): int(number) for anchor, number in tiles},
+        "expiring_at_unknown_time": "to download in 6\N{NO-BREAK SPACE}h or at an unknown time</a>" in page,
         "nothing": "Nothing needs attention." in page,
         "nobody_observes": "Snapshots have stopped" in page,
     }

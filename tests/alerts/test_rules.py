@@ -66,6 +66,17 @@ def test_alerts_that_were_sent_long_ago_are_removed_from_the_record() -> None:
     assert remembered(notified, [], NOON) == {"new": NOON - hours(1)}
 
 
+def test_alerts_are_remembered_as_long_as_their_jobs_are_listed(dataset: Dataset) -> None:
+    observe(dataset, NOON, {"photos": [job("undated", "Failed")]})
+    long_ago = NOON - 2 * REMEMBERED_FOR
+    notified = {alert.key: long_ago for alert in found(dataset)}
+
+    later = remembered(notified, found(dataset), NOON)
+
+    assert list(later.values()) == [long_ago]
+    assert not_notified(found(dataset), later) == []
+
+
 def test_a_message_names_the_first_jobs_and_counts_the_others() -> None:
     alerts = [Alert(kind="failed", vault_arn="arn", job_id=str(number), line=f"job {number}") for number in range(25)]
 

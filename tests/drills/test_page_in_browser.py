@@ -321,6 +321,35 @@ class TestStates:
         visit.problems.clear()
         record_drill("an open page whose check for late vaults fails", "no longer says that nothing needs attention")
 
+    def test_an_open_page_does_not_say_that_all_is_well_while_newer_jobs_need_attention(
+        self, visit: Visit, all_well: datetime, record_drill: RecordDrill
+    ) -> None:
+        page = visit.open()
+        page.get_by_text("Nothing needs attention").wait_for()
+        failed = {
+            "job_id": "failed", "job_description": None, "status_message": "Archive not found", "creation_date": None,
+            "completion_date": None, "vault_name": "photos", "vault_arn": "arn:photos", "region": "us-east-1",
+            "account_id": "123456789012",
+        }  # fmt: skip
+
+        def with_failed_job(route: Any) -> None:
+            """Answer as the server does after a newer snapshot."""
+            answer = route.fetch()
+            read_at = f"{all_well + timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"
+            newer = {**answer.json(), "read_at": read_at, "failed": {"total": 1, "rows": [failed]}}
+            route.fulfill(response=answer, json=newer)
+
+        page.route("**/api/overview", with_failed_job)
+        page.route("**/api/watch", lambda route: None)
+        page.clock.run_for(REFRESH_MILLISECONDS)
+
+        page.get_by_text("Archive not found").wait_for()
+        assert page.get_by_text("Nothing needs attention").count() == 0
+        record_drill(
+            "an open page shows a newer failed job before it has looked for gaps",
+            "does not say that nothing needs attention",
+        )
+
     def test_a_slow_response_is_waited_for_and_not_requested_again(
         self, visit: Visit, past: str, record_drill: RecordDrill
     ) -> None:

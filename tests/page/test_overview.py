@@ -78,7 +78,7 @@ class TestAttention:
         expiring = ask("overview")["expiring"]
 
         assert [row["job_id"] for row in expiring["rows"]] == ["overdue", "soon", "later"]
-        assert (expiring["total"], expiring["urgent"]) == (3, 2)
+        assert (expiring["total"], expiring["urgent"], expiring["at_unknown_time"]) == (3, 2, 0)
         assert [round(row["hours_left"]) for row in expiring["rows"]] == [0, 4, 22]
 
     def test_failed_jobs_have_glaciers_message_and_are_sorted_newest_first(self, ask: Ask, dataset: Dataset) -> None:

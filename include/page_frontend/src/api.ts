@@ -82,7 +82,7 @@ export interface Ready {
   // A listing that is older needs attention.
   stale_hours: number;
   choices: Record<FilterName, Choice[]>;
-  expiring: Some<Expiring> & { urgent: number; urgent_hours: number };
+  expiring: Some<Expiring> & { urgent: number; urgent_hours: number; at_unknown_time: number };
   failed: Some<Job>;
   slow: Some<Slow>;
 }

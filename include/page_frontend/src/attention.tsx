@@ -17,9 +17,10 @@ interface Properties {
 }
 
 export function Attention({ ready, watch, now, change }: Properties) {
-  const { expiring } = ready;
+  const { expiring, failed, slow } = ready;
   const { answer } = watch;
-  const nothing = answer !== null && !watch.error && answer.nothing;
+  // The two answers may be of different observations for a moment.
+  const nothing = answer?.nothing && !watch.error && !expiring.urgent && !failed.total && !slow.total;
   return (
     <section aria-labelledby="attention">
       <h2 id="attention">Needs attention</h2>
@@ -121,13 +122,14 @@ function Slow({ ready: { slow }, change }: Omit<Properties, "watch" | "now">) {
 
 function Outputs({ ready: { expiring }, now, change }: Omit<Properties, "watch">) {
   const urgent = expiring.urgent > 0;
+  const within = `within ${duration(expiring.urgent_hours)}${expiring.at_unknown_time ? " or at an unknown time" : ""}`;
   return (
     <Card
       title="Outputs to download"
       total={expiring.total}
       level={urgent ? "bad" : "info"}
       none="No output is waiting to be downloaded."
-      headline={urgent && `${count(expiring.urgent)} of them within ${duration(expiring.urgent_hours)}`}
+      headline={urgent && `${count(expiring.urgent)} of them ${within}`}
       footer={<ShowAll change={change} status="Succeeded" sort="expires_at" total={expiring.total} />}
     >
       <Items

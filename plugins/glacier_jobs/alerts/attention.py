@@ -72,8 +72,8 @@ class Attention:
 
     :param ask: answers the questions, all as of ``now``.
     :param now: the present, an aware UTC datetime.
-    :param newest_by_target: when the newest observation of each account and Region began, as far as it is known
-        without the vaults' listings.
+    :param newest_by_target: when the newest observation of each account and Region began that was observed within
+        :data:`GAP_DAYS`. Targets that were not, but have vaults, are known by these.
 
     Example::
 
@@ -89,20 +89,33 @@ class Attention:
 
     @cached_property
     def outputs(self) -> pa.Table:
-        """All outputs that can be downloaded, soonest to expire first: the answer to ``expiring_outputs``."""
-        return self.ask("expiring_outputs")
+        """All outputs that can be downloaded, with the columns of ``expiring_outputs``: first :attr:`expiring`."""
+        return pa.concat_tables([self.expiring, self._outputs.filter(pc.greater_equal(self._hours_left, URGENT_HOURS))])
 
     @cached_property
     def expiring(self) -> pa.Table:
-        """The outputs that expire within :data:`URGENT_HOURS`, or at an unknown time."""
-        hours_left = self.outputs["hours_left"]
-        return self.outputs.filter(pc.or_kleene(pc.is_null(hours_left), pc.less(hours_left, URGENT_HOURS)))
+        """The outputs that expire within :data:`URGENT_HOURS`, soonest first, and those that do at an unknown time."""
+        return self._outputs.filter(pc.or_kleene(pc.is_null(self._hours_left), pc.less(self._hours_left, URGENT_HOURS)))
+
+    @property
+    def expiring_at_unknown_time(self) -> int:
+        """How many of :attr:`expiring` have no completion date, from which their expiry would follow."""
+        return int(self.expiring["hours_left"].null_count)
+
+    @cached_property
+    def _outputs(self) -> pa.Table:
+        return self.ask("expiring_outputs")
+
+    @property
+    def _hours_left(self) -> pa.ChunkedArray:
+        return self._outputs["hours_left"]
 
     @cached_property
     def failed(self) -> pa.Table:
         """The jobs that failed within :data:`FAILED_WITHIN`, newest first, with the columns of ``found_jobs``.
 
-        A failed job without a completion date counts as long as it is listed.
+        A failed job without a completion date counts as long as it is listed. One in a vault that is gone does not
+        count: it cannot be initiated again.
         """
         failed = self.ask("found_jobs", status_codes=["Failed"], sort="completion_date").drop_columns("matches")
         failed_at = failed["completion_date"]

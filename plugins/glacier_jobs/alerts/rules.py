@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
@@ -15,7 +15,7 @@ Kind: TypeAlias = Literal["expiring", "failed"]
 #: Jobs that one message names; the others are counted.
 MAX_NAMED = 20
 
-#: How long a sent alert is remembered: longer than a job needs attention.
+#: How long a sent alert is remembered after its job was listed last. A listing may be missing for some time.
 REMEMBERED_FOR = timedelta(days=7)
 
 
@@ -58,10 +58,16 @@ def not_notified(alerts: Iterable[Alert], notified: Collection[str]) -> list[Ale
     return [alert for alert in alerts if alert.key not in notified]
 
 
-def remembered(notified: dict[str, datetime], new: Iterable[Alert], now: datetime) -> dict[str, datetime]:
-    """Return key -> when it was sent, with the new alerts and without those older than :data:`REMEMBERED_FOR`."""
-    kept = {key: at for key, at in notified.items() if now - at < REMEMBERED_FOR}
-    return {**kept, **{alert.key: now for alert in new}}
+def remembered(notified: Mapping[str, datetime], alerts: Iterable[Alert], now: datetime) -> dict[str, datetime]:
+    """Return key -> when it was sent, for the next report.
+
+    :param notified: the same, of the reports before.
+    :param alerts: all alerts of this report, which have been sent by now. They are remembered as long as they are
+        alerts; an undated failed job may be one for more than :data:`REMEMBERED_FOR`.
+    """
+    current = {alert.key for alert in alerts}
+    kept = {key: at for key, at in notified.items() if key in current or now - at < REMEMBERED_FOR}
+    return {**dict.fromkeys(current, now), **kept}
 
 
 @dataclass(frozen=True, kw_only=True)

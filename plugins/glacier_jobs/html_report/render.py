@@ -61,8 +61,9 @@ def render(contents: Contents) -> str:
     answers, attention = contents.answers, contents.attention
     counts = attention.counts
     not_listed = counts["unlisted"] + counts["stale"]
+    or_unknown = " or at an unknown time" if attention.expiring_at_unknown_time else ""
     tiles = [
-        _tile(counts["expiring"], f"to download in {_unbroken(URGENT_HOURS)}", "expiring", "bad"),
+        _tile(counts["expiring"], f"to download in {_unbroken(URGENT_HOURS)}{or_unknown}", "expiring", "bad"),
         _tile(counts["failed"], f"failed within {_unbroken(FAILED_WITHIN / timedelta(hours=1))}", "failed", "bad"),
         _tile(counts["slow"], "slower than typical", "slow", "warn"),
         _tile(not_listed, _plural(not_listed, "vault", "not listed"), "unlisted", "warn"),

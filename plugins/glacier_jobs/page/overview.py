@@ -27,7 +27,12 @@ def overview(answers: CachedAnswers) -> dict[str, Any]:
         "read_at": moment(answers.now),
         "stale_hours": STALE_HOURS,
         "choices": _choices(answers.counts),
-        "expiring": {**_first(attention.outputs), "urgent": attention.expiring.num_rows, "urgent_hours": URGENT_HOURS},
+        "expiring": {
+            **_first(attention.outputs),
+            "urgent": attention.expiring.num_rows,
+            "urgent_hours": URGENT_HOURS,
+            "at_unknown_time": attention.expiring_at_unknown_time,
+        },
         "failed": _first(attention.failed),
         "slow": _first(attention.slow),
     }

@@ -9,6 +9,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from glacier_jobs.alerts.attention import GAP_DAYS
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
@@ -163,9 +164,17 @@ class ReportTables:
 
     @cached_property
     def newest_by_target(self) -> dict[tuple[str, str], datetime]:
-        """(account id, Region) -> when its newest observation began, of the observations after the aggregated days."""
-        # The ids are sorted by account, Region and moment: the last of a target is its newest.
-        return {target_of(each): moment_of(each) for each in self._open_observation_ids}
+        """(account id, Region) -> when its newest observation began.
+
+        A target is included if it was observed within :data:`~glacier_jobs.alerts.attention.GAP_DAYS`, on a day that is
+        not aggregated, or on the day of the newest observation of the dataset.
+        """
+        if self.newest_at is None:
+            return {}
+        since = min(self.newest_at, self.now - timedelta(days=GAP_DAYS)).date()
+        aggregated = [] if self._folded is None else self.dataset.observation_ids(since=since, until=self._folded)
+        # Of one target, the ids are sorted by moment, and those of aggregated days are older: the last is its newest.
+        return {target_of(each): moment_of(each) for each in [*aggregated, *self._open_observation_ids]}
 
     @cached_property
     def _newest_listings(self) -> pa.Table:
