@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import threading
@@ -16,6 +17,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from botocore.hooks import EventAliaser
+from botocore.httpsession import URLLib3Session
 from botocore.stub import Stubber
 
 from glacier_jobs.errors import AccessDenied, ServiceUnavailable, Throttled
@@ -236,7 +238,60 @@ def test_what_a_source_of_credentials_raises_at_a_further_page_leaves_the_other_
 
     assert marker is None
     assert len(recorder.requests) == len(MARKERS)
-    assert by_client == ["ListJobs"] * 2
+    assert by_client == ["ListJobs"] * len(MARKERS)
+    assert ["could not be signed" in message for message in caplog.messages] == [True]
+    assert pages_of_listing(client) == len(MARKERS)
+    assert by_client == ["ListJobs"] * (len(MARKERS) + 1)
+
+
+def pages_of_listing(client: Any) -> int:
+    listing = PagedListing("list_jobs", PHOTOS, decoded_json)
+    marker, pages = None, 0
+    while pages == 0 or marker is not None:
+        marker, pages = listing.page(client, marker)["Marker"], pages + 1
+    return pages
+
+
+def test_a_signer_that_does_not_accept_the_requests_is_used_by_the_client_only(
+    connect: Connect, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=recorder.url))
+    by_client = requests_of_the_client(client_of(hook))
+    add_auth: Any = botocore.auth.SigV4Auth.add_auth
+
+    def needs_a_request_of_the_client(self: Any, request: Any) -> None:
+        if not is_called_by_a_client():
+            raise AttributeError("new in this version")
+        add_auth(self, request)
+
+    monkeypatch.setattr(botocore.auth.SigV4Auth, "add_auth", needs_a_request_of_the_client)
+
+    assert pages_of(hook) == len(MARKERS)
+
+    assert by_client == ["ListJobs"] * len(MARKERS)
+    assert ["could not be signed" in message for message in caplog.messages] == [True]
+
+
+def test_handlers_and_sessions_see_the_requests_of_all_pages_as_botocores(
+    connect: Connect, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=recorder.url))
+    seen: list[Any] = []
+
+    def handler(request: Any, **_: Any) -> None:
+        context = request.context.keys() if hasattr(request, "context") else None
+        seen.append(
+            (type(request), request.headers["x-amz-date"] is not None, "USER-AGENT" in request.headers, context)
+        )
+
+    by_client = requests_of_the_client(client_of(hook))
+    client_of(hook).meta.events.register("before-send.glacier", handler)
+
+    assert pages_of(hook) == len(MARKERS)
+
+    assert len(seen) == len(MARKERS)
+    assert all(each == seen[0] for each in seen)
+    assert by_client == ["ListJobs"]
     assert caplog.messages == []
 
 
@@ -335,8 +390,18 @@ def _lose_the_context_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     _replace_in_event(monkeypatch, "before-sign", request=object())
 
 
-def _lose_the_answer_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    _replace_in_event(monkeypatch, "before-parse", response_dict={})
+def _change_the_answers_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    send: Any = URLLib3Session.send
+
+    def sent(self: Any, request: Any) -> Any:
+        answer = send(self, request)
+        return answer if is_called_by_a_client() else SimpleNamespace(status=answer.status_code, data=answer.content)
+
+    monkeypatch.setattr(URLLib3Session, "send", sent)
+
+
+def is_called_by_a_client() -> bool:
+    return any(frame.function == "make_request" for frame in inspect.stack(0))
 
 
 def _replace_in_event(monkeypatch: pytest.MonkeyPatch, prefix: str, **replaced: Any) -> None:
@@ -355,8 +420,8 @@ def _replace_in_event(monkeypatch: pytest.MonkeyPatch, prefix: str, **replaced: 
         _lose_an_event,
         _lose_the_method_of_the_signer,
         _lose_the_context_of_requests,
-        _lose_the_answer_before_it_is_parsed,
         _change_the_arguments_of_the_session,
+        _change_the_answers_of_the_session,
     ],
 )
 def test_if_botocore_is_not_as_expected_the_client_requests_every_page_with_one_warning(
@@ -378,3 +443,17 @@ def test_if_botocore_is_not_as_expected_the_client_requests_every_page_with_one_
     assert by_client == ["ListJobs"] * len(MARKERS) * 2
     assert [record.name for record in caplog.records] == [transport.__name__]
     assert "is not as expected" in caplog.text
+
+
+def test_if_botocore_does_not_show_a_body_its_own_parsed_answer_is_used_with_one_warning(
+    client: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a", "NewField": 1}])
+    monkeypatch.setattr(transport, "_bodies_are_lost", threading.Event())
+    _replace_in_event(monkeypatch, "before-parse", response_dict={})
+
+    answers = [call_operation(client, "list_jobs", PHOTOS).content for _ in range(2)]
+
+    assert [[job["JobId"] for job in answer["JobList"]] for answer in answers] == [["a"]] * 2
+    assert "NewField" not in answers[0]["JobList"][0]
+    assert ["fields that it does not know are not recorded" in message for message in caplog.messages] == [True]

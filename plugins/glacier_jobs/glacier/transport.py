@@ -8,7 +8,8 @@ signed by the client's signer and sent over its connections. An answer other tha
 outcome of its own first attempt, so that retries and errors are botocore's.
 
 That relies on parts of botocore that are not documented. They are used in this module only. Where one of them is not as
-expected, one warning is logged, and every page is requested through the client's public methods.
+expected, one warning is logged, and every page is requested through the client's public methods. Where a handler of the
+user's, or the credentials, fail, the error is the one that botocore raises.
 """
 
 from __future__ import annotations
@@ -49,21 +50,25 @@ _NOT_AS_EXPECTED = (ImportError, AttributeError, TypeError, LookupError)
 _ATTEMPT_ID = "amz-sdk-invocation-id"
 
 _public_methods_only = threading.Event()
+_bodies_are_lost = threading.Event()
 _warning = threading.Lock()
 
 log = logging.getLogger(__name__)
 
 
 def _use_public_methods_only(reason: object) -> None:
+    _warn_once(
+        _public_methods_only,
+        reason,
+        "Every page of a listing is requested through the client's public methods, which takes more CPU time",
+    )
+
+
+def _warn_once(happened: threading.Event, reason: object, consequence: str) -> None:
     with _warning:
-        if not _public_methods_only.is_set():
-            _public_methods_only.set()
-            log.warning(
-                "botocore %s is not as expected (%s). Every page of a listing is requested through the client's public "
-                "methods, which takes more CPU time",
-                botocore.__version__,
-                reason,
-            )
+        if not happened.is_set():
+            happened.set()
+            log.warning("botocore %s is not as expected (%s). %s", botocore.__version__, reason, consequence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,12 @@ class _Call:
             if response["status_code"] < 300:
                 self.body, response["body"] = response["body"], b""
         except _NOT_AS_EXPECTED as error:
-            _use_public_methods_only(f"its event before-parse does not show the body: {type(error).__name__}: {error}")
+            _warn_once(
+                _bodies_are_lost,
+                f"its event before-parse: {type(error).__name__}: {error}",
+                "Its own parsed answers are used: fields that it does not know are not recorded, and an answer that "
+                "cannot be read is not requested again",
+            )
 
     def needs_retry(self, event: Mapping[str, Any]) -> None:
         for name in ("endpoint", "operation"):
@@ -218,15 +228,16 @@ class PagedListing:
         self._parameters = parameters
         self._decode = decode
         self._next_page: _NextPageRequest | None = None
+        self._sign_by_client = False
 
     def page(self, client: Any, marker: str | None) -> dict[str, Any]:
         """Request one page and return the answer, decoded by ``decode``."""
         if not marker:
             return self._page_of_the_client(client, {})
-        outcome = self._first_attempt(client, marker)
-        if self._next_page and outcome and not isinstance(outcome, Exception) and outcome.status_code == 200:
+        outcome, body = self._first_attempt(client, marker)
+        if self._next_page is not None and body is not None:
             try:
-                content = self._decode(outcome.content)
+                content = self._decode(body)
             except ResponseParserError:
                 pass
             else:
@@ -234,23 +245,33 @@ class PagedListing:
                 return content
         return self._page_of_the_client(client, {"marker": marker}, outcome)
 
-    def _first_attempt(self, client: Any, marker: str) -> Outcome | None:
-        """Return how an attempt ended that was not made by the client; ``None`` if there was none."""
+    def _first_attempt(self, client: Any, marker: str) -> tuple[Outcome | None, bytes | None]:
+        """Return how an attempt ended that was not made by the client, if there was one, and the body of a page."""
         if self._next_page is None or self._next_page.client is not client:
-            return None
+            return None, None
         try:
-            return self._next_page.send(marker)
+            outcome = self._next_page.send(marker)
+            if isinstance(outcome, Exception) or outcome.status_code != 200:
+                return outcome, None
+            return outcome, outcome.content
         except _NOT_AS_EXPECTED as error:
             if _raised_here(error):
                 _use_public_methods_only(f"{type(error).__name__}: {error}")
-            # Otherwise a handler of the user's or a source of credentials raised it, and the client does so again.
-            return None
+            else:
+                # The credentials, a handler of before-sign, or botocore's signer. The client now signs by itself.
+                self._sign_by_client = True
+                log.warning(
+                    "A request could not be signed (%s). The client signs it, and those for the further pages of this "
+                    "listing",
+                    type(error).__name__,
+                )
+            return None, None
 
     def _page_of_the_client(
         self, client: Any, position: Mapping[str, str], outcome: Outcome | None = None
     ) -> dict[str, Any]:
         answer = call_operation(client, self._method, {**self._parameters, **position}, self._decode, outcome)
-        self._next_page = _next_page_request(client, answer.sent)
+        self._next_page = None if self._sign_by_client else _next_page_request(client, answer.sent)
         return answer.content
 
 
@@ -284,10 +305,11 @@ class _NextPageRequest:
     """The request for a page, built from the client's request for an earlier page of the same listing."""
 
     def __init__(self, client: Any, sent: SentRequest) -> None:
-        from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+        from botocore.awsrequest import AWSPreparedRequest, AWSRequest, HeadersDict
 
         self.client = client
-        self._new_request, self._new_prepared_request = AWSRequest, AWSPreparedRequest
+        self._new_request, self._new_headers = AWSRequest, HeadersDict
+        self._new_prepared_request: Any = AWSPreparedRequest
         self._send = sent.endpoint.http_session.send
         self._sign = sent.signer.sign
         self._sent = sent
@@ -304,10 +326,11 @@ class _NextPageRequest:
         request = self._new_request("GET", self._url + quote(marker, safe="-._~"), headers=self._signed)
         request.context = dict(self._sent.context)
         self._sign(self._sent.operation.name, request)
-        # A plain dict: botocore's own mapping takes a tenth of the time of a page.
-        headers: Any = self._headers | {name: value.encode() for name, value in request.headers.items()}
+        headers = self._headers | {name: value.encode() for name, value in request.headers.items()}
         headers[_ATTEMPT_ID] = str(uuid.uuid4()).encode()
-        prepared = self._new_prepared_request("GET", request.url or "", headers, None, False)
+        prepared: Any = self._new_prepared_request("GET", request.url, self._new_headers(headers), None, False)
+        # Not an argument in all versions.
+        prepared.context = request.context
         try:
             answers = self.client.meta.events.emit(f"before-send.{self._event}", request=prepared)
             answered = next((answer for _, answer in answers if answer is not None), None)
@@ -318,7 +341,7 @@ class _NextPageRequest:
             return error
         return response
 
-    def report(self, response: AWSResponse) -> None:
+    def report(self, response: Outcome | None) -> None:
         """Report a successful answer to botocore: in standard mode, each one refills the retry quota."""
         self.client.meta.events.emit(
             f"after-call.{self._event}",
