@@ -144,8 +144,10 @@ def notify(dataset_uri: str, name: str) -> list[str]:
             message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
             get_current_context(),
         )
-        # Only now: two messages are better than none.
-        files.store_notified(remembered(notified, alerts, datetime.now(timezone.utc)))
+    # Only now: two messages are better than none.
+    later = remembered(notified, alerts, datetime.now(timezone.utc))
+    if later != notified:
+        files.store_notified(later)
     return [alert.job_id for alert in new]
 
 

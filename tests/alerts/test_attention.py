@@ -104,11 +104,14 @@ def test_targets_whose_observations_are_aggregated_need_attention_as_before(data
     assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
 
 
-def test_targets_without_vaults_are_forgotten_after_a_week_if_others_are_observed(dataset: Dataset) -> None:
+@pytest.mark.parametrize("aggregated", [False, True])
+def test_targets_without_vaults_are_forgotten_after_a_week_if_others_are_observed(
+    dataset: Dataset, aggregated: bool
+) -> None:
     observe(dataset, before(8 * 24), {}, region="eu-west-1")
     observe(dataset, before(0.5), {"photos": []})
-
-    aggregate(dataset)
+    if aggregated:
+        aggregate(dataset)
 
     assert attention_of(dataset, NOON).nothing
 

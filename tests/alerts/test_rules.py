@@ -60,21 +60,24 @@ def test_jobs_with_the_same_id_in_two_vaults_cause_two_alerts(dataset: Dataset) 
     assert len(not_notified(found(dataset), notified)) == 1
 
 
-def test_alerts_that_were_sent_long_ago_are_removed_from_the_record() -> None:
+def test_alerts_that_are_none_any_more_are_removed_from_the_record() -> None:
     notified = {"old": NOON - REMEMBERED_FOR, "new": NOON - hours(1)}
 
     assert remembered(notified, [], NOON) == {"new": NOON - hours(1)}
 
 
-def test_alerts_are_remembered_as_long_as_their_jobs_are_listed(dataset: Dataset) -> None:
+def test_an_alert_is_remembered_while_it_is_one_and_for_some_time_after_that(dataset: Dataset) -> None:
     observe(dataset, NOON, {"photos": [job("undated", "Failed")]})
-    long_ago = NOON - 2 * REMEMBERED_FOR
-    notified = {alert.key: long_ago for alert in found(dataset)}
+    undated = found(dataset)
+    other = [Alert(kind="failed", vault_arn="arn", job_id="other", line="other")]
+    notified = remembered({}, undated, NOON)
 
-    later = remembered(notified, found(dataset), NOON)
+    for day in range(10):
+        notified = remembered(notified, undated, NOON + hours(24 * day))
+    notified = remembered(notified, other, NOON + hours(24 * 10))
 
-    assert list(later.values()) == [long_ago]
-    assert not_notified(found(dataset), later) == []
+    assert not_notified(undated, notified) == []
+    assert not_notified(undated, remembered(notified, other, NOON + hours(24 * 9) + REMEMBERED_FOR)) == undated
 
 
 def test_a_message_names_the_first_jobs_and_counts_the_others() -> None:

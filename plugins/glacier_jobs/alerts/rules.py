@@ -15,7 +15,7 @@ Kind: TypeAlias = Literal["expiring", "failed"]
 #: Jobs that one message names; the others are counted.
 MAX_NAMED = 20
 
-#: How long a sent alert is remembered after its job was listed last. A listing may be missing for some time.
+#: How long a sent alert is remembered after it was an alert last: its job may be missing in a listing, and return.
 REMEMBERED_FOR = timedelta(days=7)
 
 
@@ -59,15 +59,13 @@ def not_notified(alerts: Iterable[Alert], notified: Collection[str]) -> list[Ale
 
 
 def remembered(notified: Mapping[str, datetime], alerts: Iterable[Alert], now: datetime) -> dict[str, datetime]:
-    """Return key -> when it was sent, for the next report.
+    """Return the keys of the sent alerts, and when each was an alert last, for the next report.
 
     :param notified: the same, of the reports before.
-    :param alerts: all alerts of this report, which have been sent by now. They are remembered as long as they are
-        alerts; an undated failed job may be one for more than :data:`REMEMBERED_FOR`.
+    :param alerts: all alerts of this report, which have been sent by now.
     """
-    current = {alert.key for alert in alerts}
-    kept = {key: at for key, at in notified.items() if key in current or now - at < REMEMBERED_FOR}
-    return {**dict.fromkeys(current, now), **kept}
+    kept = {key: at for key, at in notified.items() if now - at < REMEMBERED_FOR}
+    return {**kept, **{alert.key: now for alert in alerts}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@
     <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html            the whole in one page
     <dataset>/reports/latest.html                                           a copy of the newest page
     <dataset>/reports/latest.json                                           names the newest report and its answers
-    <dataset>/reports/told.json                                             which alerts were sent, and when
+    <dataset>/reports/told.json                                             the sent alerts, and when each was one last
 
 A report is never changed and never removed. ``latest.json`` is replaced in one step, on every store, once all files of
 the report are published. So it always names a complete report.
@@ -106,11 +106,11 @@ class ReportFiles:
             return [Alert(**row) for row in pq.read_table(file).to_pylist()]
 
     def notified(self) -> dict[str, datetime]:
-        """Return the keys of the alerts that were sent, and when."""
+        """Return the keys of the alerts that were sent, and when each was an alert last."""
         return {key: datetime.fromisoformat(at) for key, at in (self._json("told.json") or {}).items()}
 
     def store_notified(self, notified: Mapping[str, datetime]) -> None:
-        """Store the keys of the alerts that were sent, and when, in place of what was stored before."""
+        """Store what :meth:`notified` returns, in place of what was stored before."""
         publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
         folder = publisher.stage(f"notified-{secrets.token_hex(6)}")
         try:

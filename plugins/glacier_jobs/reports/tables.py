@@ -166,15 +166,16 @@ class ReportTables:
     def newest_by_target(self) -> dict[tuple[str, str], datetime]:
         """(account id, Region) -> when its newest observation began.
 
-        A target is included if it was observed within :data:`~glacier_jobs.alerts.attention.GAP_DAYS`, on a day that is
-        not aggregated, or on the day of the newest observation of the dataset.
+        A target is included if it was observed within :data:`~glacier_jobs.alerts.attention.GAP_DAYS`, or on the day of
+        the newest observation of the dataset.
         """
         if self.newest_at is None:
             return {}
         since = min(self.newest_at, self.now - timedelta(days=GAP_DAYS)).date()
         aggregated = [] if self._folded is None else self.dataset.observation_ids(since=since, until=self._folded)
         # Of one target, the ids are sorted by moment, and those of aggregated days are older: the last is its newest.
-        return {target_of(each): moment_of(each) for each in [*aggregated, *self._open_observation_ids]}
+        recent = [each for each in [*aggregated, *self._open_observation_ids] if snapshot_date(each) >= since]
+        return {target_of(each): moment_of(each) for each in recent}
 
     @cached_property
     def _newest_listings(self) -> pa.Table:
