@@ -8,8 +8,8 @@ signed by the client's signer and sent over its connections. An answer other tha
 outcome of its own first attempt, so that retries and errors are botocore's.
 
 That relies on parts of botocore that are not documented. They are used in this module only. Where one of them is not as
-expected, one warning is logged, and every page is requested through the client's public methods. Where a handler of the
-user's, or the credentials, fail, the error is the one that botocore raises.
+expected, one warning is logged, and every page is requested through the client's public methods. Errors that a handler
+of the events raises are raised as botocore raises them.
 """
 
 from __future__ import annotations
