@@ -1,4 +1,4 @@
-"""Publish observations that a test writes down, with one line for each vault."""
+"""Publish observations that a test writes down, with one line for each vault, and aggregate them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from glacier_jobs.dataset.layout import Dataset, new_observation
 from glacier_jobs.dataset.schema import Observation
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.glacier.rows import jobs_batch
+from glacier_jobs.history import History, fold_closed_days
 from tests.descriptions import aws_date
 from tests.observations import observation_row, vault_row
 
@@ -82,3 +83,8 @@ def observe(
         writer.finish_jobs()
         writer.publish(vaults=vaults, observation=observation_row(ended_at, scope=scope))
     return observation
+
+
+def aggregate(dataset: Dataset, now: datetime) -> None:
+    """Aggregate the days that are finalized at a given time, of which there must be at least one."""
+    assert fold_closed_days(dataset, History.beside(dataset), now=now)

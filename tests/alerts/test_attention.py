@@ -10,14 +10,13 @@ import pytest
 
 from glacier_jobs.alerts.rules import alerts_of
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.page import overview
 from glacier_jobs.page.cache import CachedAnswers
 from glacier_jobs.reports import Inquiry
 from tests.attention import attention_of
-from tests.hand_written import job, observe
+from tests.hand_written import aggregate, job, observe
 from tests.observations import local_dataset
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
@@ -99,7 +98,7 @@ def test_a_region_without_vaults_that_is_not_observed_needs_attention_too(datase
 def test_targets_whose_observations_are_aggregated_need_attention_as_before(dataset: Dataset) -> None:
     observe(dataset, before(50), {}, region="eu-west-1")
     observe(dataset, before(0.5), {"photos": []})
-    aggregate(dataset)
+    aggregate(dataset, NOON)
 
     assert [target.region for target in attention_of(dataset, NOON).not_observed] == ["eu-west-1"]
 
@@ -111,7 +110,7 @@ def test_targets_without_vaults_are_forgotten_after_a_week_if_others_are_observe
     observe(dataset, before(8 * 24), {}, region="eu-west-1")
     observe(dataset, before(0.5), {"photos": []})
     if aggregated:
-        aggregate(dataset)
+        aggregate(dataset, NOON)
 
     assert attention_of(dataset, NOON).nothing
 
@@ -119,16 +118,12 @@ def test_targets_without_vaults_are_forgotten_after_a_week_if_others_are_observe
 @pytest.mark.parametrize("age", [50, 60 * 24])
 def test_snapshots_that_stopped_need_attention_even_if_there_are_no_vaults(dataset: Dataset, age: float) -> None:
     observe(dataset, before(age), {})
-    aggregate(dataset)
+    aggregate(dataset, NOON)
 
     attention = attention_of(dataset, NOON)
 
     assert not attention.nothing
     assert attention.nobody_observes
-
-
-def aggregate(dataset: Dataset) -> None:
-    assert fold_closed_days(dataset, History.beside(dataset), now=NOON)
 
 
 def test_if_no_region_is_observed_all_observation_has_stopped(dataset: Dataset) -> None:
@@ -195,7 +190,7 @@ def no_problem(dataset: Dataset) -> None:
 
 def no_vaults_and_nothing_observed(dataset: Dataset) -> None:
     observe(dataset, before(50), {})
-    aggregate(dataset)
+    aggregate(dataset, NOON)
 
 
 def output_that_expires_at_an_unknown_time(dataset: Dataset) -> None:

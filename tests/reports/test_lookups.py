@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,29 +11,12 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.reports.arguments import SORTABLE
 from tests.hand_written import arn, job, observe
-from tests.observations import local_dataset
-
-NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
+from tests.reports.conftest import NOON, ask, hours
 
 #: The required arguments of each question.
 GIVEN: dict[str, dict[str, Any]] = {
     "job_observations": {"vault_arn": arn("photos"), "job_id": "a", "since": NOON - timedelta(days=1)}
 }
-
-
-def hours(number: float) -> timedelta:
-    return timedelta(hours=number)
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return local_dataset(tmp_path)
-
-
-def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
-    """Run a question, and return the answer's rows as tuples of the given columns."""
-    rows = reports.run(name, dataset, **params).to_pylist()
-    return [tuple(row[column] for column in columns) for row in rows]
 
 
 @pytest.mark.parametrize("question", reports.LOOKUPS)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,11 @@ import pytest
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import InvalidArgument, MalformedFile
-from glacier_jobs.history import History, fold_closed_days
-from tests.hand_written import arn, job, observe
+from tests.hand_written import aggregate, arn, job, observe
 from tests.observations import local_dataset
+from tests.reports.conftest import NOON, ask, hours
 
-NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 MB = 1024 * 1024
-
-
-def hours(number: float) -> timedelta:
-    return timedelta(hours=number)
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return local_dataset(tmp_path)
-
-
-def ask(dataset: Dataset, name: str, *columns: str, **params: Any) -> list[Any]:
-    """Run a question, and return the answer's rows as tuples of the given columns."""
-    rows = reports.run(name, dataset, **params).to_pylist()
-    return [tuple(row[column] for column in columns) for row in rows]
-
-
-def aggregate_all(dataset: Dataset, now: datetime) -> None:
-    assert fold_closed_days(dataset, History.beside(dataset), now=now)
 
 
 def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
@@ -119,7 +99,7 @@ class TestLatestJobs:
         for day in range(1, 5):
             observe(dataset, NOON + hours(24 * day), {"photos": "failed", "films": [job("b")]})
         before = reports.run("latest_jobs", dataset, now=NOON + hours(97))
-        aggregate_all(dataset, NOON + hours(96))
+        aggregate(dataset, NOON + hours(96))
         destroy(dataset, "vaults", "observations", before=date(2026, 11, 21))
 
         assert reports.run("latest_jobs", dataset, now=NOON + hours(97)).equals(before)
@@ -340,18 +320,14 @@ class TestCoverage:
 Aggregate = Callable[[Dataset], None]
 
 
+@pytest.fixture(params=["raw", "aggregated"])
+def aggregate_finalized_days(request: pytest.FixtureRequest) -> Aggregate:
+    """Run a test on raw files alone, and on as many aggregated days as possible."""
+    return (lambda dataset: aggregate(dataset, NOON + hours(200))) if request.param == "aggregated" else lambda _: None
+
+
 class TestUnlistedVaults:
-    """Each test runs on raw files alone, and on as many aggregated days as possible."""
-
     columns = ("vault_name", "failed_at", "error", "failures", "listed_at", "unlisted_hours")
-
-    @pytest.fixture(params=["raw", "aggregated"])
-    def aggregate_finalized_days(self, request: pytest.FixtureRequest) -> Aggregate:
-        return (
-            (lambda dataset: aggregate_all(dataset, NOON + hours(200)))
-            if request.param == "aggregated"
-            else lambda _: None
-        )
 
     def test_a_vault_whose_newest_listing_failed_is_reported_with_the_reason(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate
@@ -382,16 +358,6 @@ class TestUnlistedVaults:
 
 
 class TestJobHistory:
-    """Each test runs on raw files alone, and on as many aggregated days as possible."""
-
-    @pytest.fixture(params=["raw", "aggregated"])
-    def aggregate_finalized_days(self, request: pytest.FixtureRequest) -> Aggregate:
-        return (
-            (lambda dataset: aggregate_all(dataset, NOON + hours(200)))
-            if request.param == "aggregated"
-            else lambda _: None
-        )
-
     def test_a_job_that_succeeded_is_one_row_with_all_its_times(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate
     ) -> None:
@@ -529,7 +495,7 @@ class TestJobHistory:
         for hour in (0, 1, 24, 25, 48):
             observe(dataset, NOON + hours(hour), {"photos": [job("a"), job(f"job-{hour}")]})
         expected = reports.run("job_history", dataset)
-        aggregate_all(dataset, NOON + hours(48))
+        aggregate(dataset, NOON + hours(48))
         destroy(dataset, "jobs", "vaults", "observations", before=date(2026, 11, 20))
 
         assert reports.run("job_history", dataset).equals(expected)
@@ -556,7 +522,7 @@ class TestRetrievalTimesAndDailyVolume:
         observe(dataset, NOON + hours(13), {"photos": [next_day], "films": others})
         observe(dataset, NOON + hours(60), {"photos": [], "films": [], "empty": []})
         if request.param:
-            aggregate_all(dataset, NOON + hours(72))
+            aggregate(dataset, NOON + hours(72))
         return dataset
 
     def test_retrieval_times_are_grouped_by_day_action_and_tier(self, dataset: Dataset) -> None:
@@ -654,7 +620,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
     for day in range(2):
         observe(dataset, NOON + hours(24 * day), {"photos": [job("a", "Failed", completed=NOON)]})
     if aggregated:
-        aggregate_all(dataset, NOON + hours(24))
+        aggregate(dataset, NOON + hours(24))
         destroy(dataset, "job_history", "vault_looks", "open_jobs", "open_looks")
     destroy(dataset, "jobs", "vaults", "observations")
 
