@@ -40,6 +40,9 @@ class _Forwarding(Handler):
 
     def respond(self) -> None:
         body = self._body()
+        if body is None:
+            self.close_connection = True
+            return
         fault = self.proxy.rule(self.command, self.path) or Fault()
         time.sleep(fault.delay_seconds)
         if fault.dropped:
@@ -64,11 +67,14 @@ class _Forwarding(Handler):
                 return
             self._send(response.status, response.getheaders(), response.read())
 
-    def _body(self) -> bytes:
+    def _body(self) -> bytes | None:
+        """Return the body of the request; ``None`` if the client ended the connection before it had sent all of it."""
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
             self.end_headers()
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
 
     def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response_only(status)

@@ -27,6 +27,10 @@ _MAX_LINE = 65_536
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
+class _IncompleteBody(Exception):
+    """The client ended the connection before it had sent the whole body. AWS does nothing then."""
+
+
 class Handler(MotoRequestHandler):
     """Handles one connection. :func:`handler_for` binds it to its services."""
 
@@ -64,6 +68,9 @@ class Handler(MotoRequestHandler):
             else:
                 self.headers = parse_headers(BytesIO(b"".join(head) + b"\r\n"))
                 response = self._moto_response(headers)
+        except (_IncompleteBody, ConnectionError):
+            self.close_connection = True
+            return
         except Exception:
             # A bug in the local AWS: print it, and return a code that Glacier does not have.
             traceback.print_exc(file=sys.stderr)
@@ -75,7 +82,10 @@ class Handler(MotoRequestHandler):
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
         length = int(headers.get("content-length") or 0)
-        return self.rfile.read(length) if length else b""
+        body = self.rfile.read(length) if length else b""
+        if len(body) < length:
+            raise _IncompleteBody
+        return body
 
     def _control_response(self, body: bytes) -> Response:
         try:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 
 from local_aws.client import Control
+from local_aws.faulty_proxy import faulty_proxy
 from local_aws.http_handler import Handler
 from tests.local_aws.conftest import signed_headers
 
@@ -80,6 +82,23 @@ def test_expect_100_continue_is_supported(connection: BinaryIO) -> None:
     assert connection.readline() == b"\r\n"
     send(connection, "{}")
     assert read_response(connection)[0] == 201
+
+
+@pytest.mark.parametrize("server", ["local AWS", "proxy"])
+@pytest.mark.parametrize(("headers", "sent"), [("", "12345"), ("", ""), ("Expect: 100-continue\r\n", "")])
+def test_a_body_that_ends_early_is_not_stored(local_aws: Control, server: str, headers: str, sent: str) -> None:
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    s3.create_bucket(Bucket="records")
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        address = urlsplit(local_aws.endpoint if server == "local AWS" else proxy.endpoint)
+        with socket.create_connection((address.hostname, address.port or 0), timeout=30) as connection:
+            head = f"PUT /records/half HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: 10\r\n\r\n"
+            connection.sendall(f"{head}{sent}".encode())
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1000):
+                pass
+
+    assert "Contents" not in s3.list_objects_v2(Bucket="records")
 
 
 @pytest.mark.parametrize(
