@@ -44,8 +44,8 @@ class GlacierJobsHook(GlacierCalls):
         ``config_kwargs`` apply. If it does not set ``retries``, botocore's standard mode applies, for up to
         :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
     :param max_requests: the maximum number of concurrent requests of the client.
-    :param retry_policy: the retries and time-outs that apply where the configuration does not set them, a
-        :class:`glacier_jobs.glacier.client.RetryPolicy`.
+    :param retry_policy: the retries and time-outs that apply where the configuration does not set them, and the
+        deadline of an answer, a :class:`glacier_jobs.glacier.client.RetryPolicy`.
     """
 
     def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:

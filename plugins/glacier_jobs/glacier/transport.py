@@ -7,9 +7,10 @@ marker differs. So a further page is requested as the client requested the page 
 signed by the client's signer and sent over its connections. An answer other than a page is passed to the client as the
 outcome of its own first attempt, so that retries and errors are botocore's.
 
-That relies on parts of botocore that are not documented. They are used in this module only. Where one of them is not as
-expected, one warning is logged, and every page is requested through the client's public methods. Errors that a handler
-of the events raises are raised as botocore raises them.
+That relies on parts of botocore that are not documented. They are used in this module and in
+:mod:`glacier_jobs.glacier.deadlines` only. Where one of them is not as expected, one warning is logged, and every page
+is requested through the client's public methods. Errors that a handler of the events raises are raised as botocore
+raises them.
 """
 
 from __future__ import annotations
