@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from hypothesis import strategies as st
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import (
     InvalidArgument,
-    MalformedAnswer,
     VaultsRefused,
     VaultsUnavailable,
     WrongAccount,
@@ -289,23 +289,46 @@ def test_with_record_an_outage_of_all_vaults_is_a_transient_error(
     assert dataset.observation_ids() == []
 
 
-def test_a_malformed_job_fails_its_vault_alone(hook: GlacierJobsHook, local_aws: Control, dataset: Dataset) -> None:
+def test_a_job_with_an_odd_field_is_recorded_and_counted(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
     fill(local_aws, {"good": 2})
-    local_aws.add_jobs("bad", [{"JobId": "j", "CreationDate": "yesterday", "_life": {"verbatim": True}}])
+    odd = {"CreationDate": "yesterday", "InventoryRetrievalParameters": {"Limit": "1e4"}, "_life": {"verbatim": True}}
+    local_aws.add_jobs("odd", [{"JobId": "a", **odd}, {"JobId": "b", **odd}])
 
-    observed = observe(hook, dataset, on_vault_error="record")
+    observed = observe(hook, dataset)
 
-    assert observed.failed_vaults == ["bad"]
-    assert "vault bad, job 'j': CreationDate is 'yesterday'" in vault_rows(dataset)["bad"]["error"]
+    assert (observed.jobs, observed.failed_vaults) == (4, [])
+    vaults = vault_rows(dataset)
+    assert (vaults["odd"]["outcome"], vaults["odd"]["jobs"]) == ("listed", 2)
+    message = (
+        "4 values are not as AWS documents them and are kept in the column extra: CreationDate (2), "
+        "InventoryRetrievalParameters.Limit (2). The first: vault odd, job 'a': CreationDate is 'yesterday'; expected"
+    )
+    assert vaults["odd"]["error"].startswith(message)
+    assert vaults["good"]["error"] is None
+    assert any(message in logged for logged in caplog.messages)
+    rows = dataset.scan("jobs").to_table().to_pylist()
+    assert [json.loads(row["extra"]) for row in rows if row["vault_name"] == "odd"] == [
+        {"CreationDate": "yesterday", "InventoryRetrievalParameters": {"Limit": "1e4"}}
+    ] * 2
 
 
-def test_a_malformed_vault_description_is_an_error_naming_it(
+def test_odd_metadata_of_a_vault_is_null_and_said_in_its_row(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
-    local_aws.add_vaults({"VaultName": "odd", "LastInventoryDate": "long ago"})
+    local_aws.add_vaults({"VaultName": "odd", "LastInventoryDate": "long ago"}, "good")
+    local_aws.add_jobs("odd", [{"JobId": "a"}])
 
-    with pytest.raises(MalformedAnswer, match="vault 'odd': LastInventoryDate is 'long ago'"):
-        observe(hook, dataset)
+    observed = observe(hook, dataset)
+
+    assert (observed.jobs, observed.vaults, observed.failed_vaults) == (1, 2, [])
+    row = vault_rows(dataset)["odd"]
+    assert (row["outcome"], row["last_inventory_date"]) == ("listed", None)
+    assert row["error"].startswith(
+        "1 values are not as AWS documents them and are null: LastInventoryDate (1). "
+        "The first: vault 'odd': LastInventoryDate is 'long ago'; expected"
+    )
 
 
 def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(

@@ -180,9 +180,12 @@ def decoded_json(body: bytes) -> dict[str, Any]:
     :raises ResponseParserError: the body is not a JSON object.
     """
     try:
-        answer = json.loads(body)
+        # NaN and Infinity are not JSON, although Python reads and writes them.
+        answer = json.loads(body, parse_constant=str)
     except ValueError as error:
         raise ResponseParserError(f"a body of {len(body)} bytes is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ResponseParserError(f"a body of {len(body)} bytes is nested too deeply") from error
     if not isinstance(answer, dict):
         raise ResponseParserError(f"a body of {len(body)} bytes is not a JSON object")
     return answer

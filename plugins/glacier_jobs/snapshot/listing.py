@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from glacier_jobs.dataset.schema import Observation
 from glacier_jobs.errors import GlacierJobsError, VaultNotFound, WrongAccount
 from glacier_jobs.glacier.decoding import values_of
 from glacier_jobs.glacier.hook import GlacierJobsHook
-from glacier_jobs.glacier.rows import ObservedPage, pages_batch
+from glacier_jobs.glacier.rows import ObservedPage, converted_pages
+from glacier_jobs.glacier.values import NO_ODD_VALUES, OddCounts, encodable
 from glacier_jobs.snapshot.vaults import Vault, refuse_other_accounts
 
 Outcome: TypeAlias = Literal["listed", "gone", "failed"]
@@ -22,10 +24,15 @@ Outcome: TypeAlias = Literal["listed", "gone", "failed"]
 #: How many jobs of one vault are converted to rows at once: fewer take more time for each job, more take memory.
 _BATCH_ROWS = 500
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The result of listing one vault."""
+    """The result of listing one vault.
+
+    :param odd: the values of its jobs that did not fit their columns.
+    """
 
     vault: Vault
     pages: int
@@ -33,14 +40,24 @@ class Listing:
     ended_at: datetime
     outcome: Outcome
     error: GlacierJobsError | None = None
+    odd: OddCounts = NO_ODD_VALUES
+
+    @property
+    def message(self) -> str | None:
+        """Why the vault was not listed, or which values of a listed vault did not fit their columns."""
+        if self.error is not None:
+            return encodable(str(self.error))
+        of_vault = self.vault.odd.message("null")
+        return ". ".join(filter(None, [of_vault, self.odd.message("kept in the column extra")])) or None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows of one vault, and the number of pages that they are from."""
+    """Rows of one vault, the number of pages that they are from, and the values that did not fit their columns."""
 
     batch: pa.RecordBatch
     pages: int
+    odd: OddCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +82,20 @@ class VaultLister:
         """
         began_at = datetime.now(timezone.utc)
         pages = 0
+        odd = NO_ODD_VALUES
         error: GlacierJobsError | None = None
         outcome: Outcome = "listed"
         try:
+            if vault.error is not None:
+                raise vault.error
             gathered: list[ObservedPage] = []
             for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
                 gathered.append(ObservedPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
                 pages += 1
                 if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
-                    put(self.converter.submit(self._rows, vault, gathered).result())
+                    rows = self.converter.submit(self._rows, vault, gathered).result()
+                    odd += rows.odd
+                    put(rows)
                     gathered = []
         except WrongAccount:
             raise
@@ -82,17 +104,21 @@ class VaultLister:
             error, outcome = (not_found, "failed") if self.named and not pages else (not_found, "gone")
         except GlacierJobsError as failure:
             error, outcome = failure, "failed"
-        return Listing(
+        listing = Listing(
             vault=vault,
             pages=pages,
             began_at=began_at,
             ended_at=datetime.now(timezone.utc),
             outcome=outcome,
             error=error,
+            odd=odd,
         )
+        if error is None and listing.message:
+            log.warning("Vault %s: %s", vault.name, listing.message)
+        return listing
 
     def _rows(self, vault: Vault, pages: Sequence[ObservedPage]) -> Rows:
         for page in pages:
             refuse_other_accounts(set(values_of(page.jobs, "VaultARN")), self.observation)
-        batch = pages_batch(pages, observation=self.observation, vault_name=vault.name)
-        return Rows(batch=batch, pages=len(pages))
+        converted = converted_pages(pages, observation=self.observation, vault_name=vault.name)
+        return Rows(batch=converted.batch, pages=len(pages), odd=converted.odd)

@@ -161,5 +161,5 @@ def _vault_row(listing: Listing, jobs_by_vault: Mapping[str, int]) -> dict[str, 
         "listing_began_at": listing.began_at,
         "listing_ended_at": listing.ended_at,
         "outcome": listing.outcome,
-        "error": None if listing.error is None else str(listing.error),
+        "error": listing.message,
     }

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from glacier_jobs.dataset.schema import Observation
-from glacier_jobs.errors import InvalidArgument, WrongAccount
+from glacier_jobs.errors import GlacierJobsError, InvalidArgument, MalformedAnswer, WrongAccount
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import VaultArn, check_vault_name
-from glacier_jobs.glacier.rows import vault_columns
+from glacier_jobs.glacier.rows import converted_vault
+from glacier_jobs.glacier.values import NO_ODD_VALUES, OddCounts, encodable, shortened
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vault:
-    """A vault to list; ``columns`` are the values of the table ``vaults`` that only List Vaults returns."""
+    """A vault to list.
+
+    :param columns: the values of the table ``vaults`` that only List Vaults returns.
+    :param odd: the values that List Vaults returned and that do not fit these columns.
+    :param error: why the vault cannot be listed, if its description already shows that.
+    """
 
     name: str
     arn: str
-    columns: Mapping[str, Any]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    odd: OddCounts = NO_ODD_VALUES
+    error: GlacierJobsError | None = None
 
 
 def all_vaults(hook: GlacierJobsHook, account_id: str, observation: Observation) -> list[Vault]:
@@ -27,12 +35,25 @@ def all_vaults(hook: GlacierJobsHook, account_id: str, observation: Observation)
 
     :raises WrongAccount: a vault's ARN names another account.
     """
-    return [_described(vault, observation) for vault in hook.list_vaults(account_id)]
+    return [_described(vault, observation, hook.conn_partition) for vault in hook.list_named_vaults(account_id)]
 
 
-def _described(description: Mapping[str, Any], observation: Observation) -> Vault:
-    refuse_other_accounts({description["VaultARN"]}, observation)
-    return Vault(name=description["VaultName"], arn=description["VaultARN"], columns=vault_columns(description))
+def _described(description: Mapping[str, Any], observation: Observation, partition: str) -> Vault:
+    name = encodable(description["VaultName"])
+    arn = description.get("VaultARN")
+    converted = converted_vault(description)
+    error: GlacierJobsError | None = None
+    try:
+        check_vault_name(name)
+        refuse_other_accounts({arn if isinstance(arn, str) else repr(arn)}, observation)
+    except (InvalidArgument, MalformedAnswer) as malformed:
+        error = MalformedAnswer(f"List Vaults describes the vault {shortened(description)}: {malformed}")
+        arn = _arn(name, observation, partition)
+    return Vault(name=name, arn=str(arn), columns=converted.columns, odd=converted.odd, error=error)
+
+
+def _arn(name: str, observation: Observation, partition: str) -> str:
+    return str(VaultArn(partition=partition, region=observation.region, account_id=observation.account_id, name=name))
 
 
 def named_vaults(vault_names: Sequence[str], observation: Observation, partition: str) -> list[Vault]:
@@ -43,13 +64,7 @@ def named_vaults(vault_names: Sequence[str], observation: Observation, partition
     if isinstance(vault_names, str) or not vault_names:
         raise InvalidArgument(f"vault_names is {vault_names!r}; expected at least one name in a list, or None for all")
     return [
-        Vault(
-            name=name,
-            arn=str(
-                VaultArn(partition=partition, region=observation.region, account_id=observation.account_id, name=name)
-            ),
-            columns={},
-        )
+        Vault(name=name, arn=_arn(name, observation, partition))
         for name in dict.fromkeys(map(check_vault_name, vault_names))
     ]
 
