@@ -213,6 +213,21 @@ def test_a_vault_deleted_meanwhile_is_recorded_as_gone_without_jobs(
     assert {job["VaultARN"].rpartition("/")[2] for job in recorded(dataset, observed)} == {"kept"}
 
 
+@pytest.mark.parametrize("pages_before", [0, 2])
+@pytest.mark.parametrize("vault_names", [None, ["photos"]])
+def test_a_vault_that_is_not_found_for_a_moment_is_listed_completely(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, pages_before: int, vault_names: list[str] | None
+) -> None:
+    fill(local_aws, {"photos": 700})
+    local_aws.fault("vault_not_found", operation="ListJobs", skip=pages_before, count=1)
+
+    observed = observe(hook, dataset, vault_names=vault_names)
+
+    row = vault_rows(dataset)["photos"]
+    assert (row["outcome"], row["jobs"], row["pages"], row["error"]) == ("listed", 700, 14 + pages_before, None)
+    assert len({job["JobId"] for job in recorded(dataset, observed)}) == 700
+
+
 def test_a_named_vault_that_does_not_exist_is_an_error(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:

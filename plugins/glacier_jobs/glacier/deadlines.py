@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 import botocore
 from botocore.exceptions import ReadTimeoutError
 
+from glacier_jobs.glacier.proxies import send_through_proxy
+
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection as _Connection
 else:
@@ -231,7 +233,7 @@ def limit_answers(client: Any) -> None:
             )
         return
     classes.update(shown)
-    session.send = partial(_sent, lambda request: original.send(session, request))
+    session.send = partial(_sent, session, lambda request: original.send(session, request))
 
 
 def _pool_of_shown_connections(pool: Any) -> Any:
@@ -239,7 +241,7 @@ def _pool_of_shown_connections(pool: Any) -> Any:
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
-def _sent(send: Callable[[Any], Any], request: Any) -> Any:
+def _sent(session: Any, send: Callable[[Any], Any], request: Any) -> Any:
     """Send a request as the session does, and end it at its deadline or when it is cancelled."""
     seconds, cancellation = _answer_seconds.get(), _cancellation.get()
     if seconds is None and cancellation is None:
@@ -250,7 +252,7 @@ def _sent(send: Callable[[Any], Any], request: Any) -> Any:
     token = _current.set(awaited)
     try:
         with _watchdog.watching(awaited):
-            answer = send(request)
+            answer = send_through_proxy(send, session, request)
     except Exception as error:
         _raise_if_ended(awaited, request, seconds, error)
         raise

@@ -60,6 +60,14 @@ class Rows:
     odd: OddCounts
 
 
+@dataclass
+class _Read:
+    """How many pages of a vault were read, and which of its values did not fit their columns."""
+
+    pages: int = 0
+    odd: OddCounts = NO_ODD_VALUES
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaultLister:
     """Lists vaults, each in the calling thread.
@@ -75,47 +83,55 @@ class VaultLister:
     converter: Executor
 
     def list(self, vault: Vault, put: Callable[[Rows], None]) -> Listing:
-        """List one vault.
+        """List one vault. If it is not found, it is listed once more before it counts as gone.
 
         :param put: receives the rows as they arrive.
         :raises WrongAccount: the vault belongs to another account. All other errors are in the result.
         """
         began_at = datetime.now(timezone.utc)
-        pages = 0
-        odd = NO_ODD_VALUES
+        read = _Read()
         error: GlacierJobsError | None = None
         outcome: Outcome = "listed"
         try:
             if vault.error is not None:
                 raise vault.error
-            gathered: list[ObservedPage] = []
-            for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
-                gathered.append(ObservedPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
-                pages += 1
-                if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
-                    rows = self.converter.submit(self._rows, vault, gathered).result()
-                    odd += rows.odd
-                    put(rows)
-                    gathered = []
+            try:
+                self._read(vault, put, read)
+            except VaultNotFound as not_found:
+                log.warning("%s. Vault %s is listed once more, from its first page", not_found, vault.name)
+                # The rows that were put before are repeated; the writer keeps the later ones.
+                self._read(vault, put, read)
         except WrongAccount:
             raise
         except VaultNotFound as not_found:
             # A named vault whose first page is refused never existed, which is an error. Others were deleted meanwhile.
-            error, outcome = (not_found, "failed") if self.named and not pages else (not_found, "gone")
+            error, outcome = (not_found, "failed") if self.named and not read.pages else (not_found, "gone")
         except GlacierJobsError as failure:
             error, outcome = failure, "failed"
         listing = Listing(
             vault=vault,
-            pages=pages,
+            pages=read.pages,
             began_at=began_at,
             ended_at=datetime.now(timezone.utc),
             outcome=outcome,
             error=error,
-            odd=odd,
+            odd=read.odd,
         )
         if error is None and listing.message:
             log.warning("Vault %s: %s", vault.name, listing.message)
         return listing
+
+    def _read(self, vault: Vault, put: Callable[[Rows], None], read: _Read) -> None:
+        read.odd = NO_ODD_VALUES
+        gathered: list[ObservedPage] = []
+        for page in self.hook.list_record_pages(vault.name, account_id=self.account_id):
+            gathered.append(ObservedPage(jobs=page.jobs, observed_at=datetime.now(timezone.utc)))
+            read.pages += 1
+            if page.marker is None or sum(len(seen.jobs) for seen in gathered) >= _BATCH_ROWS:
+                rows = self.converter.submit(self._rows, vault, gathered).result()
+                read.odd += rows.odd
+                put(rows)
+                gathered = []
 
     def _rows(self, vault: Vault, pages: Sequence[ObservedPage]) -> Rows:
         for page in pages:
