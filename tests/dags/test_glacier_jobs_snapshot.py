@@ -66,6 +66,19 @@ def test_a_task_ends_within_seconds_of_its_execution_timeout_although_answers_do
     assert not any(thread.name.startswith("list-jobs") for thread in threading.enumerate())
 
 
+def test_params_exclude_vaults_and_set_the_pace_of_targets_without_their_own(
+    snapshot_dag: Runner, dataset_root: Path
+) -> None:
+    own = {**IRELAND, "exclude_vaults": ["ledgers"], "requests_per_second": 100}
+
+    run = snapshot_dag(
+        targets=[VIRGINIA, own], dataset_uri=dataset_root.as_uri(), exclude_vaults=["pho*"], requests_per_second=50.5
+    )
+
+    assert run.state == "success"
+    assert _jobs(dataset_root) == {("us-east-1", "ledgers"): 3, ("eu-west-1", "photos"): 4}
+
+
 def test_a_mapped_task_is_labelled_with_its_target(snapshot_dag: Runner, dataset_root: Path) -> None:
     named = {**IRELAND, "account_id": "123456789012", "vault_names": ["photos"]}
 

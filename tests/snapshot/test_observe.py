@@ -22,6 +22,7 @@ from glacier_jobs.errors import (
     WrongAccount,
 )
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.reports import run
 from glacier_jobs.snapshot.observe import Provenance, PublishedObservation, observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
@@ -157,6 +158,30 @@ def test_named_vaults_are_listed_without_list_vaults(
     assert {name: row["vault_arn"] for name, row in vault_rows(dataset).items()} == {
         name: f"arn:aws:glacier:us-east-1:123456789012:vaults/{name}" for name in ("a", "c")
     }
+
+
+def test_excluded_vaults_are_not_requested_and_do_not_count_as_deleted(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(local_aws, {"a": 1, "b": 2, "test-1": 4, "Test-2": 8})
+    observe(hook, dataset)
+    local_aws.reset_calls()
+
+    observed = observe(hook, dataset, exclude_vaults=["b", "test-*", "typo-*"])
+
+    assert (observed.jobs, observed.vaults) == (9, 2)
+    assert {request["vault_name"] for request in local_aws.requests("ListJobs")} == {"a", "Test-2"}
+    assert "exclude_vaults: 'typo-*' matches no vault" in caplog.messages
+    latest = run("latest_jobs", dataset).to_pylist()
+    assert Counter(row["vault_name"] for row in latest) == {"a": 1, "b": 2, "test-1": 4, "Test-2": 8}
+
+
+def test_excluded_vaults_are_left_out_of_named_ones_too(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
+) -> None:
+    fill(local_aws, {"a": 1, "b": 2})
+
+    assert observe(hook, dataset, vault_names=["a", "b"], exclude_vaults=["[b-z]"]).jobs == 1
 
 
 def test_the_observation_records_task_scope_and_counts(
@@ -357,7 +382,15 @@ def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"on_vault_error": "ignore"}, {"account_id": "1"}, {"vault_names": []}, {"vault_names": "photos"}]
+    "arguments",
+    [
+        {"on_vault_error": "ignore"},
+        {"account_id": "1"},
+        {"vault_names": []},
+        {"vault_names": "photos"},
+        {"exclude_vaults": "photos"},
+        {"exclude_vaults": ["a/b"]},
+    ],
 )
 def test_an_invalid_argument_is_refused(hook: GlacierJobsHook, dataset: Dataset, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):

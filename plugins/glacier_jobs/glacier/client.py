@@ -17,9 +17,11 @@ from botocore.config import Config
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from glacier_jobs import __version__
+from glacier_jobs.arguments import checked_rate
 from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
 from glacier_jobs.glacier.deadlines import answers_within, limit_answers, pause
 from glacier_jobs.glacier.error_mapping import is_expired, translated
+from glacier_jobs.glacier.pace import Pace
 from glacier_jobs.glacier.transport import register_handlers
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class GlacierCalls(GlacierHook):
         self,
         *args: Any,
         max_requests: int = DEFAULT_MAX_REQUESTS,
+        requests_per_second: float | None = None,
         retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +101,8 @@ class GlacierCalls(GlacierHook):
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
+        rate = checked_rate(requests_per_second, "requests_per_second")
+        self._pace = Pace(rate) if rate else None
         self._renewing = threading.Lock()
 
     @cached_property
@@ -140,9 +145,16 @@ class GlacierCalls(GlacierHook):
             client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
         register_handlers(client)
         limit_answers(client)
+        if self._pace is not None:
+            # Before each attempt is signed, botocore's retries included: a signature is valid for minutes only.
+            client.meta.events.register("before-sign.glacier", self._wait_for_turn)
         if self.aws_conn_id and not self.conn_config:
             self._log_ambient_account()
         return client
+
+    def _wait_for_turn(self, **_: Any) -> None:
+        if self._pace is not None:
+            self._pace.wait()
 
     @cached_property
     def account_id(self) -> str:

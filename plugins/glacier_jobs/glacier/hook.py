@@ -44,6 +44,8 @@ class GlacierJobsHook(GlacierCalls):
         ``config_kwargs`` apply. If it does not set ``retries``, botocore's standard mode applies, for up to
         :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
     :param max_requests: the maximum number of concurrent requests of the client.
+    :param requests_per_second: the maximum number of the client's requests per second, retries included; ``None`` for
+        no limit.
     :param retry_policy: the retries and time-outs that apply where the configuration does not set them, and the
         deadline of an answer, a :class:`glacier_jobs.glacier.client.RetryPolicy`.
     """

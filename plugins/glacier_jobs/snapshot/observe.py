@@ -24,7 +24,7 @@ from glacier_jobs.errors import (
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import check_account_id
 from glacier_jobs.snapshot.listing import Listing, Outcome, VaultLister
-from glacier_jobs.snapshot.vaults import all_vaults, named_vaults
+from glacier_jobs.snapshot.vaults import Exclusion, all_vaults, named_vaults
 from glacier_jobs.snapshot.workers import list_concurrently
 
 OnVaultError: TypeAlias = Literal["fail", "record"]
@@ -59,6 +59,7 @@ def observe(
     *,
     account_id: str = "-",
     vault_names: Sequence[str] | None = None,
+    exclude_vaults: Sequence[str] = (),
     on_vault_error: OnVaultError = "fail",
     provenance: Provenance = Provenance(),
 ) -> PublishedObservation:
@@ -73,6 +74,7 @@ def observe(
     :param account_id: 12 digits, or ``-`` for the account of the hook's credentials.
     :param vault_names: the vaults to list; ``None`` for all that List Vaults returns. With names, List Vaults is not
         called, and the columns that only it returns (dates, counts, sizes) are null.
+    :param exclude_vaults: names of vaults, or patterns as in :mod:`fnmatch` (``"test-*"``), to leave out.
     :param on_vault_error: with ``fail``, nothing is published if a vault cannot be listed. With ``record``, the other
         vaults are published, and the failed vault with its error. A vault that was deleted in the meantime is no
         error; its outcome is ``gone``.
@@ -88,15 +90,16 @@ def observe(
     if on_vault_error not in get_args(OnVaultError):
         raise InvalidArgument(f"on_vault_error is {on_vault_error!r}; allowed are {', '.join(get_args(OnVaultError))}")
     check_account_id(account_id)
+    exclusion = Exclusion(exclude_vaults)
     hook.get_conn()
     snapshot_at = datetime.now(timezone.utc)
     real_account_id = hook.account_id if account_id == "-" else account_id
     observation = new_observation(real_account_id, hook.conn_region_name, snapshot_at)
     with ObservationWriter(dataset, observation) as writer:
         if vault_names is None:
-            vaults = all_vaults(hook, account_id, observation)
+            vaults = all_vaults(hook, account_id, observation, exclusion)
         else:
-            vaults = named_vaults(vault_names, observation, hook.conn_partition)
+            vaults = named_vaults(vault_names, observation, hook.conn_partition, exclusion)
         # A single thread converts all rows: Arrow's allocator keeps a heap for each thread that it was used in.
         with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
             lister = VaultLister(
@@ -118,7 +121,8 @@ def observe(
             vaults=[_vault_row(listing, jobs_by_vault) for listing in listings],
             observation={
                 "ended_at": datetime.now(timezone.utc),
-                "scope": "all" if vault_names is None else "named",
+                # With "all", a vault without a row counts as deleted.
+                "scope": "all" if vault_names is None and not exclude_vaults else "named",
                 **{
                     f"vaults_{outcome}": sum(listing.outcome == outcome for listing in listings)
                     for outcome in get_args(Outcome)
