@@ -13,8 +13,12 @@ from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow.sdk import Context
     from pydantic import JsonValue
+
+    from glacier_jobs.snapshot.targets import Target
 
 #: Without a URI, so that ``Asset("glacier_jobs")`` in another DAG file is the same asset.
 GLACIER_JOBS = Asset("glacier_jobs")
@@ -32,10 +36,13 @@ each target and publishes one snapshot per target as Parquet, as a whole or not 
 |---|---|---|
 | accounts and Regions | `targets` | `{TARGETS_VARIABLE}`, JSON |
 | root of the dataset | `dataset_uri` | `{DATASET_VARIABLE}` |
+| requests per second, for each target without its own | `requests_per_second` | |
+| vaults to leave out, for each target without its own | `exclude_vaults` | |
 
 Params override Variables. A target is
 `{{"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "123456789012", "vault_names": ["photos"]}}`.
-The last two keys are optional. Without them, all vaults of the credentials' account are listed.
+The last two keys are optional. Without them, all vaults of the credentials' account are listed. Other optional keys are
+`exclude_vaults` (names or patterns such as `"test-*"`) and `requests_per_second`.
 
 - **snapshot** is one mapped task per target. If a vault cannot be listed, its error is recorded, and the other vaults
   are published.
@@ -59,9 +66,15 @@ def targets() -> list[dict[str, Any]]:
     if not dataset_uri:
         raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
     try:
-        return [{**target, "dataset_uri": dataset_uri} for target in parse_targets(given)]
+        return [{**target, "dataset_uri": dataset_uri} for target in _parsed(given, params)]
     except InvalidArgument as error:
         raise AirflowFailException(f"the param targets, or the Variable {TARGETS_VARIABLE}: {error}") from error
+
+
+def _parsed(given: object, params: Mapping[str, Any]) -> list[Target]:
+    return parse_targets(
+        given, exclude_vaults=params["exclude_vaults"], requests_per_second=params["requests_per_second"]
+    )
 
 
 def _observed(context: Context) -> list[dict[str, Any] | None]:
@@ -112,6 +125,20 @@ def all_listed() -> None:
             type=["null", "string"],
             title="Dataset",
             description_md=f"`file:///…` or `s3://conn_id@bucket/…`; empty for the Variable `{DATASET_VARIABLE}`.",
+        ),
+        "exclude_vaults": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string"},
+            title="Vaults to leave out",
+            description_md="Names or patterns such as `test-*`, for targets without `exclude_vaults`.",
+        ),
+        "requests_per_second": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            title="Requests per second",
+            description_md="The limit of each target without `requests_per_second`; empty for no limit.",
         ),
     },
     default_args={

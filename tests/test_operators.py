@@ -93,6 +93,9 @@ def test_it_writes_to_s3_through_another_connection(connect: Connect, local_aws:
         ({"dataset_uri": "s3://nobody@records/x"}, "'nobody' of s3://nobody@records/x does not exist"),
         ({"aws_conn_id": "nobody"}, "'nobody' does not exist"),
         ({"max_requests": 0}, "max_requests"),
+        ({"requests_per_second": 0}, "requests_per_second is 0; expected a number above 0"),
+        ({"requests_per_second": "fast"}, "requests_per_second is 'fast'; expected a number above 0"),
+        ({"exclude_vaults": ["a/*"]}, "pattern of vaults' names is 'a/.'"),
     ],
 )
 def test_an_error_that_a_retry_cannot_fix_fails_at_once(
@@ -130,6 +133,21 @@ def test_vault_names_may_be_rendered_to_text(connect: Connect, local_aws: Contro
     fill(local_aws, a=1, b=2, c=4)
 
     assert operator(connect, tmp_path, vault_names="['a', 'c']").execute(CONTEXT)["jobs"] == 5
+
+
+def test_vaults_are_left_out_by_name_and_by_pattern(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+    fill(local_aws, a=1, b=2, test_1=4, test_2=8)
+
+    excluded = operator(connect, tmp_path, exclude_vaults="['a', 'test_*']").execute(CONTEXT)
+
+    assert (excluded["jobs"], excluded["vaults"]) == (2, 1)
+    [row] = open_dataset(f"file://{tmp_path}/records").scan("observations").to_table().to_pylist()
+    assert row["scope"] == "named"
+
+
+def test_a_limit_of_requests_per_second_may_be_rendered_to_text(connect: Connect, tmp_path: Path) -> None:
+    assert operator(connect, tmp_path, requests_per_second="2.5").hook._pace is not None
+    assert operator(connect, tmp_path).hook._pace is None
 
 
 def test_the_region_and_the_botocore_settings_reach_the_client(connect: Connect, tmp_path: Path) -> None:

@@ -40,8 +40,9 @@ PAGE = [
 
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
-    "alerts.notifier", "dataset.storage", "events", "glacier.client", "glacier.error_mapping", "glacier.transport",
-    "links", "operators", "page.security", "page.service", "sensors", "triggers",
+    "alerts.notifier", "dataset.storage", "events", "glacier.client", "glacier.deadlines", "glacier.error_mapping",
+    "glacier.proxies", "glacier.transport", "links", "operators", "page.security", "page.service", "sensors",
+    "triggers",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

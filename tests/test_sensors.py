@@ -34,6 +34,7 @@ REFUSALS = {
     "expired_token": "ExpiredTokenException",
     "limit_exceeded": "LimitExceededException",
     "policy_enforced": "PolicyEnforcedException",
+    "vault_not_found": "ResourceNotFoundException",
 }
 TRANSIENT = [
     "insufficient_capacity",
@@ -47,8 +48,9 @@ TRANSIENT = [
     "marker_cycle",
 ]
 UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
-#: Not a fault: it delays calls until several are in progress, for tests of concurrent listings.
-NO_FAULTS = ["crowd"]
+#: Not a fault: ``crowd`` delays calls until several are in progress, for tests of concurrent listings. A dripping body
+#: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``.
+NO_FAULTS = ["crowd", "dripping_body"]
 
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")

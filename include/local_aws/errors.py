@@ -113,5 +113,6 @@ FAULT_ERRORS: Mapping[str, tuple[str, int, str]] = {
         503,
         "There is insufficient capacity to process this expedited request.",
     ),
+    "vault_not_found": ("ResourceNotFoundException", 404, "Vault not found for ARN: {resource}"),
     "limit_exceeded": ("LimitExceededException", 400, "A limit of the account was exceeded."),
 }

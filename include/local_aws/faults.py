@@ -26,6 +26,7 @@ KINDS: Mapping[str, FaultKind] = {
     "crowd": FaultKind(arguments={"size": 2, "seconds": 5.0}),
     "dropped_connection": FaultKind(arguments={"after_effect": False}),
     "truncated_body": FaultKind(),
+    "dripping_body": FaultKind(arguments={"seconds": 0.1}),
     "cut_json": FaultKind(),
     "not_json": FaultKind(),
     "short_page": FaultKind(arguments={"size": 1}, operations=LIST_OPERATIONS),
@@ -40,6 +41,8 @@ KINDS: Mapping[str, FaultKind] = {
 - ``dropped_connection``: the connection is closed without a response; with ``after_effect``, after the call was
   executed.
 - ``truncated_body``: the connection is closed in the middle of the body.
+- ``dripping_body``: the body is sent byte by byte, one in ``seconds``. So each read succeeds, and the response does not
+  end for a long time.
 - ``cut_json``: the body is cut in half, with a matching ``Content-Length``.
 - ``not_json``: the body is HTML, as from a proxy, with status 200.
 - ``short_page``: the page has at most ``size`` members, whatever the limit is.

@@ -5,7 +5,7 @@ Source: Amazon Glacier API 2012-06-01.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from urllib.parse import parse_qsl, unquote
@@ -126,9 +126,17 @@ class Glacier:
             response = Response(status=200, headers=[("Content-Type", "text/html")], body=_PROXY_PAGE)
         if "cut_json" in active_faults:
             response.body = response.body[: len(response.body) // 2]
+        if "dripping_body" in active_faults:
+            response.stream_size_in_bytes = len(response.body)
+            response.stream = self._drip(response.body, generation, active_faults["dripping_body"]["seconds"])
         response.dropped = drop is not None
         response.truncated = "truncated_body" in active_faults
         return response
+
+    def _drip(self, body: bytes, generation: int, seconds: float) -> Iterator[bytes]:
+        for position in range(len(body)):
+            yield body[position : position + 1]
+            self._backend.calls.pause(generation, seconds)
 
     def _call_response(self, call: Call, active_faults: ActiveFaults) -> Response:
         backend = self._backend

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -38,6 +39,24 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
         return float(seconds)
     expected = f"a number of seconds {'of at least 0' if zero else 'above 0'}, or a timedelta"
     raise InvalidArgument(f"{name} is {_shortened(value)}; expected {expected}")
+
+
+def checked_rate(value: object, name: str) -> float | None:
+    """Return a number of requests per second; ``None`` for no limit.
+
+    :param value: a number, or a number rendered to text.
+    :param name: the name of the argument in error messages.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    if value is None:
+        return None
+    number: object = value
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            number = float(value)
+    if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0:
+        return float(number)
+    raise InvalidArgument(f"{name} is {_shortened(value)}; expected a number above 0, or None for no limit")
 
 
 def several(value: object, name: str) -> list[str]:

@@ -7,6 +7,7 @@
     │   ├── InvalidArgument     an argument is not valid (also a ValueError)
     │   ├── ConnectionNotFound  the Airflow connection does not exist
     │   ├── AccessDenied        AWS refused the credentials or their permissions, or a file may not be read
+    │   │   └── ProxyDenied     a proxy or another server answered instead of AWS, and wants a login or redirects
     │   ├── NotSupported        this account cannot use Amazon Glacier's vaults
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
@@ -52,6 +53,10 @@ class ConnectionNotFound(FinalError):
 
 class AccessDenied(FinalError):
     """AWS refused the credentials or their permissions, or a file may not be read."""
+
+
+class ProxyDenied(AccessDenied):
+    """A proxy or another server answered instead of AWS: it wants a login, or it redirects; the message names it."""
 
 
 class NotSupported(FinalError):

@@ -37,10 +37,13 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     :param dataset_uri: the dataset's root: ``file:///…``, ``s3://bucket/…``, or ``s3://conn_id@bucket/…`` with
         the Airflow connection of the bucket. (templated)
     :param vault_names: the vaults to list; ``None`` for all that List Vaults returns. (templated)
+    :param exclude_vaults: names of vaults, or patterns as in :mod:`fnmatch` (``"test-*"``), to leave out. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param on_vault_error: with ``fail``, nothing is published if a vault cannot be listed; with ``record``, the other
         vaults are published, and the failed vault with its error. (templated)
     :param max_requests: the maximum number of concurrent requests to Glacier.
+    :param requests_per_second: the maximum number of requests to Glacier per second, retries included; ``None`` for no
+        limit. (templated)
     :param aws_conn_id: the Airflow connection for Glacier. (templated)
     :param region_name: the Region; ``None`` for that of the connection. (templated)
     :param verify: as in boto3. (templated)
@@ -53,7 +56,13 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
 
     aws_hook_class = GlacierJobsHook
     template_fields: Sequence[str] = aws_template_fields(
-        "account_id", "botocore_config", "dataset_uri", "on_vault_error", "vault_names"
+        "account_id",
+        "botocore_config",
+        "dataset_uri",
+        "exclude_vaults",
+        "on_vault_error",
+        "requests_per_second",
+        "vault_names",
     )
     ui_color = "#e0f0ea"
 
@@ -62,22 +71,30 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
         *,
         dataset_uri: str,
         vault_names: Sequence[str] | str | None = None,
+        exclude_vaults: Sequence[str] | str | None = None,
         account_id: str = "-",
         on_vault_error: OnVaultError = "fail",
         max_requests: int = DEFAULT_MAX_REQUESTS,
+        requests_per_second: float | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
         super().__init__(**kwargs)
         self.dataset_uri = dataset_uri
         self.vault_names = vault_names
+        self.exclude_vaults = exclude_vaults
         self.account_id = account_id
         self.on_vault_error = on_vault_error
         self.max_requests = max_requests
+        self.requests_per_second = requests_per_second
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
-        return {**super()._hook_parameters, "max_requests": self.max_requests}
+        return {
+            **super()._hook_parameters,
+            "max_requests": self.max_requests,
+            "requests_per_second": self.requests_per_second,
+        }
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make one observation."""
@@ -90,6 +107,7 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
                 open_dataset(self.dataset_uri),
                 account_id=self.account_id,
                 vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
+                exclude_vaults=several(self.exclude_vaults, "exclude_vaults") if self.exclude_vaults else (),
                 on_vault_error=self.on_vault_error,
                 provenance=self._provenance(context),
             )

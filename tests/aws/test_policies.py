@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 
 from glacier_jobs.hooks import GlacierJobsHook
@@ -38,6 +40,47 @@ def test_a_policy_allows_named_actions_on_resources_with_placeholders(file: Path
         # IAM cannot restrict ListVaults to a resource.
         if statement["Action"] != "glacier:ListVaults":
             assert "ACCOUNT_ID" in statement["Resource"] or "BUCKET" in statement["Resource"]
+
+
+#: The placeholders of the policies, with values for each of AWS's partitions that has Amazon Glacier.
+PARTITIONS = {
+    "aws": {"REGION": "us-east-1", "DNS_SUFFIX": "amazonaws.com"},
+    "aws-us-gov": {"REGION": "us-gov-west-1", "DNS_SUFFIX": "amazonaws.com"},
+    "aws-cn": {"REGION": "cn-north-1", "DNS_SUFFIX": "amazonaws.com.cn"},
+}
+
+
+@pytest.mark.parametrize("file", POLICIES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_a_policy_fits_each_partition(file: Path, partition: str) -> None:
+    text = file.read_text()
+    values = {"PARTITION": partition, **PARTITIONS[partition]}
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
+
+    resources = [statement["Resource"] for statement in json.loads(text)["Statement"]]
+    arns = [resource for resource in resources if resource != "*"]
+    expected = rf"arn:{partition}:((glacier|kms):{values['REGION']}:ACCOUNT_ID:|s3:::BUCKET).*"
+    assert arns
+    assert [arn for arn in arns if not re.fullmatch(expected, arn)] == []
+
+
+def test_the_partitions_and_their_dns_suffixes_are_botocores_and_in_the_readme() -> None:
+    known = {each["id"]: each for each in botocore.loaders.Loader().load_data("partitions")["partitions"]}
+    readme = (ROOT / "README.md").read_text()
+
+    for partition, values in PARTITIONS.items():
+        assert known[partition]["outputs"]["dnsSuffix"] == values["DNS_SUFFIX"]
+        assert re.fullmatch(known[partition]["regionRegex"], values["REGION"])
+        assert f"`{partition}`" in readme
+
+
+def test_a_dataset_with_a_kms_key_needs_this_key_only_and_only_through_s3() -> None:
+    [statement] = _statements("iam-dataset-kms-policy.json")
+
+    assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert statement["Resource"].endswith(":key/KEY_ID")
+    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.REGION.DNS_SUFFIX"}}
 
 
 def test_no_policy_allows_deletion() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class Runner:
     """Runs a DAG with Airflow's ``dag.test()``."""
 
     dag_id: str
+    #: Attributes of tasks that the run changes, by task id.
+    changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __call__(self, **conf: Any) -> Run:
         """Run the DAG with these params."""
@@ -76,6 +78,7 @@ class Runner:
         for task in dag.tasks:
             holder = task.partial_kwargs if isinstance(task, MappedOperator) else vars(task)
             holder["on_failure_callback"] = [keep_error]
+            holder.update(self.changed.get(task.task_id, {}))
         run = dag.test(run_conf=conf)
         with create_session() as session:
             events = session.scalars(

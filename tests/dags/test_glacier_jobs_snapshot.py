@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,35 @@ def test_each_target_becomes_one_observation_and_all_targets_become_one_event(
         ("eu-west-1", 4, 1),
     ]
     assert {each["observation_id"] for each in extra["observations"]} == _observation_ids(dataset_root)
+
+
+def test_a_task_ends_within_seconds_of_its_execution_timeout_although_answers_do_not_end(
+    snapshot_dag: Runner, dataset_root: Path, local_aws: Control
+) -> None:
+    local_aws.fault("dripping_body", operation="ListJobs")
+    runner = replace(snapshot_dag, changed={"snapshot": {"execution_timeout": timedelta(seconds=4), "retries": 0}})
+    began = time.monotonic()
+
+    run = runner(targets=[VIRGINIA], dataset_uri=dataset_root.as_uri())
+
+    assert time.monotonic() - began < 25
+    assert run.tasks["snapshot", 0] == "failed"
+    assert "Timeout" in run.errors["snapshot"]
+    assert not list(dataset_root.rglob("*.p*"))
+    assert not any(thread.name.startswith("list-jobs") for thread in threading.enumerate())
+
+
+def test_params_exclude_vaults_and_set_the_pace_of_targets_without_their_own(
+    snapshot_dag: Runner, dataset_root: Path
+) -> None:
+    own = {**IRELAND, "exclude_vaults": ["ledgers"], "requests_per_second": 100}
+
+    run = snapshot_dag(
+        targets=[VIRGINIA, own], dataset_uri=dataset_root.as_uri(), exclude_vaults=["pho*"], requests_per_second=50.5
+    )
+
+    assert run.state == "success"
+    assert _jobs(dataset_root) == {("us-east-1", "ledgers"): 3, ("eu-west-1", "photos"): 4}
 
 
 def test_a_mapped_task_is_labelled_with_its_target(snapshot_dag: Runner, dataset_root: Path) -> None:

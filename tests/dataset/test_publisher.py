@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,13 +20,15 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
-from glacier_jobs.dataset import publisher as publishing
-from glacier_jobs.dataset.publisher import publisher_for
+from glacier_jobs.dataset import staging
+from glacier_jobs.dataset.layout import new_observation
+from glacier_jobs.dataset.publisher import _ObjectPublisher, publisher_for
+from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.errors import ConnectionNotFound, InvalidArgument, ObservationExists, StoreNotSuitable
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
-from tests.conftest import Connect
-from tests.observations import publish
+from tests.conftest import ROOT, Connect
+from tests.observations import local_dataset, publish
 
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 
@@ -105,9 +111,118 @@ def test_files_that_a_killed_run_left_are_removed_only_once_they_are_old(tmp_pat
 
 
 def long_ago(path: Path) -> Path:
-    moment = time.time() - publishing.ABANDONED_AFTER_SECONDS - 60
+    moment = time.time() - staging.ABANDONED_AFTER_SECONDS - 60
     os.utime(path, (moment, moment))
     return path
+
+
+_STAGE = """
+import os, signal, sys, tempfile
+from pathlib import Path
+from fsspec.implementations.local import LocalFileSystem
+from glacier_jobs.dataset.publisher import _ObjectPublisher, publisher_for
+
+if sys.argv[1] == "local":
+    publisher = publisher_for(LocalFileSystem(), sys.argv[2])
+else:
+    tempfile.tempdir = sys.argv[2]
+    publisher = _ObjectPublisher(LocalFileSystem())
+folder = publisher.stage("killed")
+(folder / "jobs.part").write_bytes(b"half")
+print(folder, flush=True)
+sys.stdin.read(1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("store", ["local", "objects"])
+def test_what_a_killed_run_left_is_removed_at_once_and_what_a_living_run_uses_is_not(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    publisher = (
+        publisher_for(LocalFileSystem(), str(tmp_path)) if store == "local" else _ObjectPublisher(LocalFileSystem())
+    )
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", _STAGE, store, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"},
+    ) as run:
+        assert run.stdout is not None
+        left = Path(run.stdout.readline().strip())
+        publisher.stage("while-it-runs")
+        assert (left / "jobs.part").exists()
+        run.communicate("x")
+
+    assert run.returncode == -signal.SIGKILL
+    assert left.exists()
+    publisher.stage("next")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("owner", [b"another machine or an earlier start", None])
+def test_a_folder_of_another_machine_or_without_an_owner_is_removed_only_once_it_is_old(
+    tmp_path: Path, owner: bytes | None
+) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    other = tmp_path / ".staging" / "other"
+    other.mkdir(parents=True)
+    if owner is not None:
+        (other / "owner").write_bytes(owner)
+
+    publisher.stage("next")
+    assert other.exists()
+    long_ago(other)
+    publisher.stage("later")
+    assert not other.exists()
+
+
+def test_a_discarded_folder_is_removed_with_its_lock(tmp_path: Path) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    folder = publisher.stage("a")
+
+    publisher.discard(folder)
+
+    assert not folder.exists()
+    assert folder not in staging._locks
+    assert publisher.stage("a") == folder
+
+
+def refusing(code: int) -> Any:
+    def refused(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "message"),
+    [
+        ("link", errno.EPERM, "cannot create hard links: Operation not permitted. Use one that can, such as ext4"),
+        ("link", errno.EOPNOTSUPP, "cannot create hard links: Operation not supported"),
+        ("fsync", errno.EINVAL, "cannot make the names of new files durable .fsync of a folder.: Invalid argument"),
+    ],
+)
+def test_a_file_system_that_lacks_what_publishing_needs_is_found_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, code: int, message: str
+) -> None:
+    """The error of the system call stands in for such a file system, which cannot be mounted in a test."""
+    monkeypatch.setattr(os, function, refusing(code))
+    observation = new_observation("123456789012", "us-east-1", MOMENT)
+
+    with pytest.raises(StoreNotSuitable, match=message), ObservationWriter(local_dataset(tmp_path), observation):
+        pytest.fail("the listing began")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_does_not_make_a_store_unsuitable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refusing(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        publisher_for(LocalFileSystem(), str(tmp_path)).stage("a")
 
 
 def test_an_old_file_in_the_staging_folder_is_removed_too(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -187,3 +188,18 @@ def test_a_killed_run_leaves_nothing_visible_and_the_next_one_succeeds(tmp_path:
 
     publish(dataset, MOMENT, jobs=["a"])
     assert [job_id for job_id, _ in jobs_of(dataset)] == ["a"]
+
+
+@pytest.mark.parametrize(("umask", "file_mode", "folder_mode"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_files_and_folders_have_the_modes_of_the_umask(
+    tmp_path: Path, umask: int, file_mode: int, folder_mode: int
+) -> None:
+    previous = os.umask(umask)
+    try:
+        publish(local_dataset(tmp_path / "records"), datetime(2026, 11, 22, tzinfo=timezone.utc), ["a", "a"])
+    finally:
+        os.umask(previous)
+
+    found = list((tmp_path / "records").rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_file()} == {file_mode}
+    assert {path.stat().st_mode & 0o777 for path in found if path.is_dir()} == {folder_mode}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from glacier_jobs.dataset.schema import Observation
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.glacier.decoding import FIELDS, Jobs, are_records, decoded_records
-from glacier_jobs.glacier.rows import ObservedPage, pages_batch
+from glacier_jobs.glacier.rows import ObservedPage, converted_pages
 from tests.descriptions import ARN, DATES, OPTIONAL_FIELDS, job_descriptions
 
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, 123456, tzinfo=timezone.utc)
@@ -37,7 +37,7 @@ def rows_of(*pages: Jobs) -> pa.RecordBatch | str:
         ObservedPage(jobs=jobs, observed_at=MOMENT + timedelta(seconds=number)) for number, jobs in enumerate(pages)
     ]
     try:
-        return pages_batch(observed, observation=OBSERVATION, vault_name="photos")
+        return converted_pages(observed, observation=OBSERVATION, vault_name="photos").batch
     except MalformedAnswer as error:
         return str(error)
 

@@ -21,6 +21,7 @@ from glacier_jobs.errors import DayClosed, HistoryDiffers, InvalidArgument
 from glacier_jobs.history import History, fold_closed_days, rebuild
 from glacier_jobs.history.__main__ import main
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.snapshot import listing
 from glacier_jobs.snapshot import observe as snapshot
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
@@ -351,6 +352,7 @@ class TestJobsOnTheLocalAws:
                 return local_aws.now()
 
         monkeypatch.setattr(snapshot, "datetime", LocalAwsClock)
+        monkeypatch.setattr(listing, "datetime", LocalAwsClock)
         monkeypatch.setattr(writer, "datetime", LocalAwsClock)
         return local_aws
 

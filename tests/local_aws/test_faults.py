@@ -48,6 +48,7 @@ def error_of(call: Callable[[], object]) -> tuple[str, int]:
         ("policy_enforced", "PolicyEnforcedException", 400),
         ("insufficient_capacity", "InsufficientCapacityException", 503),
         ("limit_exceeded", "LimitExceededException", 400),
+        ("vault_not_found", "ResourceNotFoundException", 404),
     ],
 )
 def test_an_error_fault_returns_its_code_and_status_until_it_is_cleared(

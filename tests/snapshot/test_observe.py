@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,12 +17,12 @@ from hypothesis import strategies as st
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import (
     InvalidArgument,
-    MalformedAnswer,
     VaultsRefused,
     VaultsUnavailable,
     WrongAccount,
 )
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.reports import run
 from glacier_jobs.snapshot.observe import Provenance, PublishedObservation, observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
@@ -159,6 +160,30 @@ def test_named_vaults_are_listed_without_list_vaults(
     }
 
 
+def test_excluded_vaults_are_not_requested_and_do_not_count_as_deleted(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(local_aws, {"a": 1, "b": 2, "test-1": 4, "Test-2": 8})
+    observe(hook, dataset)
+    local_aws.reset_calls()
+
+    observed = observe(hook, dataset, exclude_vaults=["b", "test-*", "typo-*"])
+
+    assert (observed.jobs, observed.vaults) == (9, 2)
+    assert {request["vault_name"] for request in local_aws.requests("ListJobs")} == {"a", "Test-2"}
+    assert "exclude_vaults: 'typo-*' matches no vault" in caplog.messages
+    latest = run("latest_jobs", dataset).to_pylist()
+    assert Counter(row["vault_name"] for row in latest) == {"a": 1, "b": 2, "test-1": 4, "Test-2": 8}
+
+
+def test_excluded_vaults_are_left_out_of_named_ones_too(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
+) -> None:
+    fill(local_aws, {"a": 1, "b": 2})
+
+    assert observe(hook, dataset, vault_names=["a", "b"], exclude_vaults=["[b-z]"]).jobs == 1
+
+
 def test_the_observation_records_task_scope_and_counts(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
@@ -211,6 +236,21 @@ def test_a_vault_deleted_meanwhile_is_recorded_as_gone_without_jobs(
     assert (row["outcome"], row["jobs"], row["pages"]) == ("gone", 0, pages_before)
     assert (observed.jobs, observed.failed_vaults) == (3, [])
     assert {job["VaultARN"].rpartition("/")[2] for job in recorded(dataset, observed)} == {"kept"}
+
+
+@pytest.mark.parametrize("pages_before", [0, 2])
+@pytest.mark.parametrize("vault_names", [None, ["photos"]])
+def test_a_vault_that_is_not_found_for_a_moment_is_listed_completely(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, pages_before: int, vault_names: list[str] | None
+) -> None:
+    fill(local_aws, {"photos": 700})
+    local_aws.fault("vault_not_found", operation="ListJobs", skip=pages_before, count=1)
+
+    observed = observe(hook, dataset, vault_names=vault_names)
+
+    row = vault_rows(dataset)["photos"]
+    assert (row["outcome"], row["jobs"], row["pages"], row["error"]) == ("listed", 700, 14 + pages_before, None)
+    assert len({job["JobId"] for job in recorded(dataset, observed)}) == 700
 
 
 def test_a_named_vault_that_does_not_exist_is_an_error(
@@ -289,23 +329,46 @@ def test_with_record_an_outage_of_all_vaults_is_a_transient_error(
     assert dataset.observation_ids() == []
 
 
-def test_a_malformed_job_fails_its_vault_alone(hook: GlacierJobsHook, local_aws: Control, dataset: Dataset) -> None:
+def test_a_job_with_an_odd_field_is_recorded_and_counted(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
     fill(local_aws, {"good": 2})
-    local_aws.add_jobs("bad", [{"JobId": "j", "CreationDate": "yesterday", "_life": {"verbatim": True}}])
+    odd = {"CreationDate": "yesterday", "InventoryRetrievalParameters": {"Limit": "1e4"}, "_life": {"verbatim": True}}
+    local_aws.add_jobs("odd", [{"JobId": "a", **odd}, {"JobId": "b", **odd}])
 
-    observed = observe(hook, dataset, on_vault_error="record")
+    observed = observe(hook, dataset)
 
-    assert observed.failed_vaults == ["bad"]
-    assert "vault bad, job 'j': CreationDate is 'yesterday'" in vault_rows(dataset)["bad"]["error"]
+    assert (observed.jobs, observed.failed_vaults) == (4, [])
+    vaults = vault_rows(dataset)
+    assert (vaults["odd"]["outcome"], vaults["odd"]["jobs"]) == ("listed", 2)
+    message = (
+        "4 values are not as AWS documents them and are kept in the column extra: CreationDate (2), "
+        "InventoryRetrievalParameters.Limit (2). The first: vault odd, job 'a': CreationDate is 'yesterday'; expected"
+    )
+    assert vaults["odd"]["error"].startswith(message)
+    assert vaults["good"]["error"] is None
+    assert any(message in logged for logged in caplog.messages)
+    rows = dataset.scan("jobs").to_table().to_pylist()
+    assert [json.loads(row["extra"]) for row in rows if row["vault_name"] == "odd"] == [
+        {"CreationDate": "yesterday", "InventoryRetrievalParameters": {"Limit": "1e4"}}
+    ] * 2
 
 
-def test_a_malformed_vault_description_is_an_error_naming_it(
+def test_odd_metadata_of_a_vault_is_null_and_said_in_its_row(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
 ) -> None:
-    local_aws.add_vaults({"VaultName": "odd", "LastInventoryDate": "long ago"})
+    local_aws.add_vaults({"VaultName": "odd", "LastInventoryDate": "long ago"}, "good")
+    local_aws.add_jobs("odd", [{"JobId": "a"}])
 
-    with pytest.raises(MalformedAnswer, match="vault 'odd': LastInventoryDate is 'long ago'"):
-        observe(hook, dataset)
+    observed = observe(hook, dataset)
+
+    assert (observed.jobs, observed.vaults, observed.failed_vaults) == (1, 2, [])
+    row = vault_rows(dataset)["odd"]
+    assert (row["outcome"], row["last_inventory_date"]) == ("listed", None)
+    assert row["error"].startswith(
+        "1 values are not as AWS documents them and are null: LastInventoryDate (1). "
+        "The first: vault 'odd': LastInventoryDate is 'long ago'; expected"
+    )
 
 
 def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(
@@ -319,7 +382,15 @@ def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"on_vault_error": "ignore"}, {"account_id": "1"}, {"vault_names": []}, {"vault_names": "photos"}]
+    "arguments",
+    [
+        {"on_vault_error": "ignore"},
+        {"account_id": "1"},
+        {"vault_names": []},
+        {"vault_names": "photos"},
+        {"exclude_vaults": "photos"},
+        {"exclude_vaults": ["a/b"]},
+    ],
 )
 def test_an_invalid_argument_is_refused(hook: GlacierJobsHook, dataset: Dataset, arguments: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):

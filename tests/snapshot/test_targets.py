@@ -15,14 +15,36 @@ HOME: dict[str, Any] = {"aws_conn_id": "aws_default", "region_name": "us-east-1"
 
 def test_a_target_needs_a_connection_and_a_region_and_gets_all_vaults_of_the_credentials_account() -> None:
     assert parse_targets([HOME]) == [
-        {"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "-", "vault_names": None}
+        {
+            "aws_conn_id": "aws_default",
+            "region_name": "us-east-1",
+            "account_id": "-",
+            "vault_names": None,
+            "exclude_vaults": None,
+            "requests_per_second": None,
+        }
     ]
 
 
 def test_account_and_vaults_are_kept() -> None:
-    target = {**HOME, "account_id": "123456789012", "vault_names": ["photos", "Legal-Hold_2.0"]}
+    target = {
+        **HOME,
+        "account_id": "123456789012",
+        "vault_names": ["photos", "Legal-Hold_2.0"],
+        "exclude_vaults": ["test-*", "[a-c]?"],
+        "requests_per_second": 2.5,
+    }
 
     assert parse_targets([target]) == [target]
+
+
+def test_targets_without_exclusion_and_pace_get_the_given_ones() -> None:
+    own = {**HOME, "exclude_vaults": None, "requests_per_second": 9}
+
+    first, second = parse_targets([HOME, own], exclude_vaults=["test-*"], requests_per_second=2)
+
+    assert (first["exclude_vaults"], first["requests_per_second"]) == (["test-*"], 2.0)
+    assert (second["exclude_vaults"], second["requests_per_second"]) == (None, 9.0)
 
 
 def test_json_text_gives_the_same_targets_as_a_list() -> None:
@@ -52,6 +74,12 @@ def test_json_text_gives_the_same_targets_as_a_list() -> None:
         ([{**HOME, "vault_names": []}], r"target 0: vault_names is \[\]; expected a list of 1 or more"),
         ([{**HOME, "vault_names": ["a/b"]}], r"target 0: vault_names is \['a/b'\]; expected a list of 1 or more"),
         ([{**HOME, "vault_names": ["a", "a"]}], r"target 0: vault_names is \['a', 'a'\]; expected a list"),
+        ([{**HOME, "exclude_vaults": "test-*"}], "target 0: exclude_vaults is 'test-.'; expected a list of 1 or more"),
+        ([{**HOME, "exclude_vaults": []}], r"target 0: exclude_vaults is \[\]; expected a list of 1 or more"),
+        ([{**HOME, "exclude_vaults": ["{{ x }}"]}], r"target 0: exclude_vaults is .*; expected a list of 1 or more"),
+        ([{**HOME, "requests_per_second": 0}], "target 0: requests_per_second is 0; expected a number above 0"),
+        ([{**HOME, "requests_per_second": "5"}], "target 0: requests_per_second is '5'; expected a number above 0"),
+        ([{**HOME, "requests_per_second": True}], "target 0: requests_per_second is True; expected a number above 0"),
         ([HOME, HOME], "target 1 is the same as target 0"),
     ],
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import inspect
-import logging
 import os
-import shutil
-import stat
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,24 +15,29 @@ import fsspec.asyn
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from glacier_jobs.dataset.staging import discard_folder, lock_folder, make_folder, remove_abandoned
 from glacier_jobs.errors import ObservationExists, StoreNotSuitable
-
-#: Staged files that a killed run left behind are removed by a later run once they are older than this.
-ABANDONED_AFTER_SECONDS = 2 * 24 * 60 * 60
 
 #: The prefix of staging folders in a folder that other programs use, too.
 _STAGING_PREFIX = "glacier-jobs-staging-"
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 
-log = logging.getLogger(__name__)
+#: Errors that say nothing about what a store can do.
+_PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOENT}
 
 
 class Publisher(Protocol):
     """Stages files, and makes complete files visible."""
 
     def stage(self, name: str) -> Path:
-        """Return a new local folder for files that are not visible yet."""
+        """Return a new local folder for files that are not visible yet. Removes what killed runs left.
+
+        :raises StoreNotSuitable: a complete file cannot be made visible atomically and durably; nothing is left behind.
+        """
+
+    def discard(self, folder: Path) -> None:
+        """Remove a folder that :meth:`stage` returned, with what is in it."""
 
     def publish(self, staged: Path, path: str) -> None:
         """Make a complete file visible.
@@ -71,10 +75,44 @@ class _LocalPublisher:
 
     def stage(self, name: str) -> Path:
         self._staging.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(self._staging)
+        remove_abandoned(self._staging)
         folder = self._staging / name
-        folder.mkdir()
+        make_folder(folder)
+        try:
+            self._check_store(folder)
+        except BaseException:
+            discard_folder(folder)
+            with contextlib.suppress(OSError):
+                self._staging.rmdir()
+            raise
         return folder
+
+    def discard(self, folder: Path) -> None:
+        discard_folder(folder)
+
+    def _check_store(self, folder: Path) -> None:
+        """Do what :meth:`publish` does, before hours are spent on what cannot be published."""
+        probe, linked = folder / "probe", folder / "probe.linked"
+        probe.touch()
+        with self._refusing("create hard links"):
+            os.link(probe, linked)
+        with self._refusing("make the names of new files durable (fsync of a folder)"):
+            _sync_folder(folder)
+        linked.unlink()
+        probe.unlink()
+
+    @contextlib.contextmanager
+    def _refusing(self, ability: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _PASSING_ERRORS:
+                raise
+            raise StoreNotSuitable(
+                f"the file system of {str(self._staging.parent)!r} cannot {ability}: {error.strerror or error}. Use "
+                "one that can, such as ext4, XFS, Btrfs, ZFS or NFS (not FAT, many SMB shares, or a bucket that is "
+                "mounted as a folder), or an S3 URI"
+            ) from error
 
     def publish(self, staged: Path, path: str) -> None:
         target = self._ready(staged, path)
@@ -99,24 +137,6 @@ class _LocalPublisher:
         return target
 
 
-def _remove_abandoned(folder: Path, prefix: str = "") -> None:
-    """Remove abandoned files and folders from a folder. A failure to remove one is logged, and not raised."""
-    oldest = time.time() - ABANDONED_AFTER_SECONDS
-    for path in folder.glob(f"{prefix}*"):
-        try:
-            status = path.lstat()
-            if status.st_mtime >= oldest:
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        except FileNotFoundError:
-            continue  # another run removed it at the same time
-        except OSError as error:
-            log.warning("%s is abandoned and cannot be removed: %s", path, error)
-
-
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -132,8 +152,13 @@ class _ObjectPublisher:
         self._filesystem = filesystem
 
     def stage(self, name: str) -> Path:
-        _remove_abandoned(Path(tempfile.gettempdir()), _STAGING_PREFIX)
-        return Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{name}-"))
+        remove_abandoned(Path(tempfile.gettempdir()), _STAGING_PREFIX)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{name}-"))
+        lock_folder(folder)
+        return folder
+
+    def discard(self, folder: Path) -> None:
+        discard_folder(folder)
 
     def publish(self, staged: Path, path: str) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -57,7 +56,7 @@ class ObservationWriter:
     :param dataset: the dataset that receives the observation.
     :param observation: its id and the values that its rows share.
     :param clock: returns the current time, an aware UTC datetime.
-    :raises StoreNotSuitable: the store cannot create an object atomically.
+    :raises StoreNotSuitable: the store cannot create an object atomically and durably.
     """
 
     def __init__(self, dataset: Dataset, observation: Observation, *, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -74,7 +73,7 @@ class ObservationWriter:
         try:
             self._jobs = self._open("jobs", self._staged("jobs"))
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._publisher.discard(self._folder)
             raise
         return self
 
@@ -84,7 +83,7 @@ class ObservationWriter:
         # On a full disk, writing the footer fails, too; the first error must be raised, and not this one.
         with contextlib.suppress(OSError):
             self._jobs.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._publisher.discard(self._folder)
 
     def write_jobs(self, batch: pa.RecordBatch) -> None:
         """Write rows of the table ``jobs``, all of one vault."""

@@ -17,8 +17,11 @@ from botocore.config import Config
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from glacier_jobs import __version__
+from glacier_jobs.arguments import checked_rate
 from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
+from glacier_jobs.glacier.deadlines import answers_within, limit_answers, pause
 from glacier_jobs.glacier.error_mapping import is_expired, translated
+from glacier_jobs.glacier.pace import Pace
 from glacier_jobs.glacier.transport import register_handlers
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ DEFAULT_MAX_REQUESTS = 20
 DEFAULT_ATTEMPTS = 8
 DEFAULT_RETRY_SECONDS = 90.0
 
+#: How long an attempt waits for the whole of an answer. A page of a listing takes less than a second.
+DEFAULT_ANSWER_SECONDS = 300.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
@@ -46,12 +52,14 @@ class RetryPolicy:
     :param seconds: after these attempts, further rounds of attempts start until this long after the first attempt.
     :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's default.
     :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's default.
+    :param answer_timeout_seconds: how long an attempt waits for the whole of an answer, its connection included.
     """
 
     attempts: int
     seconds: float
     connect_timeout_seconds: float | None = None
     read_timeout_seconds: float | None = None
+    answer_timeout_seconds: float = DEFAULT_ANSWER_SECONDS
 
 
 DEFAULT_RETRY_POLICY = RetryPolicy(attempts=DEFAULT_ATTEMPTS, seconds=DEFAULT_RETRY_SECONDS)
@@ -59,8 +67,14 @@ DEFAULT_RETRY_POLICY = RetryPolicy(attempts=DEFAULT_ATTEMPTS, seconds=DEFAULT_RE
 #: The retry policy of polls; the next poll serves as their retry. The attempts suffice for a few throttled requests in
 #: a long listing, and they do not block a thread for long during an outage of AWS. The delays between the attempts of a
 #: call add up to at most 1 + 2 + 4 + 8 = 15 s. So a call blocks its thread for at most 40 s if the endpoint does not
-#: accept connections, and for 115 s if it accepts them and sends no answer.
-POLLING_RETRY_POLICY = RetryPolicy(attempts=5, seconds=0.0, connect_timeout_seconds=5.0, read_timeout_seconds=15.0)
+#: accept connections, for 115 s if it accepts them and sends no answer, and for 165 s if its answers do not end.
+POLLING_RETRY_POLICY = RetryPolicy(
+    attempts=5,
+    seconds=0.0,
+    connect_timeout_seconds=5.0,
+    read_timeout_seconds=15.0,
+    answer_timeout_seconds=30.0,
+)
 
 _SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
@@ -78,6 +92,7 @@ class GlacierCalls(GlacierHook):
         self,
         *args: Any,
         max_requests: int = DEFAULT_MAX_REQUESTS,
+        requests_per_second: float | None = None,
         retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
         **kwargs: Any,
     ) -> None:
@@ -86,6 +101,8 @@ class GlacierCalls(GlacierHook):
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
+        rate = checked_rate(requests_per_second, "requests_per_second")
+        self._pace = Pace(rate) if rate else None
         self._renewing = threading.Lock()
 
     @cached_property
@@ -127,9 +144,17 @@ class GlacierCalls(GlacierHook):
         with translated("build a client for Amazon Glacier"):
             client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
         register_handlers(client)
+        limit_answers(client)
+        if self._pace is not None:
+            # Before each attempt is signed, botocore's retries included: a signature is valid for minutes only.
+            client.meta.events.register("before-sign.glacier", self._wait_for_turn)
         if self.aws_conn_id and not self.conn_config:
             self._log_ambient_account()
         return client
+
+    def _wait_for_turn(self, **_: Any) -> None:
+        if self._pace is not None:
+            self._pace.wait()
 
     @cached_property
     def account_id(self) -> str:
@@ -163,6 +188,7 @@ class GlacierCalls(GlacierHook):
             retry=retry_if_exception_type((Throttled, ServiceUnavailable)),
             wait=wait_random_exponential(max=15),
             stop=lambda _: time.monotonic() >= until,
+            sleep=pause,
             before_sleep=self._log_retry,
             reraise=True,
         )
@@ -179,7 +205,7 @@ class GlacierCalls(GlacierHook):
 
     def _call_once(self, action: str, request: Request) -> dict[str, Any]:
         """Make one request, which botocore may retry; renew an expired token once."""
-        with translated(action):
+        with translated(action), answers_within(self.retry_policy.answer_timeout_seconds):
             client = self.get_conn()
             try:
                 return request(client)

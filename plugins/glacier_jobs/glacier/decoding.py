@@ -95,7 +95,7 @@ def decoded_records(body: bytes) -> dict[str, Any] | None:
     """Return an answer of List Jobs whose ``JobList`` holds records; ``None`` for a body of any other content."""
     try:
         answer = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return {"JobList": answer.JobList, "Marker": answer.Marker}
 

@@ -14,11 +14,13 @@ from glacier_jobs.errors import (
     InvalidArgument,
     JobNotFound,
     NotSupported,
+    ProxyDenied,
     RequestRefused,
     ServiceUnavailable,
     Throttled,
     VaultNotFound,
 )
+from glacier_jobs.glacier.proxies import ProxyRefusedError, without_secrets
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException", "InsufficientCapacityException"}
@@ -83,6 +85,11 @@ def translated(action: str) -> Iterator[None]:
         ) from error
     except _NO_ANSWER as error:
         raise ServiceUnavailable(f"{action}: no usable answer after all attempts ({error}); try again later") from error
+    except ProxyRefusedError as error:
+        raise ProxyDenied(
+            f"{action}: {error}; check the proxy and its login in the proxy settings of this machine, the connection's "
+            "config_kwargs or botocore_config"
+        ) from error
     except botocore.exceptions.BotoCoreError as error:
         raise RequestRefused(f"{action}: the request could not be made ({error})") from error
 
@@ -102,6 +109,12 @@ def _from_answer(action: str, error: botocore.exceptions.ClientError) -> Glacier
         return Throttled(
             f"{answer}; this was attempt {attempts}. Try again later, make fewer concurrent requests, "
             "or increase 'retries' in the connection's config_kwargs or in botocore_config"
+        )
+    if 300 <= status < 400:
+        location = without_secrets(metadata.get("HTTPHeaders", {}).get("location", "an unknown address"))
+        return ProxyDenied(
+            f"{answer}; it redirects to {location}, which AWS never does: a proxy or the login page of a network "
+            "answered. Check this machine's proxy settings and the connection's endpoint_url"
         )
     # botocore puts the HTTP status in place of a missing code: the body was truncated, or it is not from Glacier.
     if code in _UNAVAILABLE or status >= 500 or code.isdigit():

@@ -44,8 +44,10 @@ class GlacierJobsHook(GlacierCalls):
         ``config_kwargs`` apply. If it does not set ``retries``, botocore's standard mode applies, for up to
         :data:`glacier_jobs.glacier.client.DEFAULT_RETRY_SECONDS`.
     :param max_requests: the maximum number of concurrent requests of the client.
-    :param retry_policy: the retries and time-outs that apply where the configuration does not set them, a
-        :class:`glacier_jobs.glacier.client.RetryPolicy`.
+    :param requests_per_second: the maximum number of the client's requests per second, retries included; ``None`` for
+        no limit.
+    :param retry_policy: the retries and time-outs that apply where the configuration does not set them, and the
+        deadline of an answer, a :class:`glacier_jobs.glacier.client.RetryPolicy`.
     """
 
     def list_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
@@ -64,15 +66,27 @@ class GlacierJobsHook(GlacierCalls):
         Source: Amazon Glacier API 2012-06-01, List Vaults.
         """
         check_account_id(account_id)
-        return self._list_vaults(account_id)
+        return self._list_vaults(account_id, required=("VaultARN", "VaultName"))
 
-    def _list_vaults(self, account_id: str) -> Iterator[dict[str, Any]]:
+    def list_named_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
+        """List all vaults as :meth:`list_vaults` does, also those whose description has no ``VaultARN``.
+
+        Example::
+
+            names = [vault["VaultName"] for vault in hook.list_named_vaults()]
+
+        :return: descriptions that have at least a ``VaultName``, as AWS returns them, without duplicates.
+        """
+        check_account_id(account_id)
+        return self._list_vaults(account_id, required=("VaultName",))
+
+    def _list_vaults(self, account_id: str, required: Sequence[str]) -> Iterator[dict[str, Any]]:
         action = f"List Vaults of account {account_id} in {self._region_text()}"
         seen: set[str] = set()
         for answer, _ in self._pages(action, PagedListing("list_vaults", {"accountId": account_id}, decoded_json)):
-            for vault in _objects(answer.get("VaultList"), "VaultList", action, required=("VaultARN", "VaultName")):
-                if vault["VaultARN"] not in seen:
-                    seen.add(vault["VaultARN"])
+            for vault in _objects(answer.get("VaultList"), "VaultList", action, required=required):
+                if vault["VaultName"] not in seen:
+                    seen.add(vault["VaultName"])
                     yield vault
 
     def list_job_pages(
@@ -127,7 +141,7 @@ class GlacierJobsHook(GlacierCalls):
                 for page in hook.list_record_pages("photos")
             ]
 
-        :return: pages of jobs, in the form that :func:`glacier_jobs.glacier.rows.pages_batch` expects.
+        :return: pages of jobs, in the form that :func:`glacier_jobs.glacier.rows.converted_pages` expects.
         """
         parameters = {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
         for jobs, marker in self._job_lists(parameters, None, _decoded_records):
@@ -255,28 +269,34 @@ class GlacierJobsHook(GlacierCalls):
 
             jobs_by_status = hook.get_jobs_df("photos").groupby("status_code").size()
 
-        :return: one row a job, with Arrow-backed types; without jobs, an empty data frame with all columns.
+        :return: one row a job, with Arrow-backed types; without jobs, an empty data frame with all columns. A value
+            that does not fit its column is null there and kept in the column ``extra``.
         """
         import pandas as pd
         import pyarrow as pa
 
         from glacier_jobs.dataset.layout import new_observation
         from glacier_jobs.dataset.schema import JOBS
-        from glacier_jobs.glacier.rows import jobs_batch
+        from glacier_jobs.glacier.rows import ObservedPage, converted_pages
+        from glacier_jobs.glacier.values import NO_ODD_VALUES
 
         began_at = datetime.now(timezone.utc)
         pages = self.list_job_pages(vault_name, statuscode, completed, page_size, marker, account_id)
         repeats = RepeatFilter()
         observation = None
         batches = []
+        odd = NO_ODD_VALUES
         for page in pages:
             observed_at = datetime.now(timezone.utc)
             if jobs := list(repeats.new(page.jobs)):
                 arn = VaultArn.parse(jobs[0]["VaultARN"])
                 observation = observation or new_observation(arn.account_id, arn.region, began_at)
-                batches.append(
-                    jobs_batch(jobs, observation=observation, vault_name=vault_name, observed_at=observed_at)
-                )
+                observed = ObservedPage(jobs=jobs, observed_at=observed_at)
+                converted = converted_pages([observed], observation=observation, vault_name=vault_name)
+                batches.append(converted.batch)
+                odd += converted.odd
+        if message := odd.message("kept in the column extra"):
+            self.log.warning("%s", message)
         frame: pd.DataFrame = pa.Table.from_batches(batches, schema=JOBS).to_pandas(types_mapper=pd.ArrowDtype)
         return frame
 

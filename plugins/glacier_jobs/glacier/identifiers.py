@@ -14,6 +14,7 @@ STATUS_CODES: tuple[str, ...] = get_args(StatusCode)
 
 _VAULT_ARN = re.compile(r"arn:(?P<partition>[^:]+):glacier:(?P<region>[^:]*):(?P<account_id>[^:]*):vaults/(?P<name>.+)")
 _VAULT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+_VAULT_PATTERN = re.compile(r"[A-Za-z0-9_.*?!\[\]-]{1,255}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
 
 
@@ -49,6 +50,19 @@ def check_vault_name(vault_name: object) -> str:
     if isinstance(vault_name, str) and _VAULT_NAME.fullmatch(vault_name):
         return vault_name
     raise InvalidArgument(f"vault_name is {vault_name!r}; a vault's name has 1 to 255 characters of a-z A-Z 0-9 _ - .")
+
+
+def check_vault_pattern(pattern: object) -> str:
+    """Return a pattern for vaults' names, checked: a name with the wildcards of :mod:`fnmatch`.
+
+    :raises InvalidArgument: names what was found and what is allowed.
+    """
+    if isinstance(pattern, str) and _VAULT_PATTERN.fullmatch(pattern):
+        return pattern
+    raise InvalidArgument(
+        f"the pattern of vaults' names is {pattern!r}; expected 1 to 255 characters of a-z A-Z 0-9 _ - . and the "
+        "wildcards * ? [seq] [!seq]"
+    )
 
 
 def check_account_id(account_id: object) -> str:

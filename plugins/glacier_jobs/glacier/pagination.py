@@ -67,9 +67,18 @@ def check_marker(marker: object) -> str | None:
 
     :raises InvalidArgument: names what was found.
     """
-    if marker is None or (isinstance(marker, str) and marker):
+    if marker is None or (isinstance(marker, str) and marker and _is_encodable(marker)):
         return marker
     raise InvalidArgument(f"marker is {marker!r}; expected the marker of an earlier page, or None for the beginning")
+
+
+def _is_encodable(text: str) -> bool:
+    """Tell whether a text can be sent. JSON may contain lone surrogates, which have no encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def list_jobs_parameters(
@@ -107,12 +116,14 @@ class MarkerTrail:
         """Return the marker of the next page, or ``None`` after the last.
 
         :raises MarkerRepeated: names the listing and the marker.
-        :raises MalformedAnswer: the marker is not text.
+        :raises MalformedAnswer: the marker is not text, or cannot be sent.
         """
         if marker is None or marker == "":
             return None
         if not isinstance(marker, str):
             raise MalformedAnswer(f"{self._listing}: the answer's Marker is {marker!r}; expected text or null")
+        if not _is_encodable(marker):
+            raise MalformedAnswer(f"{self._listing}: the answer's Marker is {marker!r}; expected Unicode text")
         if marker in self._seen:
             raise MarkerRepeated(
                 f"{self._listing}: the marker {marker!r} came a second time, after {len(self._seen)} markers, "

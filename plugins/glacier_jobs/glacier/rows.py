@@ -1,13 +1,12 @@
 """Job and vault descriptions, as the service sends them, converted to rows of the tables.
 
-A field that is null and a field that is absent both become null. Fields without a column are kept in ``extra``.
+A field that is null and a field that is absent both become null. Fields without a column are kept in ``extra``. A value
+that does not fit its column is null there, and is kept in ``extra`` under the name of its field.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,128 +15,34 @@ import pyarrow as pa
 
 from glacier_jobs.dataset.schema import INVENTORY_PARAMETERS, JOBS, UTC_MICROSECONDS, VAULTS, Observation
 from glacier_jobs.errors import MalformedAnswer
-from glacier_jobs.glacier.decoding import InventoryParameters, Jobs, are_records, columns_of
+from glacier_jobs.glacier.decoding import InventoryParameters, JobRecord, Jobs, are_records, columns_of
+from glacier_jobs.glacier.values import (
+    CONVERSION_ERRORS,
+    Field,
+    OddCounts,
+    OddValues,
+    RowName,
+    any_json_text,
+    column,
+    fitting,
+    json_text,
+    required_text,
+    shortened,
+)
 
 
-def _whole_number(value: object) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
-        number = int(value)
-    else:
-        raise ValueError("expected a whole number")
-    if not -(2**63) <= number < 2**63:
-        raise ValueError("expected a whole number that fits in 64 bits")
-    return number
+def _job_name(vault_name: str, job_ids: Sequence[Any]) -> RowName:
+    return lambda position: f"vault {vault_name}, job {shortened(job_ids[position])}"
 
 
-def _text(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TypeError("expected text")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("expected text that can be encoded as UTF-8") from None
-    return value
+#: AWS's name -> column, for the fields that name a job. Without one of them, its vault's listing fails.
+_REQUIRED_COLUMNS = {"JobId": "job_id", "VaultARN": "vault_arn"}
 
-
-def _boolean(value: object) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    raise TypeError("expected true or false")
-
-
-_ISO_8601 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?")
-
-
-def _utc_text(value: object) -> str | None:
-    """Return a date in the form that Arrow reads; the service's dates are in UTC, with or without a time zone."""
-    if value is None:
-        return None
-    match = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("expected an ISO 8601 date and time such as 2012-05-01T00:00:06.663Z")
-    second, fraction, offset = match.groups()
-    text = f"{second}.{(fraction or '0')[:6]}{offset or 'Z'}"
-    pa.scalar(text).cast(UTC_MICROSECONDS)
-    return text
-
-
-def _json_text(value: object) -> str | None:
-    if value is None:
-        return None
-    return _text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
-
-
-def _object(value: object) -> Mapping[str, Any] | InventoryParameters | None:
-    if value is None or isinstance(value, Mapping | InventoryParameters):
-        return value
-    raise TypeError("expected an object")
-
-
-def _array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
-    if data_type == UTC_MICROSECONDS:
-        return pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
-    if data_type == pa.int64():
-        # Arrow infers the type: with a given type, it would drop fractions silently.
-        inferred = pa.array(values)
-        if inferred.type not in (pa.int64(), pa.null()):
-            raise TypeError(f"found {inferred.type}")
-        return inferred.cast(data_type)
-    return pa.array(values, data_type)
-
-
-_CHECKS: Mapping[pa.DataType, Callable[[object], Any]] = {
-    pa.string(): _text,
-    pa.int64(): _whole_number,
-    pa.bool_(): _boolean,
-    UTC_MICROSECONDS: _utc_text,
-}
-
-_CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
-
-#: Returns the name of one row in messages: "vault photos, job HkF9…"
-_RowName = Callable[[int], str]
-
-
-def _column(values: Sequence[Any], data_type: pa.DataType, field: str, row_name: _RowName) -> pa.Array:
-    """Convert values as AWS sent them to a column: all at once, or one by one to name the value that is wrong."""
-    try:
-        return _array(values, data_type)
-    except _CONVERSION_ERRORS:
-        return _array(_checked(values, _CHECKS[data_type], field, row_name), data_type)
-
-
-def _checked(values: Sequence[Any], check: Callable[[Any], Any], field: str, row_name: _RowName) -> list[Any]:
-    checked = []
-    for position, value in enumerate(values):
-        try:
-            checked.append(check(value))
-        except _CONVERSION_ERRORS as error:
-            raise MalformedAnswer(f"{row_name(position)}: {field} is {_shortened(value)}; {error}") from error
-    return checked
-
-
-def _shortened(value: object) -> str:
-    text = ascii(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _job_name(vault_name: str, job_ids: Sequence[Any]) -> _RowName:
-    return lambda position: f"vault {vault_name}, job {_shortened(job_ids[position])}"
-
-
-#: AWS's name -> column, for the fields with a single value.
+#: AWS's name -> column, for the other fields with a single value.
 _JOB_COLUMNS = {
-    "JobId": "job_id",
     "JobDescription": "job_description",
     "Action": "action",
     "ArchiveId": "archive_id",
-    "VaultARN": "vault_arn",
     "CreationDate": "creation_date",
     "CompletionDate": "completion_date",
     "Completed": "completed",
@@ -165,7 +70,7 @@ _PARAMETER_COLUMNS = {
     "Marker": "marker",
 }
 
-_KNOWN = frozenset({*_JOB_COLUMNS, *_JSON_COLUMNS, _PARAMETERS})
+_KNOWN = frozenset({*_REQUIRED_COLUMNS, *_JOB_COLUMNS, *_JSON_COLUMNS, _PARAMETERS})
 _KNOWN_PARAMETERS = frozenset(_PARAMETER_COLUMNS)
 
 
@@ -173,22 +78,29 @@ def _unknown(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
     return {name: fields[name] for name in sorted(fields.keys() - known) if fields[name] is not None}
 
 
-def _extra(job: Mapping[str, Any]) -> str | None:
-    """Return, as JSON text, the fields of a job that have no column in the schema."""
+def _extra(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a job that have no column in the schema."""
     extra = _unknown(job, _KNOWN)
-    if added := _unknown(job.get(_PARAMETERS) or {}, _KNOWN_PARAMETERS):
+    parameters = job.get(_PARAMETERS)
+    if isinstance(parameters, Mapping) and (added := _unknown(parameters, _KNOWN_PARAMETERS)):
         extra[_PARAMETERS] = added
-    return _json_text(extra) if extra else None
+    return extra
 
 
-def _parameters_column(parameters: Sequence[Any], row_name: _RowName) -> pa.Array:
+def _object(value: object) -> Mapping[str, Any] | InventoryParameters | None:
+    if value is None or isinstance(value, Mapping | InventoryParameters):
+        return value
+    raise TypeError("expected an object")
+
+
+def _parameters_column(parameters: Sequence[Any], odd: OddValues) -> pa.Array:
     if _all_null(parameters):
         return pa.nulls(len(parameters), INVENTORY_PARAMETERS)
-    found = _checked(parameters, _object, _PARAMETERS, row_name)
+    found = fitting(parameters, _object, (_PARAMETERS,), odd)
     children = []
-    for name, column in _PARAMETER_COLUMNS.items():
+    for name, child in _PARAMETER_COLUMNS.items():
         values = [None if value is None else value.get(name) for value in found]
-        children.append(_column(values, INVENTORY_PARAMETERS.field(column).type, f"{_PARAMETERS}.{name}", row_name))
+        children.append(column(values, INVENTORY_PARAMETERS.field(child).type, (_PARAMETERS, name), odd))
     return pa.StructArray.from_arrays(
         children, fields=list(INVENTORY_PARAMETERS), mask=pa.array([value is None for value in found])
     )
@@ -202,24 +114,40 @@ class ObservedPage:
     observed_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertedJobs:
+    """Rows of the table ``jobs``, and how many values did not fit their columns."""
+
+    batch: pa.RecordBatch
+    odd: OddCounts
+
+
 def jobs_batch(
     jobs: Sequence[Mapping[str, Any]], *, observation: Observation, vault_name: str, observed_at: datetime
 ) -> pa.RecordBatch:
-    """Convert the jobs of one page to rows of the table ``jobs``, as :func:`pages_batch` does."""
+    """Convert the jobs of one page to rows of the table ``jobs``, as :func:`converted_pages` does."""
     page = ObservedPage(jobs=[dict(job) for job in jobs], observed_at=observed_at)
-    return pages_batch([page], observation=observation, vault_name=vault_name)
+    return converted_pages([page], observation=observation, vault_name=vault_name).batch
 
 
-def pages_batch(pages: Sequence[ObservedPage], *, observation: Observation, vault_name: str) -> pa.RecordBatch:
+def converted_pages(pages: Sequence[ObservedPage], *, observation: Observation, vault_name: str) -> ConvertedJobs:
     """Convert job descriptions of one vault to rows of the table ``jobs``.
 
     :param pages: in the order in which they were received.
     :return: a batch with the schema :data:`JOBS`, one row a job, in the order given.
-    :raises MalformedAnswer: names vault, job and field, what was found and what was expected.
+    :raises MalformedAnswer: a job has no id, no vault ARN, or a field that is nested too deeply; names the vault.
     """
+    try:
+        return _converted(pages, observation, vault_name)
+    except RecursionError as error:
+        raise MalformedAnswer(f"vault {vault_name}: a field of a job is nested too deeply") from error
+
+
+def _converted(pages: Sequence[ObservedPage], observation: Observation, vault_name: str) -> ConvertedJobs:
     found = columns_of([page.jobs for page in pages])
     rows = len(found["JobId"])
     row_name = _job_name(vault_name, found["JobId"])
+    odd = OddValues(row_name)
     shared = {
         "observation_id": observation.observation_id,
         "snapshot_at": observation.snapshot_at,
@@ -231,41 +159,57 @@ def pages_batch(pages: Sequence[ObservedPage], *, observation: Observation, vaul
     columns["observed_at"] = pa.concat_arrays(
         [pa.repeat(pa.scalar(page.observed_at, UTC_MICROSECONDS), len(page.jobs)) for page in pages]
     )
-    for name, column in _JOB_COLUMNS.items():
-        columns[column] = _column(found[name], JOBS.field(column).type, name, row_name)
-    columns["inventory_retrieval_parameters"] = _parameters_column(found[_PARAMETERS], row_name)
-    for name, column in _JSON_COLUMNS.items():
-        columns[column] = _json_column(found[name], name, row_name)
-    columns["extra"] = _extra_column(pages, row_name)
-    for required in ("JobId", "VaultARN"):
-        _refuse_nulls(columns[_JOB_COLUMNS[required]], required, row_name)
-    return pa.RecordBatch.from_arrays([columns[name] for name in JOBS.names], schema=JOBS)
+    for name, column_name in _REQUIRED_COLUMNS.items():
+        columns[column_name] = required_text(found[name], name, row_name)
+    for name, column_name in _JOB_COLUMNS.items():
+        columns[column_name] = column(found[name], JOBS.field(column_name).type, (name,), odd)
+    columns["inventory_retrieval_parameters"] = _parameters_column(found[_PARAMETERS], odd)
+    for name, column_name in _JSON_COLUMNS.items():
+        columns[column_name] = _json_column(found[name], name, odd)
+    columns["extra"] = _extra_column(pages, odd)
+    batch = pa.RecordBatch.from_arrays([columns[name] for name in JOBS.names], schema=JOBS)
+    return ConvertedJobs(batch=batch, odd=odd.counts())
 
 
 def _all_null(values: Sequence[Any]) -> bool:
     return values.count(None) == len(values)
 
 
-def _json_column(values: Sequence[Any], field: str, row_name: _RowName) -> pa.Array:
+def _json_column(values: Sequence[Any], field: str, odd: OddValues) -> pa.Array:
     if _all_null(values):
         return pa.nulls(len(values), pa.string())
-    return pa.array(_checked(values, _json_text, field, row_name), pa.string())
+    return pa.array(fitting(values, json_text, (field,), odd), pa.string())
 
 
-def _extra_column(pages: Sequence[ObservedPage], row_name: _RowName) -> pa.Array:
-    """Return the column ``extra``: the fields without a column of their own; records have no such fields."""
-    if all(are_records(page.jobs) for page in pages):
+def _extra_column(pages: Sequence[ObservedPage], odd: OddValues) -> pa.Array:
+    """Return the column ``extra``: fields without a column, which records do not have, and odd values."""
+    if not odd.by_row and all(are_records(page.jobs) for page in pages):
         return pa.nulls(sum(len(page.jobs) for page in pages), pa.string())
-    jobs: list[Any] = []
+    extras: list[dict[str, Any]] = []
     for page in pages:
-        jobs += [{}] * len(page.jobs) if are_records(page.jobs) else page.jobs
-    return pa.array(_checked(jobs, _extra, "an added field", row_name), pa.string())
+        extras += [{} if isinstance(job, JobRecord) else _extra(job) for job in page.jobs]
+    for row, extra in enumerate(extras):
+        for name in [name for name, value in extra.items() if _is_odd(value)]:
+            odd.add(row, (name,), extra[name], ValueError("expected JSON that can be encoded as UTF-8"))
+        for field, value in odd.by_row.get(row, {}).items():
+            _put(extra, field, value)
+    return pa.array([any_json_text(extra) if extra else None for extra in extras], pa.string())
 
 
-def _refuse_nulls(column: pa.Array, field: str, row_name: _RowName) -> None:
-    if column.null_count:
-        position = column.is_null().to_pylist().index(True)
-        raise MalformedAnswer(f"{row_name(position)}: {field} is missing; every job has one")
+def _is_odd(value: object) -> bool:
+    try:
+        json_text(value)
+    except CONVERSION_ERRORS:
+        return True
+    return False
+
+
+def _put(extra: dict[str, Any], field: Field, value: object) -> None:
+    """Put an odd value under the name of its field, if needed in an object."""
+    *objects, name = field
+    for each in objects:
+        extra = extra.setdefault(each, {})
+    extra[name] = value
 
 
 _VAULT_COLUMNS = {
@@ -276,16 +220,19 @@ _VAULT_COLUMNS = {
 }
 
 
-def vault_columns(vault: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a vault's description by List Vaults to values of the table ``vaults``.
+@dataclass(frozen=True, kw_only=True)
+class ConvertedVault:
+    """Values of the table ``vaults``, and how many did not fit their columns."""
 
-    :raises MalformedAnswer: names vault and field, what was found and what was expected.
-    """
+    columns: Mapping[str, Any]
+    odd: OddCounts
 
-    def row_name(_: int) -> str:
-        return f"vault {_shortened(vault.get('VaultName'))}"
 
-    return {
-        column: _column([vault.get(name)], VAULTS.field(column).type, name, row_name)[0].as_py()
-        for name, column in _VAULT_COLUMNS.items()
+def converted_vault(vault: Mapping[str, Any]) -> ConvertedVault:
+    """Convert a vault's description by List Vaults to values of the table ``vaults``."""
+    odd = OddValues(lambda _: f"vault {shortened(vault.get('VaultName'))}")
+    columns = {
+        column_name: column([vault.get(name)], VAULTS.field(column_name).type, (name,), odd)[0].as_py()
+        for name, column_name in _VAULT_COLUMNS.items()
     }
+    return ConvertedVault(columns=columns, odd=odd.counts())

@@ -7,9 +7,10 @@ marker differs. So a further page is requested as the client requested the page 
 signed by the client's signer and sent over its connections. An answer other than a page is passed to the client as the
 outcome of its own first attempt, so that retries and errors are botocore's.
 
-That relies on parts of botocore that are not documented. They are used in this module only. Where one of them is not as
-expected, one warning is logged, and every page is requested through the client's public methods. Errors that a handler
-of the events raises are raised as botocore raises them.
+That relies on parts of botocore that are not documented. They are used in this module and in
+:mod:`glacier_jobs.glacier.deadlines` only. Where one of them is not as expected, one warning is logged, and every page
+is requested through the client's public methods. Errors that a handler of the events raises are raised as botocore
+raises them.
 """
 
 from __future__ import annotations
@@ -179,9 +180,12 @@ def decoded_json(body: bytes) -> dict[str, Any]:
     :raises ResponseParserError: the body is not a JSON object.
     """
     try:
-        answer = json.loads(body)
+        # NaN and Infinity are not JSON, although Python reads and writes them.
+        answer = json.loads(body, parse_constant=str)
     except ValueError as error:
         raise ResponseParserError(f"a body of {len(body)} bytes is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ResponseParserError(f"a body of {len(body)} bytes is nested too deeply") from error
     if not isinstance(answer, dict):
         raise ResponseParserError(f"a body of {len(body)} bytes is not a JSON object")
     return answer

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -156,7 +155,7 @@ class History:
                 pq.write_table(tables[table], staged, compression="zstd")
                 self._publish_once(publisher, table, day, staged, tables[table])
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                publisher.discard(folder)
 
     def _publish_once(self, publisher: Publisher, table: str, day: date, staged: Path, rows: pa.Table) -> None:
         path = self.path(table, day)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -94,7 +93,7 @@ class ReportFiles:
                 self._stage_text(folder / "latest.json.part", json.dumps(report, indent=1))
                 publisher.replace(folder / "latest.json.part", f"{self.root}/latest.json")
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            publisher.discard(folder)
         return report
 
     def alerts(self, report: str) -> list[Alert]:
@@ -118,7 +117,7 @@ class ReportFiles:
             self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in notified.items()}, indent=1))
             publisher.replace(staged, f"{self.root}/told.json")
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            publisher.discard(folder)
 
     def _json(self, name: str) -> dict[str, Any] | None:
         self.dataset.filesystem.invalidate_cache()

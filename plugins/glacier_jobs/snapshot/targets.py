@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from glacier_jobs.arguments import checked_rate
 from glacier_jobs.errors import InvalidArgument
-from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
+from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name, check_vault_pattern
 
 #: Airflow's default for the longest list that a task may be mapped over (``core.max_map_length``).
 MAX_TARGETS = 1024
@@ -25,14 +26,19 @@ class Target(TypedDict):
     region_name: str
     account_id: str
     vault_names: list[str] | None
+    exclude_vaults: list[str] | None
+    requests_per_second: float | None
 
 
-def parse_targets(given: object) -> list[Target]:
+def parse_targets(given: object, *, exclude_vaults: object = None, requests_per_second: object = None) -> list[Target]:
     """Return the targets that a list, or JSON text of one, describes.
 
     :param given: a list of objects with ``aws_conn_id`` (``null`` for the credentials of the environment) and
-        ``region_name``, and optionally ``account_id`` (default ``-``, that of the credentials) and ``vault_names``
-        (default: all vaults).
+        ``region_name``, and optionally ``account_id`` (default ``-``, that of the credentials), ``vault_names``
+        (default: all vaults), ``exclude_vaults`` (names or patterns, default: none) and ``requests_per_second``
+        (default: no limit).
+    :param exclude_vaults: the names or patterns for targets that do not have this key.
+    :param requests_per_second: the limit for targets that do not have this key.
     :return: 1 to :data:`MAX_TARGETS` targets in the given order, each with all keys.
     :raises InvalidArgument: names the target, the key, what was found and what was expected.
     """
@@ -49,7 +55,11 @@ def parse_targets(given: object) -> list[Target]:
         raise InvalidArgument(
             f"there are {len(given)} targets; a task can be mapped over at most {MAX_TARGETS}: use a second DAG"
         )
-    targets = [_target(position, target) for position, target in enumerate(given)]
+    defaults = {"exclude_vaults": exclude_vaults, "requests_per_second": requests_per_second}
+    targets = [
+        _target(position, {**defaults, **target} if isinstance(target, Mapping) else target)
+        for position, target in enumerate(given)
+    ]
     for position, target in enumerate(targets):
         if (first := targets.index(target)) != position:
             raise InvalidArgument(f"target {position} is the same as target {first}; expected each once")
@@ -78,7 +88,7 @@ def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[
     """
     lines = []
     for target, observation in zip(targets, observed, strict=True):
-        name = target_name(**{key: target[key] for key in Target.__annotations__})
+        name = target_name(*(target[key] for key in ("aws_conn_id", "region_name", "account_id", "vault_names")))
         if observation is None:
             lines.append(f"target {name}: not observed; the log of its task says why")
         elif failed := observation["failed_vaults"]:
@@ -89,7 +99,8 @@ def shortfalls(targets: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[
 
 _EXPECTED = (
     'expected a list of 1 or more objects such as {"aws_conn_id": "aws_default", "region_name": "us-east-1", '
-    '"account_id": "123456789012", "vault_names": ["photos"]}; the last two keys are optional'
+    '"account_id": "123456789012", "vault_names": ["photos"], "exclude_vaults": ["test-*"], "requests_per_second": 5}; '
+    "all keys but the first two are optional"
 )
 
 
@@ -109,6 +120,8 @@ def _target(position: int, given: object) -> Target:
         region_name=_checked(position, given, "region_name", _region_name),
         account_id=_checked(position, given, "account_id", _account_id),
         vault_names=_checked(position, given, "vault_names", _vault_names),
+        exclude_vaults=_checked(position, given, "exclude_vaults", _exclude_vaults),
+        requests_per_second=_checked(position, given, "requests_per_second", _requests_per_second),
     )
 
 
@@ -117,6 +130,8 @@ _EXPECTED_OF = {
     "region_name": "a Region such as us-east-1",
     "account_id": "a string of 12 digits, or '-' for the account of the credentials",
     "vault_names": "a list of 1 or more names of 1 to 255 characters of a-z A-Z 0-9 _ - . each, or null for all vaults",
+    "exclude_vaults": "a list of 1 or more names, or patterns with * ? [seq] [!seq], or null for none",
+    "requests_per_second": "a number above 0, or null for no limit",
 }
 
 
@@ -151,6 +166,20 @@ def _vault_names(value: object) -> list[str] | None:
     if not isinstance(value, list) or not value or len(set(map(str, value))) != len(value):
         raise ValueError
     return [check_vault_name(name) for name in value]
+
+
+def _exclude_vaults(value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value:
+        raise ValueError
+    return [check_vault_pattern(pattern) for pattern in value]
+
+
+def _requests_per_second(value: object) -> float | None:
+    if isinstance(value, str):
+        raise InvalidArgument("expected a number")
+    return checked_rate(value, "requests_per_second")
 
 
 def _described(value: object) -> str:
