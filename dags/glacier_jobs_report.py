@@ -44,6 +44,7 @@ Runs on the asset `glacier_jobs`, for each dataset in its events. A manual run r
 `dataset_uri`, or in the Variable `{DATASET_VARIABLE}`. If one dataset fails, the others are still reported, and the run
 fails at the end.
 
+- **events_accepted** fails the run if an event names a dataset by a URI that is not valid.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
   report per hour. A manual run does not wait.
 - **fold** aggregates finalized days into `job_history/`.
@@ -61,13 +62,50 @@ fails at the end.
 def datasets() -> list[str]:
     """Return the URIs of the datasets in the triggering events, or of the configured dataset."""
     context = get_current_context()
-    events = [event for events in context["triggering_asset_events"].values() for event in events]
-    if found := announced_datasets(event.extra for event in events):
-        return found
-    dataset_uri = context["params"]["dataset_uri"] or Variable.get(DATASET_VARIABLE, default=None)
-    if not dataset_uri:
+    accepted, faults = _in_events(context)
+    if accepted:
+        return accepted
+    if faults:
+        raise AirflowFailException("\n".join(faults))
+    return [_dataset_uri(context["params"]["dataset_uri"])]
+
+
+def _dataset_uri(param: str | None) -> str:
+    """Return the URI of the dataset, checked before a task stores it as XCom."""
+    from glacier_jobs.dataset.storage import check_location
+
+    uri = param or Variable.get(DATASET_VARIABLE, default=None)
+    if not uri:
         raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
-    return [dataset_uri]
+    try:
+        return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+@task
+def events_accepted() -> None:
+    """Fail the run if the URI of a dataset in an event is not valid, although the others are reported."""
+    _, faults = _in_events(get_current_context())
+    if faults:
+        raise AirflowFailException("\n".join(faults))
+
+
+def _in_events(context: Context) -> tuple[list[str], list[str]]:
+    """Return the URIs in the triggering events that are valid, and for each of the others what is wrong.
+
+    Who may create asset events chooses them.
+    """
+    from glacier_jobs.dataset.storage import check_location
+
+    events = [event for events in context["triggering_asset_events"].values() for event in events]
+    accepted, faults = [], []
+    for uri in announced_datasets(event.extra for event in events):
+        try:
+            accepted.append(check_location(uri, "dataset_uri in an event of the asset glacier_jobs"))
+        except FinalError as error:
+            faults.append(str(error))
+    return accepted, faults
 
 
 def is_due(made_at: datetime | None, now: datetime) -> bool:
@@ -211,6 +249,7 @@ def of_dataset(dataset_uri: str) -> None:
 )
 def glacier_jobs_report() -> None:
     """Aggregate finalized days, report, and notify."""
+    events_accepted()
     of_dataset.expand(dataset_uri=datasets())
 
 

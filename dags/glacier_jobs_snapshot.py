@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, Param, TriggerRule, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
     from pydantic import JsonValue
 
@@ -55,13 +57,34 @@ def targets() -> list[dict[str, Any]]:
         given = Variable.get(TARGETS_VARIABLE, default=None)
     if given is None:
         raise AirflowFailException(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
-    dataset_uri = params["dataset_uri"] or Variable.get(DATASET_VARIABLE, default=None)
-    if not dataset_uri:
-        raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    dataset_uri = _dataset_uri(params["dataset_uri"])
     try:
         return [{**target, "dataset_uri": dataset_uri} for target in parse_targets(given)]
     except InvalidArgument as error:
         raise AirflowFailException(f"the param targets, or the Variable {TARGETS_VARIABLE}: {error}") from error
+
+
+def _dataset_uri(param: str | None) -> str:
+    """Return the URI of the dataset, checked before a task stores it as XCom."""
+    from glacier_jobs.dataset.storage import check_location
+
+    uri = param or Variable.get(DATASET_VARIABLE, default=None)
+    if not uri:
+        raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    try:
+        return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+class Snapshot(GlacierJobsToParquetOperator):
+    """The operator without templates.
+
+    Airflow renders what a mapped task gets through ``expand_kwargs()`` once more. A template in the params of a run
+    could read every connection and Variable.
+    """
+
+    template_fields: Sequence[str] = ()
 
 
 def _observed(context: Context) -> list[dict[str, Any] | None]:
@@ -129,7 +152,7 @@ def all_listed() -> None:
 def glacier_jobs_snapshot() -> None:
     """Publish snapshots of all targets, emit an event, and fail if something is missing."""
     observed_targets = targets()
-    snapshot = GlacierJobsToParquetOperator.partial(
+    snapshot = Snapshot.partial(
         task_id="snapshot",
         on_vault_error="record",
         map_index_template=("{{ target_name(task.aws_conn_id, task.region_name, task.account_id, task.vault_names) }}"),

@@ -10,13 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import airflow.models.dagrun
 import pyarrow.parquet as pq
 import pytest
-from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk import BaseNotifier, Context
 from airflow.sdk.exceptions import AirflowFailException
-from sqlalchemy import select
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
@@ -24,7 +21,7 @@ from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
-from tests.dags.conftest import THIRD_PARTY_WARNINGS, Run, Runner
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 
@@ -38,12 +35,6 @@ Reports: TypeAlias = Callable[[Iterable[datetime]], list[datetime]]
 
 def ago(hours: float) -> datetime:
     return NOW - timedelta(hours=hours)
-
-
-@pytest.fixture
-def report_dag(dag_bag: object) -> Runner:
-    """A runner for the report DAG."""
-    return Runner(dag_id="glacier_jobs_report")
 
 
 @pytest.fixture(autouse=True)
@@ -136,29 +127,11 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
 
 
 class TestAnEvent:
-    @pytest.fixture
-    def triggered_by(self, monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> Any:
-        """Run the DAG with asset events that triggered it, as the scheduler does."""
-        real = airflow.models.dagrun.get_or_create_dagrun
-
-        def run(extras: Sequence[dict[str, Any]]) -> Run:
-            def with_events(*, session: Any, **kwargs: Any) -> Any:
-                dag_run = real(session=session, **kwargs)
-                asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
-                dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=extra) for extra in extras]
-                session.commit()
-                return dag_run
-
-            monkeypatch.setattr(airflow.models.dagrun, "get_or_create_dagrun", with_events)
-            return report_dag()
-
-        return run
-
-    def test_of_every_kind_is_read_and_each_dataset_reported(self, triggered_by: Any, tmp_path: Path) -> None:
+    def test_of_every_kind_is_read_and_each_dataset_reported(self, triggered_by: EventRunner, tmp_path: Path) -> None:
         roots = [tmp_path / name for name in ("one", "two")]
         for root in roots:
             observe(local_dataset(root), ago(0.1), {"photos": [job("a")]})
-        extras = [
+        extras: list[dict[str, Any]] = [
             {"observations": [{"dataset_uri": roots[0].as_uri()}, {"dataset_uri": roots[0].as_uri()}]},
             {"observations": [{"dataset_uri": roots[1].as_uri()}]},
             {"emitted by": "another DAG"},
@@ -194,7 +167,7 @@ class TestAnEvent:
         assert sensor.poke(triggered_by_event) is True
 
     def test_for_an_unreadable_dataset_fails_the_run_and_the_other_dataset_is_reported(
-        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path
+        self, triggered_by: EventRunner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         unreadable = "nowhere://at/all"
 
@@ -213,7 +186,12 @@ class TestAnEvent:
         assert len(messages.read_text().splitlines()) == 1
 
     def test_for_a_dataset_that_cannot_be_reported_does_not_stop_the_others_notifications(
-        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        triggered_by: EventRunner,
+        files: ReportFiles,
+        dataset_root: Path,
+        messages: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         other = dataset_root.with_name("other")
 
