@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, Param, TriggerRule, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
@@ -35,7 +36,8 @@ each target and publishes one snapshot per target as Parquet, as a whole or not 
 | accounts and Regions | `targets` | `{TARGETS_VARIABLE}`, JSON |
 | root of the dataset | `dataset_uri` | `{DATASET_VARIABLE}` |
 
-Params override Variables. A target is
+Params override Variables, so whoever may trigger this DAG chooses among all connections and destinations. The Variable
+`{ALLOW_PARAMS_VARIABLE}` with the value `false` switches these params off. A target is
 `{{"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "123456789012", "vault_names": ["photos"]}}`.
 The last two keys are optional. Without them, all vaults of the credentials' account are listed.
 
@@ -52,29 +54,32 @@ The last two keys are optional. Without them, all vaults of the credentials' acc
 def targets() -> list[dict[str, Any]]:
     """Return the arguments of the operator for each target, from the params of the run or from Airflow Variables."""
     params = get_current_context()["params"]
-    given = params["targets"]
-    if given is None:
-        given = Variable.get(TARGETS_VARIABLE, default=None)
-    if given is None:
-        raise AirflowFailException(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
-    dataset_uri = _dataset_uri(params["dataset_uri"])
+    param, uri_param = params["targets"], params["dataset_uri"]
+    try:
+        check_params_allowed(
+            {"targets": param, "dataset_uri": uri_param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None)
+        )
+        given = Variable.get(TARGETS_VARIABLE, default=None) if param is None else param
+        if given is None:
+            raise InvalidArgument(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
+        dataset_uri = _configured_dataset(uri_param)
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
     try:
         return [{**target, "dataset_uri": dataset_uri} for target in parse_targets(given)]
     except InvalidArgument as error:
-        raise AirflowFailException(f"the param targets, or the Variable {TARGETS_VARIABLE}: {error}") from error
+        source = f"the Variable {TARGETS_VARIABLE}" if param is None else "the param targets"
+        raise AirflowFailException(f"{source}: {error}") from error
 
 
-def _dataset_uri(param: str | None) -> str:
-    """Return the URI of the dataset, checked before a task stores it as XCom."""
+def _configured_dataset(param: str | None) -> str:
+    """Return the URI in the param or in the Variable, checked before a task stores it as XCom."""
     from glacier_jobs.dataset.storage import check_location
 
     uri = param or Variable.get(DATASET_VARIABLE, default=None)
     if not uri:
-        raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
-    try:
-        return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
-    except FinalError as error:
-        raise AirflowFailException(str(error)) from error
+        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
 
 
 class Snapshot(GlacierJobsToParquetOperator):

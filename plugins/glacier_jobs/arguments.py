@@ -11,6 +11,11 @@ from typing import Any, TypeGuard
 
 from glacier_jobs.errors import InvalidArgument
 
+#: The Airflow Variable that says whether the params of a run may choose connections and destinations.
+ALLOW_PARAMS_VARIABLE = "glacier_jobs_allow_params"
+
+_ALLOWED = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+
 #: With these, a template of Airflow begins.
 TEMPLATE_MARKS = ("{{", "{%", "{#")
 
@@ -76,6 +81,37 @@ def several(value: object, name: str) -> list[str]:
 
 def _is_collection(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def params_allowed(setting: str | None) -> bool:
+    """Return whether the params of a run may choose connections and destinations.
+
+    :param setting: the value of the Variable :data:`ALLOW_PARAMS_VARIABLE`; ``None`` if it is not set: they may.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    if setting is None:
+        return True
+    allowed = _ALLOWED.get(setting.strip().lower())
+    if allowed is None:
+        raise InvalidArgument(
+            f"the Variable {ALLOW_PARAMS_VARIABLE} is {shown(setting)}; expected one of {', '.join(_ALLOWED)}"
+        )
+    return allowed
+
+
+def check_params_allowed(given: Mapping[str, object], setting: str | None) -> None:
+    """Refuse params that choose a connection or a destination, if the deployment does not allow them.
+
+    :param given: the params by name; those that are ``None`` or empty were not given.
+    :param setting: as in :func:`params_allowed`.
+    :raises InvalidArgument: names the params that were given.
+    """
+    named = [name for name, value in given.items() if value is not None and value != ""]
+    if not params_allowed(setting) and named:
+        raise InvalidArgument(
+            f"the run gives the params {', '.join(named)}, which the Variable {ALLOW_PARAMS_VARIABLE} switches off; "
+            "trigger the DAG without them"
+        )
 
 
 def shown(value: object) -> str:

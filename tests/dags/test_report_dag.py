@@ -39,8 +39,8 @@ def ago(hours: float) -> datetime:
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", "AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("DATASET_URI", "NOTIFIER", "ALLOW_PARAMS"):
+        monkeypatch.delenv(f"AIRFLOW_VAR_GLACIER_JOBS_{name}", raising=False)
 
 
 @pytest.fixture
@@ -124,6 +124,39 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
     assert of_task(run, "fold") == {"failed"}
     assert of_task(run, "report") == {"success"}
     assert files.latest() is not None
+
+
+class TestADeploymentThatSwitchesParamsOff:
+    @pytest.fixture(autouse=True)
+    def _params_off(self, files: ReportFiles, dataset_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_ALLOW_PARAMS", "off")
+
+    def test_reports_the_dataset_of_the_variable(self, report_dag: Runner, files: ReportFiles) -> None:
+        assert report_dag().state == "success"
+        assert files.latest() is not None
+
+    def test_refuses_another_dataset_as_param(self, report_dag: Runner, files: ReportFiles, tmp_path: Path) -> None:
+        run = report_dag(dataset_uri=(tmp_path / "other").as_uri())
+
+        assert "the run gives the params dataset_uri, which the Variable glacier_jobs_allow_p" in run.errors["datasets"]
+        assert files.latest() is None
+        assert not (tmp_path / "other").exists()
+
+    def test_refuses_another_dataset_in_an_event_and_reports_its_own(
+        self, triggered_by: EventRunner, files: ReportFiles, dataset_root: Path, tmp_path: Path
+    ) -> None:
+        uris = [(tmp_path / "other").as_uri(), dataset_root.as_uri()]
+
+        run = triggered_by([{"observations": [{"dataset_uri": uri} for uri in uris]}])
+
+        assert run.state == "failed"
+        assert (
+            "names a dataset other than the one in the Variable glacier_jobs_dataset_uri"
+            in (run.errors["events_accepted"])
+        )
+        assert files.latest() is not None
+        assert not (tmp_path / "other").exists()
 
 
 class TestAnEvent:
