@@ -176,6 +176,18 @@ class TestTheReportDag:
         assert run.errors["datasets"] == run.errors["events_accepted"]
 
 
+@pytest.mark.parametrize("param", ["aws_conn_id", "region_name", "vault_name"])
+def test_the_example_dag_refuses_a_template(
+    param: str, template: str, dag_bag: DagBag, local_aws: Control, connect: Connect
+) -> None:
+    connect("aws_archive")
+
+    run = Runner(dag_id="glacier_wait_for_inventory")(**{"vault_name": "photos", param: template})
+
+    assert run.errors["check_params"]
+    assert not local_aws.calls().by_operation
+
+
 SOURCE = """
 from airflow.sdk import dag, task
 from glacier_jobs.operators import GlacierJobsToParquetOperator
