@@ -231,3 +231,41 @@ def test_sensors_and_operators_render_a_param_once(mode: Mode, template: str, da
     assert states.pop("returned") == "success"
     assert set(states.values()) == {"failed"}
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+WAITING = """
+from airflow.sdk import dag, task
+from glacier_jobs.sensors import GlacierJobSensor
+
+@dag(dag_id={dag_id!r}, schedule=None, params={{"job_id": ""}})
+def waiting():
+    @task
+    def returned(params): return [params["job_id"]]
+
+    wait = {{"vault_name": "photos", "aws_conn_id": "local_aws", "timeout": 60, "poke_interval": 1}}
+    wait |= {mode!r}
+    GlacierJobSensor(task_id="plain", job_id="{{{{ params.job_id }}}}", **wait)
+    GlacierJobSensor.partial(task_id="mapped", **wait).expand(job_id=returned())
+
+waiting()
+"""
+
+
+@pytest.mark.usefixtures("without_event_delay")
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sensor_waits_for_the_very_id_that_a_param_gives(
+    mode: Mode, dag_bag: DagBag, local_aws: Control, tmp_path: Path
+) -> None:
+    """The id stays as it is when the sensor is rescheduled, or deferred and resumed."""
+    job_id = "x{{7*7}}y"
+    local_aws.add_jobs("photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * 3600}}])
+    local_aws.hook("advance", {"seconds": 5 * 3600}, operation="ListJobs", count=1)
+    arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
+    (tmp_path / f"waiting_{mode}.py").write_text(WAITING.format(dag_id=f"waiting_for_{mode}", mode=arguments))
+    dags = DagBag(str(tmp_path))
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
+    sync_bag_to_db(dags, "dags-folder", None)
+
+    run = dags.dags[f"waiting_for_{mode}"].test(run_conf={"job_id": job_id})
+
+    assert {str(task.state) for task in run.get_task_instances()} == {"success"}
