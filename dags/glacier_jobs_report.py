@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowFailException
 
+from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.snapshot.asset_events import announced_datasets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.sdk import Context
 
     from glacier_jobs.html_report.store import ReportFiles
@@ -44,6 +48,11 @@ Runs on the asset `glacier_jobs`, for each dataset in its events. A manual run r
 `dataset_uri`, or in the Variable `{DATASET_VARIABLE}`. If one dataset fails, the others are still reported, and the run
 fails at the end.
 
+Whoever may trigger this DAG, or create events of the asset, chooses among all connections and destinations. With the
+value `false`, the Variable `{ALLOW_PARAMS_VARIABLE}` switches the param off, and in events it allows only the dataset
+of the Variable `{DATASET_VARIABLE}`.
+
+- **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
   report per hour. A manual run does not wait.
 - **fold** aggregates finalized days into `job_history/`.
@@ -57,17 +66,71 @@ fails at the end.
 """
 
 
+@contextmanager
+def _without_retries() -> Iterator[None]:
+    """Let a final error fail the task at once."""
+    try:
+        yield
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
+
+
 @task
 def datasets() -> list[str]:
     """Return the URIs of the datasets in the triggering events, or of the configured dataset."""
     context = get_current_context()
+    param = context["params"]["dataset_uri"]
+    with _without_retries():
+        check_params_allowed({"dataset_uri": param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
+        accepted, faults = _in_events(context)
+        if accepted:
+            return accepted
+        if faults:
+            raise InvalidArgument("\n".join(faults))
+        return [_configured(param)]
+
+
+@task
+def events_accepted() -> None:
+    """Fail the run if the URI of a dataset in an event is not valid or not allowed; the others are reported."""
+    with _without_retries():
+        _, faults = _in_events(get_current_context())
+        if faults:
+            raise InvalidArgument("\n".join(faults))
+
+
+def _configured(param: str | None) -> str:
+    """Return the URI in the param or in the Variable, checked before a task stores it as XCom."""
+    from glacier_jobs.dataset.storage import check_location
+
+    uri = param or Variable.get(DATASET_VARIABLE, default=None)
+    if not uri:
+        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
+
+
+def _in_events(context: Context) -> tuple[list[str], list[str]]:
+    """Return the URIs in the triggering events that are valid and allowed, and for each other URI what is wrong.
+
+    Whoever may create asset events chooses them.
+    """
+    from glacier_jobs.dataset.storage import check_location
+
+    any_dataset = params_allowed(Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
     events = [event for events in context["triggering_asset_events"].values() for event in events]
-    if found := announced_datasets(event.extra for event in events):
-        return found
-    dataset_uri = context["params"]["dataset_uri"] or Variable.get(DATASET_VARIABLE, default=None)
-    if not dataset_uri:
-        raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
-    return [dataset_uri]
+    accepted, faults = [], []
+    for uri in announced_datasets(event.extra for event in events):
+        try:
+            check_location(uri, "dataset_uri in an event of the asset glacier_jobs")
+            if not any_dataset and uri != Variable.get(DATASET_VARIABLE, default=None):
+                raise InvalidArgument(
+                    "an event of the asset glacier_jobs names a dataset other than the one in the Variable "
+                    f"{DATASET_VARIABLE}, which the Variable {ALLOW_PARAMS_VARIABLE} does not allow"
+                )
+            accepted.append(uri)
+        except FinalError as error:
+            faults.append(str(error))
+    return accepted, faults
 
 
 def is_due(made_at: datetime | None, now: datetime) -> bool:
@@ -106,10 +169,8 @@ def fold(dataset_uri: str) -> None:
     from glacier_jobs.history import History, fold_closed_days
 
     dataset = _files(dataset_uri).dataset
-    try:
+    with _without_retries():
         fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
-    except FinalError as error:
-        raise AirflowFailException(str(error)) from error
 
 
 @task(map_index_template=LABEL, trigger_rule=TriggerRule.ALL_DONE)
@@ -155,10 +216,8 @@ def _files(dataset_uri: str) -> ReportFiles:
     from glacier_jobs.html_report.store import ReportFiles
     from glacier_jobs.storage import open_dataset
 
-    try:
+    with _without_retries():
         return ReportFiles(open_dataset(dataset_uri))
-    except FinalError as error:
-        raise AirflowFailException(str(error)) from error
 
 
 @task(map_index_template=LABEL)
@@ -211,6 +270,7 @@ def of_dataset(dataset_uri: str) -> None:
 )
 def glacier_jobs_report() -> None:
     """Aggregate finalized days, report, and notify."""
+    events_accepted()
     of_dataset.expand(dataset_uri=datasets())
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, Param, TriggerRule, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
+from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
     from pydantic import JsonValue
@@ -39,7 +40,8 @@ each target and publishes one snapshot per target as Parquet, as a whole or not 
 | requests per second, for each target without its own | `requests_per_second` | |
 | vaults to leave out, for each target without its own | `exclude_vaults` | |
 
-Params override Variables. A target is
+Params override Variables, so whoever may trigger this DAG chooses among all connections and destinations. The Variable
+`{ALLOW_PARAMS_VARIABLE}` with the value `false` switches these params off. A target is
 `{{"aws_conn_id": "aws_default", "region_name": "us-east-1", "account_id": "123456789012", "vault_names": ["photos"]}}`.
 The last two keys are optional. Without them, all vaults of the credentials' account are listed. Other optional keys are
 `exclude_vaults` (names or patterns such as `"test-*"`) and `requests_per_second`.
@@ -57,18 +59,42 @@ The last two keys are optional. Without them, all vaults of the credentials' acc
 def targets() -> list[dict[str, Any]]:
     """Return the arguments of the operator for each target, from the params of the run or from Airflow Variables."""
     params = get_current_context()["params"]
-    given = params["targets"]
-    if given is None:
-        given = Variable.get(TARGETS_VARIABLE, default=None)
-    if given is None:
-        raise AirflowFailException(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
-    dataset_uri = params["dataset_uri"] or Variable.get(DATASET_VARIABLE, default=None)
-    if not dataset_uri:
-        raise AirflowFailException(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    param, uri_param = params["targets"], params["dataset_uri"]
+    try:
+        check_params_allowed(
+            {"targets": param, "dataset_uri": uri_param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None)
+        )
+        given = Variable.get(TARGETS_VARIABLE, default=None) if param is None else param
+        if given is None:
+            raise InvalidArgument(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
+        dataset_uri = _configured_dataset(uri_param)
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
     try:
         return [{**target, "dataset_uri": dataset_uri} for target in _parsed(given, params)]
     except InvalidArgument as error:
-        raise AirflowFailException(f"the param targets, or the Variable {TARGETS_VARIABLE}: {error}") from error
+        source = f"the Variable {TARGETS_VARIABLE}" if param is None else "the param targets"
+        raise AirflowFailException(f"{source}: {error}") from error
+
+
+def _configured_dataset(param: str | None) -> str:
+    """Return the URI in the param or in the Variable, checked before a task stores it as XCom."""
+    from glacier_jobs.dataset.storage import check_location
+
+    uri = param or Variable.get(DATASET_VARIABLE, default=None)
+    if not uri:
+        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
+    return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
+
+
+class Snapshot(GlacierJobsToParquetOperator):
+    """The operator without templates.
+
+    Airflow renders what a mapped task gets through ``expand_kwargs()`` once more. A template in the params of a run
+    could read every connection and Variable.
+    """
+
+    template_fields: Sequence[str] = ()
 
 
 def _parsed(given: object, params: Mapping[str, Any]) -> list[Target]:
@@ -156,7 +182,7 @@ def all_listed() -> None:
 def glacier_jobs_snapshot() -> None:
     """Publish snapshots of all targets, emit an event, and fail if something is missing."""
     observed_targets = targets()
-    snapshot = GlacierJobsToParquetOperator.partial(
+    snapshot = Snapshot.partial(
         task_id="snapshot",
         on_vault_error="record",
         map_index_template=("{{ target_name(task.aws_conn_id, task.region_name, task.account_id, task.vault_names) }}"),

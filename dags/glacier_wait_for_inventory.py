@@ -7,30 +7,59 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.operators.glacier import GlacierCreateJobOperator
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, Variable, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 
+from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
+from glacier_jobs.errors import FinalError
+from glacier_jobs.glacier.identifiers import check_vault_name
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.sensors import GlacierJobSensor
 
-AWS_CONN_ID = "aws_default"
+#: The connection and the Region of runs that give no others. ``None`` is the Region of the connection.
+AWS_CONN_ID = "aws_archive"
+REGION_NAME: str | None = None
 
-DOC = """
+DOC = f"""
 ### Wait for a vault's inventory
 
+- **check_params** checks the params. If the connection does not exist, nothing is initiated: other credentials could
+  belong to another account.
 - **start** initiates the inventory retrieval job with the operator of Airflow's Amazon provider.
 - **wait** releases its worker slot and waits in the triggerer, typically 3 to 5 hours. If the job fails, the task fails
   with Glacier's status message.
 - **read** reads the inventory and returns the number and the total size of the archives in the vault.
 
 Set the param `vault_name`. AWS charges for an inventory retrieval, and you cannot cancel it.
+
+Whoever may trigger this DAG chooses among all connections. The Variable `{ALLOW_PARAMS_VARIABLE}` with the value
+`false` switches the params `aws_conn_id` and `region_name` off.
 """
 
 
 @task
-def read(job: Any) -> dict[str, Any]:
+def check_params() -> dict[str, str]:
+    """Return the connection, the Region and the vault of this run, checked before they are stored as XComs."""
+    params = get_current_context()["params"]
+    aws_conn_id, region_name = params["aws_conn_id"], params["region_name"] or None
+    given = {
+        "aws_conn_id": aws_conn_id if aws_conn_id != AWS_CONN_ID else None,
+        "region_name": region_name if region_name != REGION_NAME else None,
+    }
+    try:
+        check_params_allowed(given, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
+        vault_name = check_vault_name(params["vault_name"])
+        client: Any = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name).get_conn()
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
+    return {"aws_conn_id": aws_conn_id, "region_name": client.meta.region_name, "vault_name": vault_name}
+
+
+@task(retries=3, retry_delay=timedelta(minutes=1))
+def read(job: Any, aws_conn_id: str, region_name: str, vault_name: str) -> dict[str, Any]:
     """Return totals of the inventory. The list of archives can be too large for an XCom."""
-    vault_name = get_current_context()["params"]["vault_name"]
-    output = GlacierJobsHook(aws_conn_id=AWS_CONN_ID).retrieve_inventory_results(vault_name, job["JobId"])
+    hook = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name)
+    output = hook.retrieve_inventory_results(vault_name, job["JobId"])
     inventory = json.load(output["body"])
     archives = inventory["ArchiveList"]
     return {
@@ -44,30 +73,43 @@ def read(job: Any) -> dict[str, Any]:
 @dag(
     dag_id="glacier_wait_for_inventory",
     schedule=None,
-    params={"vault_name": Param("photo-archive", type="string", title="Vault", description_md="Its name.")},
+    params={
+        "vault_name": Param("photo-archive", type="string", title="Vault", description_md="Its name."),
+        "aws_conn_id": Param(
+            AWS_CONN_ID, type="string", title="Connection", description_md="The ID of the AWS connection."
+        ),
+        "region_name": Param(
+            REGION_NAME,
+            type=["null", "string"],
+            title="Region",
+            description_md="For example `us-east-1`; empty for the Region of the connection.",
+        ),
+    },
     tags=["glacier", "aws", "example"],
     doc_md=DOC,
 )
 def glacier_wait_for_inventory() -> None:
     """Initiate, wait, read."""
+    checked: Any = check_params()
+    where: dict[str, Any] = {name: checked[name] for name in ("aws_conn_id", "region_name", "vault_name")}
     start = GlacierCreateJobOperator(
         task_id="start",
-        aws_conn_id=AWS_CONN_ID,
-        vault_name="{{ params.vault_name }}",
-        # Glacier cannot distinguish a repeated request from a new one, so a retry could pay for two inventories.
+        **where,
+        # Glacier cannot distinguish a repeated request from a new one, so a retry of the task, or of the request by
+        # botocore, could pay for two inventories.
         retries=0,
+        botocore_config={"retries": {"mode": "standard", "total_max_attempts": 1}},
     )
     job = GlacierJobSensor(
         task_id="wait",
-        aws_conn_id=AWS_CONN_ID,
-        vault_name="{{ params.vault_name }}",
+        **where,
         job_id=start.output,
         deferrable=True,
         # Airflow 3.3.2 can lose a task that is resumed just after its deferral. A retry finds the same job.
         retries=3,
         retry_delay=timedelta(minutes=1),
     )
-    read(job.output)
+    read(job.output, **where)
 
 
 glacier_wait_for_inventory()

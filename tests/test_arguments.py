@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from glacier_jobs.arguments import checked_seconds, several
+from glacier_jobs.arguments import check_params_allowed, checked_seconds, params_allowed, several
 from glacier_jobs.errors import InvalidArgument
 
 
@@ -56,3 +56,27 @@ def test_zero_seconds_are_accepted_only_where_they_are_allowed() -> None:
 def test_a_value_that_is_no_time_is_refused_with_the_value(value: object) -> None:
     with pytest.raises(InvalidArgument, match=r"missing_grace is .* expected a number of seconds of at least 0"):
         checked_seconds(value, "missing_grace", zero=True)
+
+
+@pytest.mark.parametrize("setting", [None, "true", "True", " on\n", "YES", "1"])
+def test_params_are_allowed_by_default_and_if_the_variable_says_so(setting: str | None) -> None:
+    assert params_allowed(setting)
+    check_params_allowed({"targets": []}, setting)
+
+
+@pytest.mark.parametrize("setting", ["false", "False", " off\n", "NO", "0"])
+def test_params_that_were_given_are_refused_if_the_variable_switches_them_off(setting: str) -> None:
+    assert not params_allowed(setting)
+    check_params_allowed({"targets": None, "dataset_uri": ""}, setting)
+    with pytest.raises(
+        InvalidArgument, match="gives the params targets, dataset_uri, which the Variable glacier_jobs_"
+    ):
+        check_params_allowed({"targets": [], "dataset_uri": "file:///x", "other": None}, setting)
+
+
+@pytest.mark.parametrize("setting", ["", "flase", "2", "null"])
+def test_a_variable_of_another_value_allows_nothing(setting: str) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"glacier_jobs_allow_params is '.*'; expected one of true, on, yes, 1, false"
+    ):
+        check_params_allowed({}, setting)

@@ -164,7 +164,7 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
     ("text", "dag_id", "task_ids"),
     [
         (README, "wait_and_keep", {"wait", "keep"}),
-        (PIPELINES, "restore", {"start", "wait", "count_failed_jobs", "keep"}),
+        (PIPELINES, "restore", {"start", "wait", "download", "keep"}),
         (PIPELINES, "fetch", {"job_ids"}),
     ],
     ids=["wait_and_keep", "restore", "fetch"],

@@ -90,7 +90,7 @@ def test_it_writes_to_s3_through_another_connection(connect: Connect, local_aws:
         ({"on_vault_error": "ignore"}, "fail, record"),
         ({"account_id": "42"}, "12 digits"),
         ({"dataset_uri": "records"}, "file:///absolute/path"),
-        ({"dataset_uri": "s3://nobody@records/x"}, "'nobody' of s3://nobody@records/x does not exist"),
+        ({"dataset_uri": "s3://nobody@records/x"}, "the Airflow connection in dataset_uri does not exist"),
         ({"aws_conn_id": "nobody"}, "'nobody' does not exist"),
         ({"max_requests": 0}, "max_requests"),
         ({"requests_per_second": 0}, "requests_per_second is 0; expected a number above 0"),

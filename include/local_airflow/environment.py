@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The connection to the local AWS. It is the default, so that tasks without a connection use the local AWS too.
 CONN_ID = "aws_default"
 
+#: The connection that the documents set up, and that the example DAG uses by default. It is the same here.
+ARCHIVE_CONN_ID = "aws_archive"
+
 #: The Regions in which the demo seed of the local AWS has vaults.
 DEMO_TARGETS: Sequence[Mapping[str, Any]] = (
     {"aws_conn_id": CONN_ID, "region_name": "us-east-1"},
@@ -78,7 +81,7 @@ def airflow_environment(
         "AWS_CONFIG_FILE": str(home / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
-        f"AIRFLOW_CONN_{CONN_ID.upper()}": aws_connection(endpoint),
+        **{f"AIRFLOW_CONN_{conn_id.upper()}": aws_connection(endpoint) for conn_id in (CONN_ID, ARCHIVE_CONN_ID)},
         "AIRFLOW_VAR_GLACIER_JOBS_TARGETS": json.dumps(list(targets)),
         # Not as_uri(): object storage does not decode "%20" to a space.
         "AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI": f"file://{dataset}",

@@ -5,11 +5,26 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeGuard
 
 from glacier_jobs.errors import InvalidArgument
+
+#: The Airflow Variable that says whether the params of a run may choose connections and destinations.
+ALLOW_PARAMS_VARIABLE = "glacier_jobs_allow_params"
+
+_ALLOWED = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+
+#: With these, a template of Airflow begins.
+TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+#: Matches ``login:password``, what precedes the host in a URI, and URIs of a form that is not accepted.
+_CREDENTIALS = re.compile(r"@|\w:(?!//)\S|://.*[?#{\\]", re.DOTALL)
+
+#: Matches an AWS access key id, and a text with the length and the characters of a secret access key.
+_AWS_KEY = re.compile(r"(?<![A-Za-z0-9/+])(?:A[KS]IA[A-Z0-9]{16}|[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])")
 
 
 def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
@@ -38,7 +53,7 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
     ):
         return float(seconds)
     expected = f"a number of seconds {'of at least 0' if zero else 'above 0'}, or a timedelta"
-    raise InvalidArgument(f"{name} is {_shortened(value)}; expected {expected}")
+    raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
 
 
 def checked_rate(value: object, name: str) -> float | None:
@@ -66,13 +81,14 @@ def several(value: object, name: str) -> list[str]:
     :return: the texts in their order, without duplicates.
     :raises InvalidArgument: names what was found and what was expected.
     """
-    expected = f"{name} is {_shortened(value)}; expected one text or a list of texts"
+    expected = f"{name} is {shown(value)}; expected one text or a list of texts"
     if isinstance(value, str) and value.lstrip().startswith(("[", "(")):
         # A list that Jinja rendered to text; a name or an id never begins like this.
         try:
             value = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError) as error:
-            raise InvalidArgument(expected) from error
+        except (ValueError, SyntaxError):
+            # Without the cause: a syntax error shows the text, which may hold a secret.
+            raise InvalidArgument(expected) from None
     items: list[object] | None = [value] if isinstance(value, str) else list(value) if _is_collection(value) else None
     texts = [item.strip() for item in items or [] if isinstance(item, str) and item.strip()]
     if items is None or len(texts) != len(items):
@@ -86,6 +102,45 @@ def _is_collection(value: object) -> TypeGuard[Iterable[object]]:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _shortened(value: object) -> str:
+def params_allowed(setting: str | None) -> bool:
+    """Return whether the params of a run may choose connections and destinations.
+
+    :param setting: the value of the Variable :data:`ALLOW_PARAMS_VARIABLE`; ``None`` if it is not set: they may.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    if setting is None:
+        return True
+    allowed = _ALLOWED.get(setting.strip().lower())
+    if allowed is None:
+        raise InvalidArgument(
+            f"the Variable {ALLOW_PARAMS_VARIABLE} is {shown(setting)}; expected one of {', '.join(_ALLOWED)}"
+        )
+    return allowed
+
+
+def check_params_allowed(given: Mapping[str, object], setting: str | None) -> None:
+    """Refuse params that choose a connection or a destination, if the deployment does not allow them.
+
+    :param given: the params by name; those that are ``None`` or empty were not given.
+    :param setting: as in :func:`params_allowed`.
+    :raises InvalidArgument: names the params that were given.
+    """
+    named = [name for name, value in given.items() if value is not None and value != ""]
+    if not params_allowed(setting) and named:
+        raise InvalidArgument(
+            f"the run gives the params {', '.join(named)}, which the Variable {ALLOW_PARAMS_VARIABLE} switches off; "
+            "trigger the DAG without them"
+        )
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message may show it: shortened, and without what may be a secret."""
     text = repr(value)
+    if _CREDENTIALS.search(text) or is_aws_key(text):
+        return f"a text of {len(text)} characters (not shown: it may hold a secret)"
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def is_aws_key(text: str) -> bool:
+    """Return whether a text contains what looks like an AWS access key id or a secret access key."""
+    return _AWS_KEY.search(text) is not None

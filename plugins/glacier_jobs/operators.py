@@ -10,7 +10,8 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
-from glacier_jobs.errors import FinalError
+from glacier_jobs.dataset.uris import check_literal_uri
+from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
 from glacier_jobs.glacier.hook import GlacierJobsHook
 
@@ -50,7 +51,8 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     :param botocore_config: keywords of botocore's ``Config``. (templated)
     :return: as XCom ``{"observation_id", "snapshot_at", "account_id", "region", "dataset_uri", "jobs", "vaults",
         "failed_vaults"}``: ``snapshot_at`` in ISO 8601, ``jobs`` and ``vaults`` counts, ``failed_vaults`` names.
-    :raises AirflowFailException: a retry would fail again (access denied, no such vault, malformed data).
+    :raises AirflowFailException: a retry would fail again (access denied, no such vault, malformed data). A
+        ``dataset_uri`` that is not valid is refused when the DAG is parsed, if it is not a template.
     :raises TransientError: a later try may succeed; Airflow's retries apply.
     """
 
@@ -80,6 +82,11 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
         super().__init__(**kwargs)
+        try:
+            check_literal_uri(dataset_uri, "dataset_uri")
+        except InvalidArgument as error:
+            # A mapped task is created in its run, where this is not retried.
+            raise AirflowFailException(str(error)) from error
         self.dataset_uri = dataset_uri
         self.vault_names = vault_names
         self.exclude_vaults = exclude_vaults

@@ -15,6 +15,7 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
+from glacier_jobs.dataset.uris import check_literal_uri, is_uri
 from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
@@ -117,7 +118,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         refuse_discarded(type(self).__name__, kwargs)
         super().__init__(poke_interval=poke_interval, timeout=timeout, mode=mode, **kwargs)
         self.vault_name = vault_name
-        self.job_id = job_id
+        self.job_id = _checked_literal(job_id)
         self.account_id = account_id
         self.wait_for_all = wait_for_all
         self.missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
@@ -321,3 +322,13 @@ def _checked_count(max_bad_polls: object) -> int:
     if isinstance(max_bad_polls, int) and not isinstance(max_bad_polls, bool) and max_bad_polls >= 0:
         return max_bad_polls
     raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number of at least 0")
+
+
+def _checked_literal(job_id: object) -> object:
+    if isinstance(job_id, str) and is_uri(job_id):
+        try:
+            check_literal_uri(job_id.strip(), "job_id")
+        except InvalidArgument as error:
+            # A mapped task is created in its run, where this is not retried.
+            raise AirflowFailException(str(error)) from error
+    return job_id

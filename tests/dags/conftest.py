@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import airflow.models.dagrun
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.models.asset import AssetEvent
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk import Context
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.utils.db import initdb
@@ -101,6 +102,35 @@ class Runner:
 def snapshot_dag(dag_bag: DagBag) -> Runner:
     """A runner for the snapshot DAG."""
     return Runner(dag_id="glacier_jobs_snapshot")
+
+
+@pytest.fixture
+def report_dag(dag_bag: DagBag) -> Runner:
+    """A runner for the report DAG."""
+    return Runner(dag_id="glacier_jobs_report")
+
+
+#: Runs the report DAG for events with these extras.
+EventRunner: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Run]
+
+
+@pytest.fixture
+def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRunner:
+    """Run the report DAG with asset events that triggered it, as the scheduler does."""
+    real = airflow.models.dagrun.get_or_create_dagrun
+
+    def run(extras: Sequence[Mapping[str, Any]]) -> Run:
+        def with_events(*, session: Any, **kwargs: Any) -> Any:
+            dag_run = real(session=session, **kwargs)
+            asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
+            dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=dict(extra)) for extra in extras]
+            session.commit()
+            return dag_run
+
+        monkeypatch.setattr(airflow.models.dagrun, "get_or_create_dagrun", with_events)
+        return report_dag()
+
+    return run
 
 
 @pytest.fixture

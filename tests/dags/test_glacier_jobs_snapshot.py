@@ -178,6 +178,25 @@ def test_a_variable_that_is_not_json_is_named_in_the_error(
     assert "the Variable glacier_jobs_targets: targets are not JSON" in run.errors["targets"]
 
 
+@pytest.mark.parametrize("given", ["targets", "dataset_uri"])
+def test_a_run_with_params_fails_if_the_deployment_switches_them_off(
+    given: str, snapshot_dag: Runner, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_TARGETS", json.dumps([VIRGINIA]))
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_ALLOW_PARAMS", "false")
+    other_root = dataset_root.with_name("other")
+    params = {"targets": [IRELAND], "dataset_uri": other_root.as_uri()}
+
+    run = snapshot_dag(**{given: params[given]})
+
+    assert run.errors["targets"].startswith(f"the run gives the params {given}, which the Variable glacier_jobs_allow_")
+    assert not dataset_root.exists()
+    assert not other_root.exists()
+    assert snapshot_dag().state == "success"
+    assert set(_jobs(dataset_root)) == {("us-east-1", "photos"), ("us-east-1", "ledgers")}
+
+
 def _jobs(root: Path) -> dict[tuple[str, str], int]:
     """Return the number of jobs in the dataset by Region and vault."""
     rows = pads.dataset(root / "jobs").to_table(columns=["region", "vault_name"]).to_pylist()

@@ -22,7 +22,7 @@ HOUR = 3600
 
 @pytest.fixture
 def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner:
-    connect("aws_default")
+    connect("aws_archive")
     local_aws.add_vaults("photos")
     local_aws.add_archives("photos", [{"Size": 1_000}, {"Size": 2_345}])
     return Runner(dag_id="glacier_wait_for_inventory")
@@ -56,6 +56,75 @@ def test_a_failed_inventory_fails_the_wait_and_says_why(example_dag: Runner, loc
     assert run.state == "failed"
     assert "failed: The vault is locked.\nStart the retrieval again" in run.errors["wait"]
     assert run.tasks["read", -1] == "upstream_failed"
+
+
+def test_the_connection_and_the_region_are_params(example_dag: Runner, local_aws: Control, connect: Connect) -> None:
+    local_aws.add_vaults("films", region="eu-west-1")
+    local_aws.next_outcome(duration_seconds=0)
+
+    run = example_dag(vault_name="films", aws_conn_id=connect("another"), region_name="eu-west-1")
+
+    assert run.state == "success"
+    assert _result("read")["vault_arn"] == "arn:aws:glacier:eu-west-1:123456789012:vaults/films"
+
+
+def test_the_region_is_that_of_the_connection_by_default(
+    example_dag: Runner, local_aws: Control, connect: Connect
+) -> None:
+    local_aws.add_vaults("films", region="eu-west-1")
+    local_aws.next_outcome(duration_seconds=0)
+    connect("aws_archive", region_name="eu-west-1")
+
+    assert example_dag(vault_name="films").state == "success"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"aws_conn_id": "nowhere"}, "'nowhere' does not exist"),
+        ({"vault_name": "a/b"}, "vault_name is 'a/b'"),
+        ({"region_name": "x y"}, "x y"),
+    ],
+)
+def test_nothing_is_initiated_if_a_param_is_not_valid(
+    example_dag: Runner, local_aws: Control, params: dict[str, str], message: str
+) -> None:
+    """Without the check, the operator would use other credentials if the connection does not exist."""
+    run = example_dag(**{"vault_name": "photos", **params})
+
+    assert message in run.errors["check_params"]
+    assert "InitiateJob" not in local_aws.calls().by_operation
+
+
+@pytest.mark.parametrize("params", [{"aws_conn_id": "another"}, {"region_name": "eu-west-1"}])
+def test_a_deployment_can_switch_off_the_choice_of_connection_and_region(
+    example_dag: Runner,
+    local_aws: Control,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    params: dict[str, str],
+) -> None:
+    connect("another")
+    local_aws.next_outcome(duration_seconds=0)
+    monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_ALLOW_PARAMS", "no")
+
+    run = example_dag(vault_name="photos", **params)
+
+    [name] = params
+    assert (
+        f"the run gives the params {name}, which the Variable glacier_jobs_allow_params" in run.errors["check_params"]
+    )
+    assert "InitiateJob" not in local_aws.calls().by_operation
+    assert example_dag(vault_name="photos", aws_conn_id="aws_archive", region_name=None).state == "success"
+
+
+def test_a_request_that_may_have_been_accepted_is_not_repeated(example_dag: Runner, local_aws: Control) -> None:
+    local_aws.fault("service_unavailable", operation="InitiateJob")
+
+    run = example_dag(vault_name="photos")
+
+    assert run.tasks["start", -1] == "failed"
+    assert local_aws.calls().by_operation["InitiateJob"] == 1
 
 
 def _result(task_id: str) -> Any:

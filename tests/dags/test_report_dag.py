@@ -10,13 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import airflow.models.dagrun
 import pyarrow.parquet as pq
 import pytest
-from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk import BaseNotifier, Context
 from airflow.sdk.exceptions import AirflowFailException
-from sqlalchemy import select
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
@@ -24,7 +21,7 @@ from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
-from tests.dags.conftest import THIRD_PARTY_WARNINGS, Run, Runner
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 
@@ -40,16 +37,10 @@ def ago(hours: float) -> datetime:
     return NOW - timedelta(hours=hours)
 
 
-@pytest.fixture
-def report_dag(dag_bag: object) -> Runner:
-    """A runner for the report DAG."""
-    return Runner(dag_id="glacier_jobs_report")
-
-
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", "AIRFLOW_VAR_GLACIER_JOBS_NOTIFIER"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("DATASET_URI", "NOTIFIER", "ALLOW_PARAMS"):
+        monkeypatch.delenv(f"AIRFLOW_VAR_GLACIER_JOBS_{name}", raising=False)
 
 
 @pytest.fixture
@@ -135,30 +126,45 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
     assert files.latest() is not None
 
 
+class TestADeploymentThatSwitchesParamsOff:
+    @pytest.fixture(autouse=True)
+    def _params_off(self, files: ReportFiles, dataset_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_ALLOW_PARAMS", "off")
+
+    def test_reports_the_dataset_of_the_variable(self, report_dag: Runner, files: ReportFiles) -> None:
+        assert report_dag().state == "success"
+        assert files.latest() is not None
+
+    def test_refuses_another_dataset_as_param(self, report_dag: Runner, files: ReportFiles, tmp_path: Path) -> None:
+        run = report_dag(dataset_uri=(tmp_path / "other").as_uri())
+
+        assert "the run gives the params dataset_uri, which the Variable glacier_jobs_allow_p" in run.errors["datasets"]
+        assert files.latest() is None
+        assert not (tmp_path / "other").exists()
+
+    def test_refuses_another_dataset_in_an_event_and_reports_its_own(
+        self, triggered_by: EventRunner, files: ReportFiles, dataset_root: Path, tmp_path: Path
+    ) -> None:
+        uris = [(tmp_path / "other").as_uri(), dataset_root.as_uri()]
+
+        run = triggered_by([{"observations": [{"dataset_uri": uri} for uri in uris]}])
+
+        assert run.state == "failed"
+        assert (
+            "names a dataset other than the one in the Variable glacier_jobs_dataset_uri"
+            in (run.errors["events_accepted"])
+        )
+        assert files.latest() is not None
+        assert not (tmp_path / "other").exists()
+
+
 class TestAnEvent:
-    @pytest.fixture
-    def triggered_by(self, monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> Any:
-        """Run the DAG with asset events that triggered it, as the scheduler does."""
-        real = airflow.models.dagrun.get_or_create_dagrun
-
-        def run(extras: Sequence[dict[str, Any]]) -> Run:
-            def with_events(*, session: Any, **kwargs: Any) -> Any:
-                dag_run = real(session=session, **kwargs)
-                asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
-                dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=extra) for extra in extras]
-                session.commit()
-                return dag_run
-
-            monkeypatch.setattr(airflow.models.dagrun, "get_or_create_dagrun", with_events)
-            return report_dag()
-
-        return run
-
-    def test_of_every_kind_is_read_and_each_dataset_reported(self, triggered_by: Any, tmp_path: Path) -> None:
+    def test_of_every_kind_is_read_and_each_dataset_reported(self, triggered_by: EventRunner, tmp_path: Path) -> None:
         roots = [tmp_path / name for name in ("one", "two")]
         for root in roots:
             observe(local_dataset(root), ago(0.1), {"photos": [job("a")]})
-        extras = [
+        extras: list[dict[str, Any]] = [
             {"observations": [{"dataset_uri": roots[0].as_uri()}, {"dataset_uri": roots[0].as_uri()}]},
             {"observations": [{"dataset_uri": roots[1].as_uri()}]},
             {"emitted by": "another DAG"},
@@ -194,7 +200,7 @@ class TestAnEvent:
         assert sensor.poke(triggered_by_event) is True
 
     def test_for_an_unreadable_dataset_fails_the_run_and_the_other_dataset_is_reported(
-        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path
+        self, triggered_by: EventRunner, files: ReportFiles, dataset_root: Path, messages: Path
     ) -> None:
         unreadable = "nowhere://at/all"
 
@@ -213,7 +219,12 @@ class TestAnEvent:
         assert len(messages.read_text().splitlines()) == 1
 
     def test_for_a_dataset_that_cannot_be_reported_does_not_stop_the_others_notifications(
-        self, triggered_by: Any, files: ReportFiles, dataset_root: Path, messages: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        triggered_by: EventRunner,
+        files: ReportFiles,
+        dataset_root: Path,
+        messages: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         other = dataset_root.with_name("other")
 

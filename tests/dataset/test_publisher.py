@@ -352,14 +352,6 @@ def test_an_invalid_uri_is_refused_with_the_expected_forms(uri: Any) -> None:
         open_dataset(uri)
 
 
-@pytest.mark.parametrize("uri", ["s3://AKIA:hunter2@bucket/x", "AKIA:hunter2@bucket/x", ["s3://AKIA:hunter2@bucket"]])
-def test_a_secret_in_the_uri_is_refused_without_showing_it(uri: Any) -> None:
-    with pytest.raises(InvalidArgument, match="expected file:///absolute/path") as caught:
-        open_dataset(uri)
-
-    assert "hunter2" not in str(caught.value)
-
-
 def test_a_connection_in_the_uri_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConnectionNotFound, match="'nobody'"):
+    with pytest.raises(ConnectionNotFound, match="the Airflow connection in dataset_uri does not exist"):
         open_dataset("s3://nobody@records/root")

@@ -25,16 +25,24 @@ def test_without_any_observation_the_answer_has_the_datasets_uri(ask: Ask, datas
     assert (answer["state"], answer["dataset_uri"]) == ("empty", f"file://{dataset.root}")
 
 
-@pytest.mark.parametrize(("uri", "status"), [("nonsense", 422), ("s3://no_such_connection@bucket/glacier", 502)])
-def test_a_dataset_that_cannot_be_opened_is_reported_with_its_uri(
-    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, uri: str, status: int
+@pytest.mark.parametrize(
+    ("uri", "status", "message"),
+    [
+        ("nonsense", 422, "dataset_uri is 'nonsense'"),
+        ("s3://no_such_connection@bucket/glacier", 502, "the Airflow connection in dataset_uri does not exist"),
+        ("s3://AKIA:hunter2@bucket/glacier", 422, "dataset_uri has a text of 12 characters before '@'"),
+    ],
+)
+def test_a_dataset_that_cannot_be_opened_is_reported_with_the_reason(
+    viewer: TestClient, monkeypatch: pytest.MonkeyPatch, uri: str, status: int, message: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", uri)
 
     answer = viewer.get("api/overview")
 
     assert answer.status_code == status
-    assert uri in answer.json()["detail"]
+    assert message in answer.json()["detail"]
+    assert "hunter2" not in answer.text
 
 
 def test_a_file_that_cannot_be_read_is_reported_without_a_traceback(viewer: TestClient, dataset: Dataset) -> None:

@@ -104,6 +104,11 @@ def test_as_many_targets_as_a_task_can_be_mapped_over_are_accepted_and_one_more_
         {**HOME, "region_name": "s3://AKIA:hunter2secret@bucket"},
         {**HOME, "aws_conn_id": ["aws://AKIAEXAMPLE:hunter2secret@"]},
         {**HOME, "aws://AKIAEXAMPLE:hunter2secret@": None},
+        {**HOME, "aws_conn_id": "AKIAIOSFODNN7EXAMPLE:hunter2secret"},
+        {**HOME, "aws_conn_id": "hunter2secret/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+        {**HOME, "aws_conn_id": "hunter2secret+K7MDENG/bPxRfiCYEXAMPLEKEY"},
+        {**HOME, "aws_conn_id": "hunter2secretXK7MDENGXbPxRfiCYEXAMPLEKEY"},
+        {**HOME, "hunter2secretXK7MDENGXbPxRfiCYEXAMPLEKEY": "x"},
     ],
 )
 def test_a_value_that_may_be_a_secret_is_refused_without_showing_it(target: dict[str, Any]) -> None:

@@ -86,7 +86,7 @@ def test_a_uri_may_contain_spaces_but_no_line_breaks(tmp_path: Path) -> None:
 
     assert awaited_ids(f" {uri}\n") == ("a", "b")
     assert not is_single(uri)
-    with pytest.raises(InvalidArgument, match="not a job id"):
+    with pytest.raises(InvalidArgument, match="job_id contains a control character"):
         awaited_ids(f"{uri}\n{uri}")
 
 
@@ -156,5 +156,5 @@ def test_a_bucket_that_may_not_be_read_is_refused(ids_on_s3: IdsOnS3) -> None:
 
 
 def test_a_connection_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConnectionNotFound, match="nowhere"):
+    with pytest.raises(ConnectionNotFound, match="the Airflow connection in job_id does not exist"):
         awaited_ids("s3://nowhere@ids/today.txt")

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import SplitResult, urlsplit
-
 from airflow.sdk import BaseHook, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.uris import check_uri, connection_of
 from glacier_jobs.errors import ConnectionNotFound, InvalidArgument
 
-_EXPECTED = "file:///absolute/path, s3://bucket/path, or s3://conn_id@bucket/path with the id of an Airflow connection"
 
-#: Matches ``login:password@``, which the expected URIs do not contain.
-_CREDENTIALS = re.compile(r":(?!//)[^@]*@")
-
-
-def open_dataset(uri: str) -> Dataset:
+def open_dataset(uri: str, name: str = "dataset_uri") -> Dataset:
     """Open the dataset at a URI; it need not exist yet.
 
     Example::
@@ -27,10 +20,11 @@ def open_dataset(uri: str) -> Dataset:
 
     :param uri: ``file:///absolute/path``, ``s3://bucket/path``, or ``s3://conn_id@bucket/path`` with the Airflow
         connection of the bucket.
+    :param name: the name of the argument in error messages.
     :raises InvalidArgument: the URI is not valid; the message names what was found and what was expected.
     :raises ConnectionNotFound: the connection does not exist.
     """
-    path = open_path(uri, "dataset_uri")
+    path = open_path(uri, name)
     return Dataset(filesystem=path.fs, root=path.path.rstrip("/"))
 
 
@@ -41,14 +35,7 @@ def open_path(uri: str, name: str) -> ObjectStoragePath:
 
     URIs and errors are those of :func:`open_dataset`.
     """
-    parts = urlsplit(uri) if isinstance(uri, str) else None
-    # A file URI has no host: file://data/x would be data/x below the working directory of each process.
-    if parts is None or not parts.scheme or bool(parts.netloc) is (parts.scheme == "file") or not _is_rooted(parts):
-        raise InvalidArgument(f"{name} is {_shown(uri)}; expected {_EXPECTED}")
-    if parts.password is not None:
-        raise InvalidArgument(f"{name} holds a login and a password, which are not shown; expected {_EXPECTED}")
-    if parts.username:
-        _refuse_missing_connection(parts.username, uri)
+    check_location(uri, name)
     try:
         path = ObjectStoragePath(uri)
     except ValueError as error:
@@ -56,20 +43,21 @@ def open_path(uri: str, name: str) -> ObjectStoragePath:
     return path
 
 
-def _is_rooted(parts: SplitResult) -> bool:
-    return parts.path.startswith("/") or (parts.scheme != "file" and not parts.path)
+def check_location(uri: object, name: str) -> str:
+    """Return a URI, checked, and with a connection that exists; nothing is opened.
 
-
-def _shown(uri: object) -> str:
-    text = repr(uri)
-    return f"a text of {len(text)} characters (not shown: it may hold a secret)" if _CREDENTIALS.search(text) else text
-
-
-def _refuse_missing_connection(conn_id: str, uri: str) -> None:
-    """Refuse a connection that does not exist: object storage would use other credentials without an error."""
-    try:
-        BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException as error:
-        raise ConnectionNotFound(
-            f"the Airflow connection {conn_id!r} of {uri} does not exist; create it, or use another"
-        ) from error
+    URIs and errors are those of :func:`open_dataset`. A task that stores a URI, for example as XCom, calls this first.
+    """
+    checked = check_uri(uri, name)
+    conn_id = connection_of(checked)
+    if conn_id is not None:
+        try:
+            BaseHook.get_connection(conn_id)
+        except AirflowNotFoundException:
+            # Object storage would use other credentials without an error. Without the cause, which shows the text: a
+            # secret that was pasted in place of an id can look like one.
+            raise ConnectionNotFound(
+                f"the Airflow connection in {name} does not exist: the text of {len(conn_id)} characters before '@' "
+                "(not shown: it may hold a secret); create the connection, or use another"
+            ) from None
+    return checked

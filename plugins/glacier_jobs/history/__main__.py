@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         dataset = open_dataset(given.dataset_uri)
-        history = History.beside(open_dataset(given.history_uri) if given.history_uri else dataset)
+        history = History.beside(open_dataset(given.history_uri, "history_uri") if given.history_uri else dataset)
         work = rebuild if given.command == "rebuild" else fold_closed_days
         days = work(dataset, history, now=datetime.now(timezone.utc))
     except GlacierJobsError as error:

@@ -176,7 +176,7 @@ class Inquiry:
         if history_uri is None or isinstance(history_uri, History):
             history = history_uri or History.beside(dataset)
         else:
-            history = History.beside(_opened(history_uri))
+            history = History.beside(_opened(history_uri, "history_uri"))
         return cls(ReportTables(dataset, history, (now or datetime.now(timezone.utc)).astimezone(timezone.utc)))
 
     def ask(self, name: str, **params: Any) -> pa.Table:
@@ -208,10 +208,10 @@ class Inquiry:
         return checked(argument, value)
 
 
-def _opened(dataset_uri: str | Dataset) -> Dataset:
-    if isinstance(dataset_uri, Dataset):
-        return dataset_uri
+def _opened(given: str | Dataset, name: str = "dataset_uri") -> Dataset:
+    if isinstance(given, Dataset):
+        return given
     # Imported here: only opening a URI needs Airflow.
     from glacier_jobs.dataset.storage import open_dataset
 
-    return open_dataset(dataset_uri)
+    return open_dataset(given, name)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
-from glacier_jobs.arguments import checked_rate
+from glacier_jobs.arguments import checked_rate, is_aws_key, shown
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name, check_vault_pattern
 
@@ -145,7 +145,9 @@ def _checked(position: int, given: Mapping[str, Any], key: str, check: Callable[
 
 
 def _connection_id(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and _CONNECTION_ID.fullmatch(value)):
+    if value is None:
+        return None
+    if isinstance(value, str) and _CONNECTION_ID.fullmatch(value) and not is_aws_key(value):
         return value
     raise ValueError
 
@@ -184,6 +186,6 @@ def _requests_per_second(value: object) -> float | None:
 
 def _described(value: object) -> str:
     text = repr(value)
-    if "://" in text or "@" in text:
+    if "://" in text:
         return f"a value of {len(text)} characters that looks like a URI (not shown: it may hold a secret)"
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return shown(value)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 
-from glacier_jobs.arguments import several
+from glacier_jobs.arguments import several, shown
+from glacier_jobs.dataset.uris import is_uri
 from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\r\n]+")
 _ID = re.compile(r"[^\s,/]+")
 _PARQUET_MAGIC = b"PAR1"
 
@@ -18,7 +18,7 @@ _PARQUET_MAGIC = b"PAR1"
 def is_single(value: object) -> bool:
     """Tell whether a sensor's ``job_id`` is a single id, and not a list or file, which may contain one id only."""
     value = _unrendered(value)
-    return isinstance(value, Mapping) or (isinstance(value, str) and not _URI.fullmatch(value.strip()))
+    return isinstance(value, Mapping) or (isinstance(value, str) and not is_uri(value))
 
 
 def awaited_ids(value: object) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def awaited_ids(value: object) -> tuple[str, ...]:
     :raises ServiceUnavailable: the URI's store gave no usable answer; the same call may succeed later.
     """
     value = _unrendered(value)
-    if isinstance(value, str) and _URI.fullmatch(value.strip()):
+    if isinstance(value, str) and is_uri(value):
         return _checked(_read(value.strip()))
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         value = [_plain(item) for item in value]
@@ -46,8 +46,9 @@ def _unrendered(value: object) -> object:
         return value
     try:
         return ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError) as error:
-        raise InvalidArgument(f"job_id is {value[:200]!r}; expected one id, several ids, or a URI of ids") from error
+    except (ValueError, SyntaxError):
+        # Without the cause: a syntax error shows the text, which may hold a secret.
+        raise InvalidArgument(f"job_id is {shown(value)}; expected one id, several ids, or a URI of ids") from None
 
 
 def _plain(item: object) -> object:
@@ -63,9 +64,7 @@ def _checked(job_ids: Iterable[str]) -> tuple[str, ...]:
                 "returns it runs upstream of this one"
             )
         if not _ID.fullmatch(job_id):
-            raise InvalidArgument(
-                f"job_id holds {job_id[:200]!r}, which is not a job id; expected one id in each entry"
-            )
+            raise InvalidArgument(f"job_id holds {shown(job_id)}, which is not a job id; expected one id in each entry")
     return checked
 
 
