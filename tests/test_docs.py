@@ -165,7 +165,7 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
     [
         (README, "wait_and_keep", {"wait", "keep"}),
         (PIPELINES, "restore", {"start", "wait", "count_failed_jobs", "keep"}),
-        (PIPELINES, "fetch", {"job_ids"}),
+        (PIPELINES, "fetch", {"fetch_outputs"}),
     ],
     ids=["wait_and_keep", "restore", "fetch"],
 )
