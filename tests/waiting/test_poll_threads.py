@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def in_a_loop(test: Callable[[PollThreads, SilentEndpoint], Coroutine[Any, Any, 
     asyncio.run(run())
 
 
-def submit(share: ThreadShare, silent: SilentEndpoint, calls: int, **arguments: bool) -> list[asyncio.Future[None]]:
+def submit(share: ThreadShare, silent: SilentEndpoint, calls: int, **arguments: int) -> list[asyncio.Future[None]]:
     return [share.submit(silent.call, **arguments) for _ in range(calls)]
 
 
@@ -98,7 +99,7 @@ def test_any_number_of_clients_uses_at_most_all_threads() -> None:
 def test_the_retries_of_any_number_of_clients_leave_threads_to_others() -> None:
     async def test(threads: PollThreads, silent: SilentEndpoint) -> None:
         for number in range(100):
-            submit(threads.share_of(number), silent, 1_000, is_retry=True)
+            submit(threads.share_of(number), silent, 1_000, failures=1)
 
         await silent.occupies(RETRY_THREADS)
         assert await runs(threads.share_of("healthy"))
@@ -109,13 +110,13 @@ def test_the_retries_of_any_number_of_clients_leave_threads_to_others() -> None:
 def test_the_next_retry_is_one_of_the_client_that_uses_the_fewest_threads() -> None:
     async def test(threads: PollThreads, silent: SilentEndpoint) -> None:
         ending = SilentEndpoint()
-        submit(threads.share_of("many"), silent, 3, is_retry=True)
-        submit(threads.share_of("ending"), ending, 1, is_retry=True)
+        submit(threads.share_of("many"), silent, 3, failures=1)
+        submit(threads.share_of("ending"), ending, 1, failures=1)
         for number in range(RETRY_THREADS - 4):
-            submit(threads.share_of(number), silent, 1, is_retry=True)
+            submit(threads.share_of(number), silent, 1, failures=1)
         assert threads.free_for_retries == 0
-        submit(threads.share_of("many"), silent, 1, is_retry=True)
-        submit(threads.share_of("none"), silent, 1, is_retry=True)
+        submit(threads.share_of("many"), silent, 1, failures=1)
+        submit(threads.share_of("none"), silent, 1, failures=1)
 
         ending.answers.set()
         while not threads.share_of("none").used:  # noqa: ASYNC110 - the other ends in a thread
@@ -129,7 +130,7 @@ def test_the_next_retry_is_one_of_the_client_that_uses_the_fewest_threads() -> N
 def test_few_retries_of_a_client_run_at_the_same_time_and_delay_no_other_call_of_it() -> None:
     async def test(threads: PollThreads, silent: SilentEndpoint) -> None:
         share = threads.share_of("client")
-        submit(share, silent, 100, is_retry=True)
+        submit(share, silent, 100, failures=1)
 
         await silent.occupies(RETRY_THREADS_PER_CLIENT)
         assert await runs(share)
@@ -137,10 +138,27 @@ def test_few_retries_of_a_client_run_at_the_same_time_and_delay_no_other_call_of
     in_a_loop(test)
 
 
+def test_the_next_retry_is_the_one_with_the_fewest_failures() -> None:
+    async def test(threads: PollThreads, silent: SilentEndpoint) -> None:
+        share = threads.share_of("client")
+        ending = SilentEndpoint()
+        submit(share, silent, RETRY_THREADS_PER_CLIENT - 1, failures=5)
+        submit(share, ending, 1, failures=5)
+        order: list[int] = []
+        waiting = [share.submit(partial(order.append, failures), failures=failures) for failures in (9, 2, 1, 2)]
+
+        ending.answers.set()
+        await asyncio.gather(*waiting)
+
+        assert order == [1, 2, 2, 9]
+
+    in_a_loop(test)
+
+
 def test_all_calls_run_in_the_end() -> None:
     async def test(threads: PollThreads, silent: SilentEndpoint) -> None:
         share = threads.share_of("client")
-        calls = submit(share, silent, 100, is_retry=True) + submit(share, silent, 100)
+        calls = submit(share, silent, 100, failures=1) + submit(share, silent, 100)
         silent.answers.set()
 
         await asyncio.gather(*calls)

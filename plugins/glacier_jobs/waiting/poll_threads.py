@@ -6,15 +6,18 @@ polls do not wait for that:
 - A client uses at most a quarter as many threads as are free. So it takes about 15 silent clients to use all.
 - Of the polls that follow a failed one, few run at the same time for a client, and for all clients together at most
   half as many as there are threads. So vaults whose polls succeed always find a thread once the time-outs are over.
+- Of the polls that wait for a thread, those come first that follow the fewest failed ones. So a vault whose poll failed
+  once does not wait for those that never succeed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 #: How many threads there are for all polls of an event loop.
@@ -63,37 +66,34 @@ class ThreadShare:
         self.used = 0
         self._used_by_retries = 0
         self._threads = threads
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._waiting_retries: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        # A heap of (failures, number, call, result). The numbers increase: no two entries are equal up to the call.
+        self._waiting: list[tuple[int, int, Callable[[], Any], asyncio.Future[Any]]] = []
+        self._numbers = count()
 
-    def submit(self, call: Callable[[], _T], *, is_retry: bool = False) -> asyncio.Future[_T]:
+    def submit(self, call: Callable[[], _T], *, failures: int = 0) -> asyncio.Future[_T]:
         """Run a call in a thread, as soon as one is available to this client.
 
-        :param is_retry: whether the same call failed the last time.
+        :param failures: how often the same call failed since it last succeeded.
         :return: its result. If this is cancelled, the call is not started; one that runs continues to its end.
         """
         result: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        (self._waiting_retries if is_retry else self._waiting).append((call, result))
+        heapq.heappush(self._waiting, (failures, next(self._numbers), call, result))
         self._threads.start_waiting_calls()
         return result
 
     def can_start(self) -> bool:
         """Tell whether a call waits that may start now."""
-        return self.used * _FREE_PER_USED_THREAD < self._threads.free and bool(self._waiting or self._retry_can_start())
-
-    def _retry_can_start(self) -> bool:
-        return (
-            bool(self._waiting_retries)
-            and self._used_by_retries < RETRY_THREADS_PER_CLIENT
-            and self._threads.free_for_retries > 0
-        )
+        if not self._waiting or self.used * _FREE_PER_USED_THREAD >= self._threads.free:
+            return False
+        failures, *_ = self._waiting[0]
+        return not failures or (self._used_by_retries < RETRY_THREADS_PER_CLIENT and self._threads.free_for_retries > 0)
 
     def start(self) -> None:
-        """Start the call that waits the longest, or drop it if nobody waits for its result any more."""
-        is_retry = not self._waiting
-        call, result = (self._waiting_retries if is_retry else self._waiting).popleft()
+        """Start the next call, or drop it if nobody waits for its result any more."""
+        failures, _, call, result = heapq.heappop(self._waiting)
         if result.cancelled():
             return
+        is_retry = failures > 0
         self._count(1, is_retry=is_retry)
         self._threads.run(call).add_done_callback(partial(self._ended, result, is_retry))
 

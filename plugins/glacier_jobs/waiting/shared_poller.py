@@ -299,7 +299,7 @@ class _SharedPoller:
             result: Result = hook
         else:
             result = await self._hook.threads.submit(
-                partial(self._poll_in_thread, hook, request, cancelled), is_retry=self._bad_polls > 0
+                partial(self._poll_in_thread, hook, request, cancelled), failures=self._bad_polls
             )
         self._ended_at = self._loop.time()
         if isinstance(result, PollCancelled):
