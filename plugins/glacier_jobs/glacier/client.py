@@ -86,7 +86,7 @@ class GlacierCalls(GlacierHook):
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
-        self._building = threading.RLock()
+        self._renewing = threading.RLock()
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
@@ -124,7 +124,7 @@ class GlacierCalls(GlacierHook):
         """Return the client; only the first of several threads builds it."""
         # Not the provider's cached property: before Python 3.12, all hooks share its lock, which is held while a client
         # is built. If STS sends no answer, that takes minutes.
-        with self._building:
+        with self._renewing:
             if "conn" not in self.__dict__:
                 self.__dict__["conn"] = self.get_client_type(region_name=self.region_name)
             return self.conn
@@ -199,7 +199,7 @@ class GlacierCalls(GlacierHook):
 
     def _renewed(self, stale: Any) -> Any:
         """Return a client with fresh credentials; only the first of several threads builds it."""
-        with self._building:
+        with self._renewing:
             if self.get_conn() is stale:
                 for cached in ("conn", "_client", "conn_config"):
                     self.__dict__.pop(cached, None)
