@@ -402,6 +402,25 @@ def test_vaults_that_are_refused_together_get_one_client(
     assert 2 <= len(built) <= 6
 
 
+def test_a_refused_client_is_not_used_again_though_no_other_can_be_built(
+    connect: Connect, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_aws.add_vaults("photos")
+    local_aws.fault("access_denied")
+    conn_id = connect(attempts=1)
+
+    async def test() -> None:
+        own = subscribe(key_of(conn_id), "a")
+        assert isinstance(await own.next_result(), AccessDenied)
+        monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}")
+        while isinstance(await own.next_result(), AccessDenied):
+            pass
+        for _ in range(3):
+            assert isinstance(await own.next_result(), ConnectionNotFound)
+
+    in_a_loop(test)
+
+
 def test_a_client_that_cannot_be_built_is_an_error_for_all_and_is_built_again(
     connect: Connect, local_aws: Control
 ) -> None:

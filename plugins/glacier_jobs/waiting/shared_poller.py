@@ -311,9 +311,10 @@ class _SharedPoller:
             self._pages = result.pages
             self._bad_polls = 0
             errors = result.refused.values()
-        # A connection that is corrected must take effect without a restart of the triggerer.
-        is_refused = any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors)
-        self._refused_hook = ref(hook) if is_refused and isinstance(hook, GlacierJobsHook) else None
+        if isinstance(hook, GlacierJobsHook):
+            # A connection that is corrected must take effect without a restart of the triggerer.
+            is_refused = any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors)
+            self._refused_hook = ref(hook) if is_refused else None
         self._jitter = random.random()  # noqa: S311 - not a secret
         async for subscription in _interleaved(subscriptions):
             subscription.deliver(result)
