@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import random
 import socket
 import threading
 import time
@@ -213,6 +214,46 @@ def test_a_cancelled_poll_reaches_all_as_a_value_and_the_next_poll_follows(key: 
 
         assert all(isinstance(result, TransientError) for result in await asyncio.gather(*results))
         assert all("a" in shown.found for shown in await asyncio.gather(*map(result_of, subscriptions)))
+
+    in_a_loop(test)
+
+
+def test_a_successful_poll_ends_the_longer_delays_after_failed_ones(
+    key: PollKey, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delay after the last failed poll is 1.28 s; as long a delay after each successful one would be noticed."""
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    local_aws.fault("service_unavailable", count=7)
+
+    async def test() -> None:
+        own = subscribe(key, "a", poll_seconds=0.01)
+        while isinstance(await own.next_result(), ServiceUnavailable):
+            pass
+        began_at = time.monotonic()
+        for _ in range(10):
+            await result_of(own)
+        assert time.monotonic() - began_at < 6
+
+    in_a_loop(test)
+
+
+def test_a_poller_that_has_ended_does_not_remove_its_successor(key: PollKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The successor is created as soon as a subscription learns of the end, before the task is done."""
+
+    async def test() -> None:
+        own = subscribe(key, "a", first_after_seconds=600)
+        successors: list[Subscription] = []
+        monkeypatch.setattr(own, "deliver", lambda _: successors.append(subscribe(key, "b", first_after_seconds=600)))
+        [ended] = poller_tasks()
+        await asyncio.sleep(0)
+        ended.cancel()
+        await until(ended.done)
+        await asyncio.sleep(0)
+
+        successors.append(subscribe(key, "c", first_after_seconds=600))
+
+        assert len(successors) == 2
+        assert len(poller_tasks()) == 1
 
     in_a_loop(test)
 
