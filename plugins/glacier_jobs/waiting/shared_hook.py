@@ -82,10 +82,10 @@ class SharedHook:
         if self._hook is not None and self._hook is not refused:
             return self._hook
         if self._building is None:
-            self._building = self._threads_future()
+            self._building = self._start_building()
         return await asyncio.shield(self._building)
 
-    def _threads_future(self) -> asyncio.Future[GlacierJobsHook | GlacierJobsError]:
+    def _start_building(self) -> asyncio.Future[GlacierJobsHook | GlacierJobsError]:
         building = self.threads.submit(self._build)
         building.add_done_callback(self._built)
         return building
