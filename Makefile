@@ -38,7 +38,7 @@ drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each exec
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)
 
-bench-waiting: .venv/.for-demo ## Measure 1,000 deferred sensors in one event loop; ARGS="--triggers 100" for fewer
+bench-waiting: .venv/.for-demo ## Measure deferred sensors on 1 to 1,000 vaults; ARGS="--triggers 100" for fewer
 	@$(RUN) -m benchmarks.waiting $(ARGS)
 
 bench: .venv/.for-demo ## Measure speed, memory and size against boto3 and pandas

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
@@ -22,6 +23,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
+from local_aws.client import Control
+from tests.conftest import Connect
 from tests.observations import local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
 
@@ -165,7 +168,7 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
     [
         (README, "wait_and_keep", {"wait", "keep"}),
         (PIPELINES, "restore", {"start", "wait", "download", "keep"}),
-        (PIPELINES, "fetch", {"job_ids"}),
+        (PIPELINES, "fetch", {"fetch_outputs"}),
     ],
     ids=["wait_and_keep", "restore", "fetch"],
 )
@@ -329,3 +332,26 @@ def test_the_policies_allow_exactly_what_the_hook_calls() -> None:
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+# Airflow's own warning, when object storage searches the plugins for readers of its lineage.
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")
+def test_the_documented_dag_fetches_each_output_once(connect: Connect, local_aws: Control) -> None:
+    [block] = [block for block in python_blocks(PIPELINES) if "def fetch(" in block]
+    connect("aws_archive")
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    s3.create_bucket(Bucket="my-bucket")
+    jobs = [{"JobId": job_id, "Action": "InventoryRetrieval", "StatusCode": "Succeeded"} for job_id in "ab"]
+    local_aws.add_jobs("photos", jobs)
+    namespace: dict[str, Any] = {"__name__": "documents"}
+    exec(compile(block, "documents", "exec"), namespace)  # noqa: S102 - code from our documents
+    fetch_outputs = namespace["fetch"]().get_task("fetch_outputs").python_callable
+
+    fetch_outputs("photos")
+    local_aws.add_jobs("photos", [{**jobs[0], "JobId": "c"}])
+    fetch_outputs("photos")
+
+    sizes = {each["Key"]: each["Size"] for each in s3.list_objects_v2(Bucket="my-bucket")["Contents"]}
+    assert {key for key, size in sizes.items() if size > 0} == {f"outputs/photos/{job_id}" for job_id in "abc"}
+    assert {key for key, size in sizes.items() if not size} == {f"outputs/photos/{job_id}.fetched" for job_id in "abc"}
+    assert [request["item_id"] for request in local_aws.requests("GetJobOutput")] == ["a", "b", "c"]

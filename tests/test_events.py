@@ -60,8 +60,8 @@ class RunningTrigger:
     async def next(self) -> dict[str, Any]:
         return await asyncio.wait_for(self._events.get(), 30)
 
-    async def next_ids(self, count: int) -> set[str]:
-        return {(await self.next())["JobId"] for _ in range(count)}
+    async def next_ids(self) -> set[str]:
+        return set((await self.next())["jobs"])
 
     async def sends_no_event(self) -> bool:
         await asyncio.sleep(NO_EVENT_SECONDS)
@@ -107,8 +107,8 @@ def test_an_invalid_interval_is_refused(poll_seconds: Any) -> None:
         GlacierJobCompletedTrigger(vault_name="photos", poll_seconds=poll_seconds)
 
 
-def test_the_event_of_a_completed_job_has_its_description(glacier: Any, local_aws: Control) -> None:
-    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holidays"}])
+def test_the_event_of_a_completed_job_names_vault_account_region_and_job(glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [job("a")])
 
     async def test() -> None:
         async with watching(AssetState(), **glacier) as watcher:
@@ -116,20 +116,41 @@ def test_the_event_of_a_completed_job_has_its_description(glacier: Any, local_aw
             local_aws.advance(5 * HOUR)
             payload = await watcher.next()
 
-        assert (payload["JobId"], payload["StatusCode"], payload["JobDescription"]) == ("a", "Succeeded", "holidays")
+        assert payload == {
+            "vault_name": "photos",
+            "account_id": "123456789012",
+            "region": "us-east-1",
+            "jobs": ["a"],
+            "count": 1,
+        }
 
     asyncio.run(test())
 
 
-def test_each_job_has_one_event(glacier: Any, local_aws: Control) -> None:
+def test_each_job_is_in_one_event_with_those_that_completed_together(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job(str(number), duration_seconds=number * HOUR) for number in range(1, 121)])
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
             local_aws.advance(20 * HOUR)
-            assert await watcher.next_ids(20) == {str(number) for number in range(1, 21)}
+            assert await watcher.next_ids() == {str(number) for number in range(1, 21)}
             local_aws.advance(2 * HOUR)
-            assert await watcher.next_ids(2) == {"21", "22"}
+            assert await watcher.next_ids() == {"21", "22"}
+            assert await watcher.sends_no_event()
+
+    asyncio.run(test())
+
+
+def test_an_event_holds_at_most_a_hundred_ids_and_counts_all(glacier: Any, local_aws: Control) -> None:
+    ids = [str(number) for number in range(250)]
+    local_aws.add_jobs("photos", [completed(job_id) for job_id in ids])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            payload = await watcher.next()
+
+            assert (len(set(payload["jobs"])), payload["count"]) == (100, 250)
+            assert set(payload["jobs"]) <= set(ids)
             assert await watcher.sends_no_event()
 
     asyncio.run(test())
@@ -142,7 +163,7 @@ def test_at_the_first_start_only_jobs_that_complete_later_have_events(glacier: A
         async with watching(AssetState(), **glacier) as watcher:
             await polled(local_aws, 2)
             local_aws.advance(5 * HOUR)
-            assert await watcher.next_ids(1) == {"new"}
+            assert await watcher.next_ids() == {"new"}
             assert await watcher.sends_no_event()
 
     asyncio.run(test())
@@ -153,7 +174,7 @@ def test_at_the_first_start_all_completed_jobs_can_have_events(glacier: Any, loc
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
-            assert await watcher.next_ids(2) == {"old", "torn"}
+            assert await watcher.next_ids() == {"old", "torn"}
 
     asyncio.run(test())
 
@@ -169,7 +190,7 @@ def test_jobs_that_completed_while_the_trigger_was_stopped_have_events_after_a_r
             await polled(local_aws, 2)
         local_aws.advance(5 * HOUR)
         async with watching(state, **glacier) as watcher:
-            assert await watcher.next_ids(1) == {"new"}
+            assert await watcher.next_ids() == {"new"}
             assert await watcher.sends_no_event()
 
     asyncio.run(test())
@@ -183,10 +204,10 @@ def test_an_event_that_airflow_may_have_lost_is_sent_again(glacier: Any, local_a
     async def test() -> None:
         slow = {**glacier, "poll_seconds": 600}
         async with watching(state, begin_with="everything", **slow) as watcher:
-            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.next_ids() == {"a"}
         assert state.delivered() == []
         async with watching(state, begin_with="everything", **glacier) as watcher:
-            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.next_ids() == {"a"}
             await polled(local_aws, 2)
         assert state.delivered() == ["a"]
 
@@ -199,9 +220,9 @@ def test_ids_are_removed_from_the_record_once_they_are_no_longer_listed(glacier:
 
     async def test() -> None:
         async with watching(state, begin_with="everything", **glacier) as watcher:
-            await watcher.next_ids(1)
+            await watcher.next_ids()
             local_aws.advance(31 * HOUR)
-            await watcher.next_ids(1)
+            await watcher.next_ids()
             await polled(local_aws, 2)
         assert state.delivered() == ["b"]
 
@@ -213,7 +234,7 @@ def test_events_can_be_limited_to_jobs_of_one_status(glacier: Any, local_aws: Co
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", statuscode="Failed", **glacier) as watcher:
-            assert await watcher.next_ids(1) == {"b"}
+            assert await watcher.next_ids() == {"b"}
             assert await watcher.sends_no_event()
 
     asyncio.run(test())
@@ -226,7 +247,7 @@ def test_no_error_stops_the_trigger(kind: str, glacier: Any, local_aws: Control)
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
-            assert len(await watcher.next_ids(60)) == 60
+            assert len(await watcher.next_ids()) == 60
 
     asyncio.run(test())
 
@@ -236,7 +257,7 @@ def test_a_vault_that_does_not_exist_yet_is_waited_for(glacier: Any, local_aws: 
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
             await polled(local_aws, 2)
             local_aws.add_jobs("photos", [completed("a")])
-            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.next_ids() == {"a"}
 
     asyncio.run(test())
 
@@ -250,7 +271,28 @@ def test_a_corrected_connection_is_used_without_a_restart(glacier: Any, connect:
         async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
             await polled(local_aws, 2)
             connect(attempts=1, access_key="LOCALAWSACCESSKEY111")
-            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.next_ids() == {"a"}
+
+    asyncio.run(test())
+
+
+def test_watchers_with_different_connections_have_states_of_their_own(
+    glacier: Any, connect: Connect, local_aws: Control
+) -> None:
+    """Both watch a vault of the same name, in the Region of their connection, and share an asset."""
+    other = connect("other_region", attempts=1, region_name="eu-west-1")
+    local_aws.add_jobs("photos", [completed("a")])
+    local_aws.add_jobs("photos", [completed("b")], region="eu-west-1")
+    state = AssetState()
+
+    async def test() -> None:
+        for conn_id, job_id in [(glacier["aws_conn_id"], "a"), (other, "b")]:
+            async with watching(state, **{**glacier, "aws_conn_id": conn_id}, begin_with="everything") as watcher:
+                assert await watcher.next_ids() == {job_id}
+                await polled(local_aws, 2)
+        for conn_id in (glacier["aws_conn_id"], other):
+            async with watching(state, **{**glacier, "aws_conn_id": conn_id}, begin_with="everything") as watcher:
+                assert await watcher.sends_no_event()
 
     asyncio.run(test())
 
@@ -266,7 +308,7 @@ def test_a_state_store_that_is_not_available_is_waited_for(glacier: Any, local_a
         local_aws.add_jobs("photos", [completed("b")])
         state.failures = 3
         async with watching(state, **glacier) as watcher:
-            assert await watcher.next_ids(1) == {"b"}
+            assert await watcher.next_ids() == {"b"}
 
     asyncio.run(test())
 
@@ -276,7 +318,7 @@ def test_without_a_state_store_the_trigger_keeps_its_state_in_memory(glacier: An
 
     async def test() -> None:
         async with watching(None, begin_with="everything", **glacier) as watcher:
-            assert await watcher.next_ids(1) == {"a"}
+            assert await watcher.next_ids() == {"a"}
             assert await watcher.sends_no_event()
 
     asyncio.run(test())
@@ -288,7 +330,7 @@ def test_triggers_of_the_same_vault_share_polls(glacier: Any, local_aws: Control
 
     async def test() -> None:
         async with watching(AssetState(), **slow) as one, watching(AssetState(), **slow) as other:
-            assert await one.next_ids(1) == await other.next_ids(1) == {"a"}
+            assert await one.next_ids() == await other.next_ids() == {"a"}
 
     asyncio.run(test())
 
@@ -300,7 +342,7 @@ def test_a_single_trigger_lists_only_completed_jobs(glacier: Any, local_aws: Con
 
     async def test() -> None:
         async with watching(AssetState(), begin_with="everything", **{**glacier, "poll_seconds": 600}) as watcher:
-            await watcher.next_ids(1)
+            await watcher.next_ids()
 
     asyncio.run(test())
 

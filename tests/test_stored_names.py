@@ -146,18 +146,29 @@ class AssetStateStore:
         self.values[key] = value
 
 
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"glacier_jobs:told:-:-:photos": {"told": ["a", "dropped"]}},
+        {
+            "glacier_jobs:told:-:-:photos": {"told": ["those", "of", "another", "connection"]},
+            "glacier_jobs:told:-:-:photos:c5404cc8246ec97b": {"told": ["a", "dropped"]},
+        },
+    ],
+    ids=["without the connection, by version 0.1.0", "with the connection"],
+)
 def test_the_ids_of_delivered_jobs_are_read_from_the_asset_and_stored_there(
-    local_aws: Control, connect: Connect
+    stored: dict[str, Any], local_aws: Control, connect: Connect
 ) -> None:
     local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
     trigger = GlacierJobCompletedTrigger(**{**COMPLETED_TRIGGER, "aws_conn_id": connect()})
-    store: Any = AssetStateStore({"glacier_jobs:told:-:-:photos": {"told": ["a", "dropped"]}})
+    store: Any = AssetStateStore({**stored})
     trigger.asset_state_store = store
 
     event = run(trigger)
 
-    assert event.payload["JobId"] == "b"
-    assert store.values == {"glacier_jobs:told:-:-:photos": {"told": ["a"]}}
+    assert event.payload["jobs"] == ["b"]
+    assert store.values == {**stored, "glacier_jobs:told:-:-:photos:c5404cc8246ec97b": {"told": ["a"]}}
 
 
 def test_the_files_next_to_the_reports_are_read(tmp_path: Path) -> None:

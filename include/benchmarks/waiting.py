@@ -1,8 +1,11 @@
-"""``python -m benchmarks.waiting``: a thousand deferred sensors in one event loop, as in a triggerer.
+"""``python -m benchmarks.waiting``: deferred sensors in one event loop, as in a triggerer.
 
-Each sensor waits for one job of a vault that has five times as many. After several intervals all jobs succeed, and each
-trigger sends its event. The benchmark prints the number of calls, as counted by the local AWS and compared with one
-listing, the longest stall of the event loop, and the memory per trigger.
+First, a thousand sensors wait for one job each of a vault that has five times as many. After several intervals all jobs
+succeed, and each trigger sends its event. The benchmark prints the number of calls, as counted by the local AWS and
+compared with one listing, the longest stall of the event loop, and the memory per trigger.
+
+Then one sensor waits for a job of each of 1, 100 and 1,000 vaults, each time in a new process. The benchmark prints the
+memory per vault.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import asyncio
 import gc
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +37,10 @@ if TYPE_CHECKING:
 _HEARTBEAT_SECONDS = 0.002
 _FULL_COLLECTION = 2
 _HOUR_SECONDS = 3600
+_MIB = 1024 * 1024
+
+#: The numbers of vaults for which the memory is measured.
+VAULTS = (1, 100, 1_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,7 @@ class WaitingResult:
     """The measurements of a run."""
 
     triggers: int
+    vaults: int
     polls: int
     calls: int
     calls_of_one_listing: int
@@ -53,6 +62,11 @@ class WaitingResult:
     """Memory growth of the process, for all triggers together."""
     succeeded: int
     """Number of triggers whose event reported that the job had succeeded."""
+
+    @property
+    def mib_per_vault(self) -> float:
+        """Memory growth of the process for each vault, in MiB."""
+        return self.memory_bytes / self.vaults / _MIB
 
 
 class Heartbeat:
@@ -101,24 +115,26 @@ class Heartbeat:
 
 
 async def run_triggers(
-    local_aws: Control, job_ids: list[str], *, listed: int, intervals: int, poll_seconds: float
+    local_aws: Control, jobs: list[tuple[str, str]], *, listed: int, intervals: int, poll_seconds: float
 ) -> WaitingResult:
     """Run a trigger for each job through some intervals, and then let all jobs succeed.
 
-    :param listed: number of jobs in a listing of the vault.
+    :param jobs: vault name and id of each awaited job.
+    :param listed: number of jobs in a listing of each vault.
     """
     process = psutil.Process()
     bytes_before = process.memory_info().rss
     local_aws.reset_calls()
     starting = Heartbeat()
     outcomes = []
-    for job_id in job_ids:
-        outcomes.append(asyncio.ensure_future(_outcome(_trigger(job_id, poll_seconds))))
+    for vault_name, job_id in jobs:
+        outcomes.append(asyncio.ensure_future(_outcome(_trigger(vault_name, job_id, poll_seconds))))
         await asyncio.sleep(0)
     await _wait_for_calls(local_aws, 1)
     await starting.stop()
     waiting = Heartbeat()
-    pages = -(-listed // 50)
+    vaults = len({vault_name for vault_name, _ in jobs})
+    pages = -(-listed // 50) * vaults
     await _wait_for_calls(local_aws, intervals * pages)
     bytes_while_waiting = process.memory_info().rss
     await asyncio.to_thread(local_aws.advance, 5 * _HOUR_SECONDS)
@@ -126,7 +142,8 @@ async def run_triggers(
     await waiting.stop()
     calls = (await asyncio.to_thread(local_aws.calls)).total
     return WaitingResult(
-        triggers=len(job_ids),
+        triggers=len(jobs),
+        vaults=vaults,
         polls=round(calls / pages),
         calls=calls,
         calls_of_one_listing=pages,
@@ -143,13 +160,13 @@ async def _wait_for_calls(local_aws: Control, at_least: int) -> None:
         await asyncio.sleep(0.1)
 
 
-def _trigger(job_id: str, poll_seconds: float) -> GlacierJobTrigger:
+def _trigger(vault_name: str, job_id: str, poll_seconds: float) -> GlacierJobTrigger:
     from glacier_jobs.triggers import GlacierJobTrigger
     from glacier_jobs.waiting.state import Wait, to_json
 
     now = datetime.now(timezone.utc)
     return GlacierJobTrigger(
-        vault_name="photos",
+        vault_name=vault_name,
         account_id="-",
         job_ids=[job_id],
         wait=to_json(Wait(started_at=now, pending=(job_id,)), [job_id]),
@@ -188,25 +205,20 @@ def _print_result(result: WaitingResult, console: TextIO) -> None:
     print(*lines, sep="\n", file=console)
 
 
-def main() -> int:
-    """Run the benchmark and return the exit code: 1 if the job of a trigger did not succeed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
-    parser.add_argument("--triggers", type=int, default=1_000)
-    parser.add_argument("--jobs", type=int, default=5_000, help="jobs in the vault, including the awaited ones")
-    parser.add_argument("--intervals", type=int, default=5)
-    parser.add_argument("--poll-seconds", type=float, default=2.0)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args()
-    if options.jobs < options.triggers:
-        parser.error(f"{options.triggers} triggers need at least as many jobs, not {options.jobs}")
+def _measured(options: argparse.Namespace, console: TextIO) -> WaitingResult:
+    """Run the triggers against a new local AWS, with their log in a file."""
     with tempfile.TemporaryDirectory() as folder, running() as local_aws:
         environment = airflow_environment(Path(folder), endpoint=local_aws.endpoint, dataset=Path(folder), targets=[])
         os.environ.clear()
         os.environ.update(environment)
-        jobs = local_aws.add_jobs("photos", [{"_life": {"duration_seconds": 4 * _HOUR_SECONDS}}] * options.jobs)
-        # Including the last job of the listing, because a poll ends as soon as all awaited jobs were found.
-        job_ids = [jobs[-1 - number * len(jobs) // options.triggers] for number in range(options.triggers)]
-        with os.fdopen(os.dup(1), "w") as console, (Path(folder) / "log").open("w") as log:
+        triggers, listed = options.triggers // options.vaults, options.jobs // options.vaults
+        awaited: list[tuple[str, str]] = []
+        for vault in range(options.vaults):
+            vault_name = f"vault-{vault}"
+            jobs = local_aws.add_jobs(vault_name, [{"_life": {"duration_seconds": 4 * _HOUR_SECONDS}}] * listed)
+            # Including the last job of the listing, because a poll ends as soon as all awaited jobs were found.
+            awaited += [(vault_name, jobs[-1 - number * len(jobs) // triggers]) for number in range(triggers)]
+        with (Path(folder) / "log").open("w") as log:
             # Every trigger logs each poll, as in a triggerer. This is part of the measurement, but not of the output.
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
@@ -214,18 +226,64 @@ def main() -> int:
 
             result = asyncio.run(
                 run_triggers(
-                    local_aws,
-                    job_ids,
-                    listed=options.jobs,
-                    intervals=options.intervals,
-                    poll_seconds=options.poll_seconds,
+                    local_aws, awaited, listed=listed, intervals=options.intervals, poll_seconds=options.poll_seconds
                 )
             )
-            if options.json:
-                print(json.dumps(asdict(result)), file=console)
-            else:
-                _print_result(result, console)
-    return 0 if result.succeeded == result.triggers else 1
+            os.dup2(console.fileno(), 1)
+    return result
+
+
+def _measured_in_a_process(vaults: int) -> WaitingResult:
+    """Measure one trigger for each vault. At most 100 vaults are polled a second: the local AWS answers no more."""
+    arguments = {"vaults": vaults, "triggers": vaults, "jobs": vaults, "poll-seconds": max(2.0, vaults / 100)}
+    completed = subprocess.run(  # noqa: S603 - our own command
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.waiting",
+            "--json",
+            *(text for name, value in arguments.items() for text in (f"--{name}", str(value))),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return WaitingResult(**json.loads(completed.stdout.splitlines()[-1]))
+
+
+def _vaults_table(results: list[WaitingResult]) -> str:
+    rows = ["| vaults | MiB | MiB per vault | longest stall of the loop |", "|---:|---:|---:|---:|"]
+    for result in results:
+        mib, stall = result.memory_bytes / _MIB, 1000 * result.longest_stall_seconds
+        rows.append(f"| {result.vaults:,} | {mib:.1f} | {result.mib_per_vault:.2f} | {stall:.0f} ms |")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    """Run the benchmark and return the exit code: 1 if the job of a trigger did not succeed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
+    parser.add_argument("--triggers", type=int, default=1_000)
+    parser.add_argument("--vaults", type=int, default=1, help="vaults, each with the same number of triggers and jobs")
+    parser.add_argument("--jobs", type=int, default=5_000, help="jobs in all vaults, including the awaited ones")
+    parser.add_argument("--intervals", type=int, default=5)
+    parser.add_argument("--poll-seconds", type=float, default=2.0)
+    parser.add_argument("--json", action="store_true", help="print JSON, and do not measure other numbers of vaults")
+    options = parser.parse_args()
+    if not 1 <= options.vaults <= options.triggers <= options.jobs:
+        parser.error(
+            f"{options.vaults} vaults need as many triggers, and {options.triggers} triggers as many jobs, "
+            f"not {options.jobs}"
+        )
+    with os.fdopen(os.dup(1), "w") as console:
+        results = [_measured(options, console)]
+        if options.json:
+            print(json.dumps(asdict(results[0])), file=console)
+        else:
+            _print_result(results[0], console)
+            of_vaults = [_measured_in_a_process(vaults) for vaults in VAULTS]
+            print("", _vaults_table(of_vaults), sep="\n", file=console)
+            results += of_vaults
+    return 0 if all(each.succeeded == each.triggers for each in results) else 1
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def checked_rate(value: object, name: str) -> float | None:
             number = float(value)
     if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) and number > 0:
         return float(number)
-    raise InvalidArgument(f"{name} is {_shortened(value)}; expected a number above 0, or None for no limit")
+    raise InvalidArgument(f"{name} is {shown(value)}; expected a number above 0, or None for no limit")
 
 
 def several(value: object, name: str) -> list[str]:

@@ -1,16 +1,17 @@
-"""A trigger for event-driven DAGs: a DAG starts when a job of a vault completes."""
+"""A trigger for event-driven DAGs: a DAG starts when jobs of a vault complete."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.errors import GlacierJobsError, InvalidArgument
-from glacier_jobs.glacier.identifiers import check_account_id, check_vault_name
+from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 from glacier_jobs.glacier.pagination import check_statuscode
 from glacier_jobs.waiting.backoff import next_delay_seconds
 from glacier_jobs.waiting.poll import PollRequest
@@ -23,14 +24,23 @@ BeginWith: TypeAlias = Literal["everything", "new"]
 
 DEFAULT_POLL_SECONDS = 600.0
 
+#: How many ids an event's payload holds. Airflow stores each event's payload in its database, and shows it in its UI.
+JOBS_IN_PAYLOAD = 100
+
 
 class GlacierJobCompletedTrigger(BaseEventTrigger):
-    """Yield an event for each job of a vault that completes, for an ``AssetWatcher``.
+    """Yield an event when jobs of a vault have completed, for an ``AssetWatcher``: at most one event a poll.
 
-    An event's payload is the job's description as AWS gives it, with its ``JobId``. Events are delivered at least once:
-    after a restart of the triggerer, some may be delivered again. Which jobs were delivered is stored in the asset's
-    state store. So a watcher needs an asset of its own; where one trigger serves several assets, it is kept in memory
-    only.
+    An event's payload is ``{"vault_name", "account_id", "region", "jobs", "count"}``: ``count`` is how many jobs have
+    completed since the last event, and ``jobs`` are the ids of the first :data:`JOBS_IN_PAYLOAD` of them.
+
+    An event wakes a DAG up; it is not a message queue. Airflow merges events of an asset that arrive together: the run
+    that they start receives some of them only. So a DAG lists the vault's completed jobs itself, and keeps its own
+    record of those that it has processed.
+
+    Events are delivered at least once: after a restart of the triggerer, some may be delivered again. Which jobs were
+    delivered is stored in the asset's state store, by connection, account, Region and vault. Where one trigger serves
+    several assets, it is kept in memory only.
 
     It never raises: errors are logged, and the poll is repeated with increasing delays.
 
@@ -45,8 +55,8 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
 
     :param vault_name: the vault that is watched.
     :param account_id: 12 digits, or ``-`` for the account of the credentials.
-    :param begin_with: the events of the very first start: with ``everything``, all jobs that are listed as completed;
-        with ``new``, only those that complete from then on.
+    :param begin_with: the jobs of the very first start: with ``everything``, all that are listed as completed; with
+        ``new``, only those that complete from then on.
     :param statuscode: ``Succeeded`` or ``Failed`` for these jobs only; ``None`` for both.
     :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
     :param aws_conn_id: the Airflow connection for Glacier.
@@ -104,12 +114,12 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each job that completes, without end."""
+        """Yield an event for each poll that shows newly completed jobs, without end."""
         failures = 0
         while True:
             try:
-                for job in await self._new_completions():
-                    yield TriggerEvent(job)  # type: ignore[no-untyped-call]  # Airflow's, untyped
+                if payload := await self._next_payload():
+                    yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's, untyped
                 failures = 0
             except Exception as error:
                 # If this raised, Airflow would restart the watcher immediately, again and again.
@@ -123,11 +133,10 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
             self._subscription.cancel()
             self._subscription = None
 
-    async def _new_completions(self) -> list[Mapping[str, Any]]:
-        """Wait for the next poll, and return the completed jobs that were not delivered before."""
+    async def _next_payload(self) -> dict[str, Any] | None:
+        """Wait for the next poll, and return the payload of its event, if it shows newly completed jobs."""
         if self._delivered is None:
-            self._saved = await self._load()
-            self._delivered = None if self._saved is None else set(self._saved)
+            self._delivered = await self._load()
         if self._subscription is None:
             self._subscription = PollerRegistry.of_running_loop().subscribe(
                 self._poll_key(), self._request, poll_seconds=self.poll_seconds, first_after_seconds=0.0
@@ -136,18 +145,30 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         if isinstance(result, GlacierJobsError):
             # The shared poller backs off by itself.
             self.log.warning("%s", result)
-            return []
+            return None
         return await self._process(result)
 
-    async def _process(self, result: PollResult) -> list[Mapping[str, Any]]:
+    async def _process(self, result: PollResult) -> dict[str, Any] | None:
         if self._delivered is None:
             self._delivered = set(result.completed) if self.begin_with == "new" else set()
-        # The events of the last poll have been stored by now. A job that is not listed any more never appears again.
+        # The event of the last poll has been stored by now. A job that is not listed any more never appears again.
         self._delivered &= result.completed.keys()
         await self._save(self._delivered)
         new = {job_id: job for job_id, job in result.completed.items() if job_id not in self._delivered}
+        jobs = [job for job in new.values() if job is not None and self.statuscode in (None, job.get("StatusCode"))]
+        payload = self._payload(jobs) if jobs else None
         self._delivered |= new.keys()
-        return [job for job in new.values() if job is not None and self.statuscode in (None, job.get("StatusCode"))]
+        return payload
+
+    def _payload(self, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        arn = VaultArn.parse(jobs[0]["VaultARN"])
+        return {
+            "vault_name": self.vault_name,
+            "account_id": arn.account_id,
+            "region": arn.region,
+            "jobs": [job["JobId"] for job in jobs[:JOBS_IN_PAYLOAD]],
+            "count": len(jobs),
+        }
 
     def _request(self) -> PollRequest:
         return PollRequest(delivered=frozenset(self._delivered or ()))
@@ -157,6 +178,10 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
             return None
         try:
             stored: Any = await self.asset_state_store.aget(self._state_key)
+            if stored is not None:
+                self._saved = set(stored["told"])
+                return set(stored["told"])
+            stored = await self.asset_state_store.aget(self._state_key_without_connection)
         except ValueError as error:
             # Airflow raises this if several assets have this trigger, so that it cannot choose one.
             self.log.warning("Which jobs of vault %s were delivered is kept in memory only: %s", self.vault_name, error)
@@ -172,6 +197,13 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
 
     @property
     def _state_key(self) -> str:
+        # A digest: the key column of Airflow's database holds 512 characters, and two names can have 505.
+        connection = hashlib.sha256((self.aws_conn_id or "").encode()).hexdigest()[:16]
+        return f"{self._state_key_without_connection}:{connection}"
+
+    @property
+    def _state_key_without_connection(self) -> str:
+        """The key of version 0.1.0, which watchers with different connections shared."""
         return f"glacier_jobs:told:{self.account_id}:{self.region_name or '-'}:{self.vault_name}"
 
     def _poll_key(self) -> PollKey:

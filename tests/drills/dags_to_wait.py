@@ -49,7 +49,7 @@ def rescheduled() -> None:
 
 @dag(dag_id="watching", schedule=[WATCHED])
 def watching() -> None:
-    """Run when a job completes."""
+    """Run when jobs complete."""
 
     @task
     def completed() -> list[dict[str, Any]]:

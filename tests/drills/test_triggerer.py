@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -19,21 +20,49 @@ from local_airflow.environment import airflow_environment
 from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
+from tests.conftest import ROOT
 from tests.drills.dags_to_wait import POLL_SECONDS
 from tests.drills.table import RecordDrill
 from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS, job, result, wait_for_states
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
+#: The vaults of the documented DAG.
+FETCHED_VAULTS = ("photos-2026", "films-2026", "letters-2026")
+
 
 @pytest.fixture(scope="module")
-def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for the outputs that the documented DAG fetches."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+def documented_dag(outputs: Path) -> str:
+    """Return the DAG of the documents that fetches outputs, with this drill's vaults, connection and interval."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "include/docs/pipelines.md").read_text(), flags=re.DOTALL)
+    [block] = [block for block in blocks if "def fetch(" in block]
+    for documented, here in {
+        "s3://aws_archive@my-bucket/outputs": outputs.as_uri(),
+        '["photos", "films", "letters"]': repr(FETCHED_VAULTS),
+        "aws_archive": "aws_default",
+        'statuscode="Succeeded", begin_with': f'statuscode="Succeeded", poll_seconds={POLL_SECONDS}, begin_with',
+    }.items():
+        assert documented in block
+        block = block.replace(documented, here)
+    return str(block)
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    local_aws_process: Control, outputs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standalone]:
     """An Airflow with the drill's DAGs, connected to the local AWS."""
     local_aws_process.reset()
-    local_aws_process.add_vaults("watched")
+    local_aws_process.add_vaults("watched", *FETCHED_VAULTS)
     folder = tmp_path_factory.mktemp("airflow")
     (folder / "dags").mkdir()
     shutil.copy(Path(__file__).with_name("dags_to_wait.py"), folder / "dags")
+    (folder / "dags" / "fetch.py").write_text(documented_dag(outputs))
     environment = {
         **airflow_environment(
             folder / "home", endpoint=local_aws_process.endpoint, dataset=folder / "dataset", targets=[]
@@ -44,7 +73,9 @@ def airflow(local_aws_process: Control, tmp_path_factory: pytest.TempPathFactory
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
     }
     with running(environment) as airflow:
-        wait_for("the DAGs", lambda: {"deferred", "rescheduled", "watching"} <= airflow.api.dag_ids() or None, 120)
+        wait_for(
+            "the DAGs", lambda: {"deferred", "fetch", "rescheduled", "watching"} <= airflow.api.dag_ids() or None, 120
+        )
         assert airflow.api.import_errors() == []
         yield airflow
 
@@ -89,9 +120,9 @@ def test_deferred_tasks_share_polls_and_survive_a_failure_a_clear_and_a_killed_t
     }
 
     # If each task polled separately, these calls would take two intervals.
-    began_at, calls = time.monotonic(), local_aws.calls().total
-    wait_for("some polls", lambda: local_aws.calls().total >= calls + 12 or None, 120)
-    assert time.monotonic() - began_at >= 6 * POLL_SECONDS
+    began_at, calls = time.monotonic(), calls_for(local_aws, "photos")
+    wait_for("some polls", lambda: calls_for(local_aws, "photos") >= calls + 12 or None, 120)
+    assert time.monotonic() - began_at >= 10 * POLL_SECONDS
 
     # One task is cleared: its trigger is cancelled while it waits, and the others are not affected.
     api.post(
@@ -139,32 +170,75 @@ def test_a_rescheduled_task_keeps_its_state_between_processes(
     )
 
 
-def test_a_dag_runs_for_each_job_that_completes(
+def test_a_dag_runs_when_a_job_completes(
     airflow: Standalone, local_aws_process: Control, record_drill: RecordDrill
 ) -> None:
     local_aws, api = local_aws_process, airflow.api
-    local_aws.add_jobs("watched", [job("a"), {**job("b", duration_seconds=90 * HOUR), "JobDescription": "holidays"}])
-    calls = local_aws.calls().by_vault.get(("ListJobs", "watched"), 0)
-    wait_for("a poll", lambda: local_aws.calls().by_vault["ListJobs", "watched"] > calls + 1 or None, TIMEOUT_SECONDS)
+    local_aws.add_jobs("watched", [job("a"), job("b", duration_seconds=90 * HOUR)])
+    wait_for_a_poll(local_aws, "watched")
 
     local_aws.advance(5 * HOUR)
 
-    assert completed(api, 1) == [("a", "Succeeded", None)]
+    assert completed(api, 1) == ["a"]
     local_aws.advance(90 * HOUR)
-    assert completed(api, 2) == [("a", "Succeeded", None), ("b", "Succeeded", "holidays")]
-    record_drill("two jobs that complete in a watched vault", "one DAG run for each")
+    assert completed(api, 2) == ["a", "b"]
+    record_drill("two jobs that complete one after the other in a watched vault", "one DAG run for each")
 
 
-def completed(api: AirflowApi, runs: int) -> list[tuple[str, str, str | None]]:
-    """Wait until so many runs of the watching DAG have succeeded, and return the jobs of their events in order."""
+def wait_for_a_poll(local_aws: Control, vault_name: str) -> None:
+    """Wait for a poll that began after this call."""
+    calls = calls_for(local_aws, vault_name)
+    wait_for("a poll", lambda: calls_for(local_aws, vault_name) > calls + 1 or None, TIMEOUT_SECONDS)
+
+
+def calls_for(local_aws: Control, vault_name: str) -> int:
+    """Return the number of listings of a vault; each takes one call."""
+    return local_aws.calls().by_vault.get(("ListJobs", vault_name), 0)
+
+
+def completed(api: AirflowApi, runs: int) -> list[str]:
+    """Wait until so many runs of the watching DAG have succeeded, and return the job ids of their events in order."""
 
     def found() -> list[Any] | None:
         ended = api.get("/api/v2/dags/watching/dagRuns?order_by=run_after&state=success")["dag_runs"]
         return ended if len(ended) >= runs else None
 
-    jobs = [
-        job
+    return [
+        job_id
         for run in wait_for(f"{runs} runs of watching", found, TIMEOUT_SECONDS)
-        for job in result(api, "watching", run["dag_run_id"], -1, "completed")
+        for payload in result(api, "watching", run["dag_run_id"], -1, "completed")
+        for job_id in payload["jobs"]
     ]
-    return [(job["JobId"], job["StatusCode"], job.get("JobDescription")) for job in jobs]
+
+
+def test_the_documented_dag_fetches_all_jobs_that_complete_together(
+    airflow: Standalone, outputs: Path, local_aws_process: Control, record_drill: RecordDrill
+) -> None:
+    """The scheduler gives a run only some of the events that arrive together. No later event helps."""
+    local_aws, api = local_aws_process, airflow.api
+    ids = {vault_name: {f"{vault_name}-{number}" for number in range(5)} for vault_name in FETCHED_VAULTS}
+    for vault_name, job_ids in ids.items():
+        local_aws.add_jobs(vault_name, [{**job(job_id), "Action": "InventoryRetrieval"} for job_id in sorted(job_ids)])
+    for vault_name in FETCHED_VAULTS:
+        wait_for_a_poll(local_aws, vault_name)
+
+    local_aws.advance(5 * HOUR)
+
+    def fetched() -> bool | None:
+        found = {vault: {file.stem for file in (outputs / vault).glob("*.fetched")} for vault in FETCHED_VAULTS}
+        return found == ids or None
+
+    wait_for("all outputs", fetched, TIMEOUT_SECONDS)
+    assert all((outputs / vault / job_id).stat().st_size > 0 for vault, job_ids in ids.items() for job_id in job_ids)
+    events = [
+        event["extra"]["payload"]
+        for event in api.get("/api/v2/assets/events?limit=100")["asset_events"]
+        if event["name"].removesuffix("_jobs") in FETCHED_VAULTS
+    ]
+    assert {event["vault_name"]: (set(event["jobs"]), event["count"]) for event in events} == {
+        vault_name: (job_ids, 5) for vault_name, job_ids in ids.items()
+    }
+    record_drill(
+        "five jobs in each of three vaults that complete at the same moment",
+        f"{len(events)} events; the documented DAG fetched all 15 outputs",
+    )

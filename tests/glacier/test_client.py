@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from botocore.config import Config
 
-from glacier_jobs.errors import InvalidArgument, ServiceUnavailable, Throttled
+from glacier_jobs.errors import GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
 from glacier_jobs.glacier.client import DEFAULT_ATTEMPTS, POLLING_RETRY_POLICY, RetryPolicy
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
@@ -128,3 +132,60 @@ def test_a_config_given_as_an_object_works_like_its_keywords(connect: Connect) -
 
     assert client_of(hook).meta.config.read_timeout == 7
     assert client_of(hook).meta.config.retries["mode"] == "standard"
+
+
+def test_threads_that_need_a_client_build_one(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[object] = []
+    build = GlacierJobsHook.get_client_type
+
+    def note(self: GlacierJobsHook, *args: Any, **arguments: Any) -> Any:
+        built.append(client := build(self, *args, **arguments))
+        return client
+
+    monkeypatch.setattr(GlacierJobsHook, "get_client_type", note)
+    hook = GlacierJobsHook(aws_conn_id=connect())
+    together = threading.Barrier(8)
+
+    def get_conn() -> object:
+        together.wait(30)
+        return hook.get_conn()
+
+    with ThreadPoolExecutor(8) as threads:
+        clients = [each.result() for each in [threads.submit(get_conn) for _ in range(8)]]
+
+    assert built == [clients[0]]
+    assert all(client is built[0] for client in clients)
+
+
+def test_a_renewed_client_replaces_the_stale_one_everywhere(connect: Connect, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    hook = GlacierJobsHook(aws_conn_id=connect())
+    stale = hook.get_conn()
+    assert hook.conn_client_meta is stale.meta
+    local_aws.fault("expired_token", count=1)
+
+    list(hook.list_jobs("photos"))
+
+    assert hook.conn_client_meta is hook.get_conn().meta
+    assert hook.get_conn() is not stale
+
+
+def test_sts_without_an_answer_delays_no_client_of_another_connection(connect: Connect) -> None:
+    """To build the client of a connection with a role, the provider requests credentials from STS."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        sts = {"sts": {"endpoint_url": endpoint}}
+        role = connect("role", service_config=sts, role_arn="arn:aws:iam::123456789012:role/reader")
+        healthy = connect()
+        building = threading.Thread(target=_build, args=(role,), daemon=True)
+        building.start()
+        request, _ = silent.accept()
+        with request, ThreadPoolExecutor(1) as threads:
+            assert threads.submit(client_of, GlacierJobsHook(aws_conn_id=healthy)).result(10)
+            assert building.is_alive()
+
+
+def _build(aws_conn_id: str) -> None:
+    with suppress(GlacierJobsError):
+        client_of(GlacierJobsHook(aws_conn_id=aws_conn_id, retry_policy=RetryPolicy(attempts=1, seconds=0.0)))

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import random
+import socket
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from glacier_jobs.errors import ConnectionNotFound, ServiceUnavailable, TransientError
+from glacier_jobs.errors import AccessDenied, ConnectionNotFound, ServiceUnavailable, TransientError
+from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.waiting.poll import PollRequest
+from glacier_jobs.waiting.poll_threads import MOST_THREADS_PER_CLIENT, POLL_THREADS
+from glacier_jobs.waiting.shared_hook import ConnectionSettings
 from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
 from glacier_jobs.waiting.state import PollResult
 from local_aws.client import Control
+from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect
 
 
@@ -210,6 +218,46 @@ def test_a_cancelled_poll_reaches_all_as_a_value_and_the_next_poll_follows(key: 
     in_a_loop(test)
 
 
+def test_a_successful_poll_ends_the_longer_delays_after_failed_ones(
+    key: PollKey, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delay after the last failed poll is 1.28 s; as long a delay after each successful one would be noticed."""
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    local_aws.fault("service_unavailable", count=7)
+
+    async def test() -> None:
+        own = subscribe(key, "a", poll_seconds=0.01)
+        while isinstance(await own.next_result(), ServiceUnavailable):
+            pass
+        began_at = time.monotonic()
+        for _ in range(10):
+            await result_of(own)
+        assert time.monotonic() - began_at < 6
+
+    in_a_loop(test)
+
+
+def test_a_poller_that_has_ended_does_not_remove_its_successor(key: PollKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The successor is created as soon as a subscription learns of the end, before the task is done."""
+
+    async def test() -> None:
+        own = subscribe(key, "a", first_after_seconds=600)
+        successors: list[Subscription] = []
+        monkeypatch.setattr(own, "deliver", lambda _: successors.append(subscribe(key, "b", first_after_seconds=600)))
+        [ended] = poller_tasks()
+        await asyncio.sleep(0)
+        ended.cancel()
+        await until(ended.done)
+        await asyncio.sleep(0)
+
+        successors.append(subscribe(key, "c", first_after_seconds=600))
+
+        assert len(successors) == 2
+        assert len(poller_tasks()) == 1
+
+    in_a_loop(test)
+
+
 def test_a_poller_that_is_cancelled_before_its_first_step_ends_all_waits(key: PollKey) -> None:
     async def test() -> None:
         own = subscribe(key, "a", first_after_seconds=600)
@@ -233,10 +281,10 @@ def test_a_missing_connection_reaches_all_as_a_value(local_aws: Control) -> None
 def test_an_unexpected_error_reaches_all_as_a_value(
     key: PollKey, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: PollKey) -> None:
+    def fail(self: ConnectionSettings) -> None:
         raise ZeroDivisionError("the secrets backend is away")
 
-    monkeypatch.setattr(PollKey, "hook", fail)
+    monkeypatch.setattr(ConnectionSettings, "hook", fail)
 
     async def test() -> None:
         result = await subscribe(key, "a").next_result()
@@ -271,13 +319,13 @@ def test_connection_client_and_calls_stay_off_the_event_loop_and_out_of_its_cont
 ) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nobody's")
     noted: list[tuple[int, str]] = []
-    real_hook = PollKey.hook
+    real_hook = ConnectionSettings.hook
 
-    def note(self: PollKey) -> Any:
+    def note(self: ConnectionSettings) -> Any:
         noted.append((threading.get_ident(), variable.get()))
         return real_hook(self)
 
-    monkeypatch.setattr(PollKey, "hook", note)
+    monkeypatch.setattr(ConnectionSettings, "hook", note)
 
     async def test() -> None:
         variable.set("the creator's")
@@ -309,3 +357,183 @@ def test_a_loop_that_ends_ends_its_pollers(key: PollKey, local_aws: Control) -> 
         assert poller_tasks()
 
     in_a_loop(test)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[GlacierJobsHook]:
+    """The hooks that built a client, in order."""
+    hooks: list[GlacierJobsHook] = []
+    build = GlacierJobsHook.get_client_type
+
+    def note(self: GlacierJobsHook, *args: Any, **arguments: Any) -> Any:
+        hooks.append(self)
+        return build(self, *args, **arguments)
+
+    monkeypatch.setattr(GlacierJobsHook, "get_client_type", note)
+    return hooks
+
+
+def test_all_vaults_of_a_connection_share_a_client(
+    connect: Connect, local_aws: Control, built: list[GlacierJobsHook]
+) -> None:
+    names = [f"vault-{number}" for number in range(30)]
+    for name in names:
+        local_aws.add_jobs(name, [{"JobId": "a"}])
+    conn_id = connect(attempts=1)
+
+    async def test() -> None:
+        keys = [key_of(conn_id, vault_name=name) for name in names]
+        await asyncio.gather(*(result_of(subscribe(key, "a")) for key in keys))
+        await asyncio.gather(*(result_of(subscribe(key, "a")) for key in keys))
+
+    in_a_loop(test)
+
+    assert len(built) == 1
+
+
+def test_a_client_is_dropped_with_the_last_poller_that_uses_it(key: PollKey, local_aws: Control) -> None:
+    async def test() -> None:
+        with subscribe(key, "a") as own:
+            await result_of(own)
+        del own
+        await until(lambda: not poller_tasks())
+        gc.collect()
+        assert not PollerRegistry.of_running_loop()._hooks
+
+    in_a_loop(test)
+
+
+def test_all_vaults_use_the_client_that_a_corrected_connection_gives_a_refused_vault(
+    connect: Connect, local_aws: Control, built: list[GlacierJobsHook]
+) -> None:
+    for name in ("photos", "films"):
+        local_aws.add_jobs(name, [{"JobId": "a"}])
+    local_aws.fault("access_denied", vault_name="photos", access_key="LOCALAWSACCESSKEY000")
+    conn_id = connect(attempts=1)
+
+    async def test() -> None:
+        refused, other = subscribe(key_of(conn_id), "a"), subscribe(key_of(conn_id, vault_name="films"), "a")
+        assert isinstance(await refused.next_result(), AccessDenied)
+        await result_of(other)
+        connect(attempts=1, access_key="LOCALAWSACCESSKEY111")
+        while isinstance(await refused.next_result(), AccessDenied):
+            pass
+        await until(lambda: local_aws.requests("ListJobs", "films")[-1]["access_key"] == "LOCALAWSACCESSKEY111")
+
+    in_a_loop(test)
+
+
+def test_vaults_that_are_refused_together_get_one_client(
+    connect: Connect, local_aws: Control, built: list[GlacierJobsHook]
+) -> None:
+    names = [f"vault-{number}" for number in range(20)]
+    local_aws.add_vaults(*names)
+    local_aws.fault("access_denied")
+    conn_id = connect(attempts=1)
+
+    async def test() -> None:
+        subscriptions = [subscribe(key_of(conn_id, vault_name=name), "a", poll_seconds=0.5) for name in names]
+        for _ in range(2):
+            for each in subscriptions:
+                assert isinstance(await each.next_result(), AccessDenied)
+
+    in_a_loop(test)
+
+    # One for each round of polls, and not one for each vault.
+    assert 2 <= len(built) <= 6
+
+
+def test_a_refused_client_is_not_used_again_though_no_other_can_be_built(
+    connect: Connect, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_aws.add_vaults("photos")
+    local_aws.fault("access_denied")
+    conn_id = connect(attempts=1)
+
+    async def test() -> None:
+        own = subscribe(key_of(conn_id), "a")
+        assert isinstance(await own.next_result(), AccessDenied)
+        monkeypatch.delenv(f"AIRFLOW_CONN_{conn_id.upper()}")
+        while isinstance(await own.next_result(), AccessDenied):
+            pass
+        for _ in range(3):
+            assert isinstance(await own.next_result(), ConnectionNotFound)
+
+    in_a_loop(test)
+
+
+def test_a_client_that_cannot_be_built_is_an_error_for_all_and_is_built_again(
+    connect: Connect, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+
+    async def test() -> None:
+        first, second = subscribe(key_of("later"), "a"), subscribe(key_of("later", vault_name="films"), "a")
+        assert isinstance(await first.next_result(), ConnectionNotFound)
+        assert isinstance(await second.next_result(), ConnectionNotFound)
+        connect("later", attempts=1)
+        while isinstance(await first.next_result(), ConnectionNotFound):
+            pass
+        await result_of(first)
+
+    in_a_loop(test)
+
+
+@pytest.fixture
+def silent_endpoint() -> Iterator[str]:
+    """An endpoint that accepts connections and sends no answer until the test ends."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1_000) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def silent_connection(connect: Connect, endpoint: str, read_timeout: float) -> str:
+    retries = {"mode": "standard", "total_max_attempts": 1}
+    config = {"retries": retries, "read_timeout": read_timeout}
+    return connect("silent", attempts=None, endpoint_url=endpoint, config_kwargs=config)
+
+
+@pytest.mark.parametrize("regions", [["us-east-1"], [f"region-{number}" for number in range(4)]], ids=len)
+def test_silent_endpoints_do_not_delay_the_polls_of_another(
+    regions: list[str], key: PollKey, connect: Connect, silent_endpoint: str
+) -> None:
+    """24 vaults of each silent endpoint; none of their time-outs ends before the test."""
+    conn_id = silent_connection(connect, silent_endpoint, read_timeout=600)
+
+    async def test() -> None:
+        silent = [
+            subscribe(key_of(conn_id, vault_name=f"vault-{number}", region_name=region), "a")
+            for region in regions
+            for number in range(24)
+        ]
+        threads = PollerRegistry.of_running_loop()._threads
+        await until(lambda: POLL_THREADS - threads.free >= MOST_THREADS_PER_CLIENT)
+        healthy = subscribe(key, "a", poll_seconds=0.05)
+        for _ in range(10):
+            await asyncio.wait_for(result_of(healthy), 5)
+        assert len(silent) == 24 * len(regions)
+
+    in_a_loop(test)
+
+
+def test_silent_vaults_do_not_delay_other_vaults_of_their_endpoint_once_their_time_outs_are_over(
+    connect: Connect, local_aws: Control
+) -> None:
+    """24 silent vaults: each poll takes a second and is repeated immediately. Without limits, they use all threads."""
+    names = [f"vault-{number}" for number in range(24)]
+    for name in [*names, "photos"]:
+        local_aws.add_jobs(name, [{"JobId": "a"}])
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        proxy.rule = lambda method, path: None if "/photos/" in path else Fault(delay_seconds=5, dropped=True)
+        conn_id = silent_connection(connect, proxy.endpoint, read_timeout=1)
+
+        async def test() -> None:
+            silent = [subscribe(key_of(conn_id, vault_name=name), "a", poll_seconds=0.001) for name in names]
+            for each in silent:
+                assert isinstance(await each.next_result(), ServiceUnavailable)
+            healthy = subscribe(key_of(conn_id), "a", poll_seconds=0.05)
+            began_at = time.monotonic()
+            for _ in range(20):
+                await result_of(healthy)
+            assert time.monotonic() - began_at < 10
+
+        in_a_loop(test)

@@ -103,7 +103,7 @@ class GlacierCalls(GlacierHook):
         self.retry_policy = retry_policy
         rate = checked_rate(requests_per_second, "requests_per_second")
         self._pace = Pace(rate) if rate else None
-        self._renewing = threading.Lock()
+        self._renewing = threading.RLock()
 
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
@@ -136,6 +136,15 @@ class GlacierCalls(GlacierHook):
             # Otherwise botocore composes the user agent twice for each request, in a tenth of a listing's time.
             defaults["user_agent"] = _user_agent()
         return Config(**defaults).merge(given)
+
+    def get_conn(self) -> Any:
+        """Return the client; only the first of several threads builds it."""
+        # Not the provider's cached property: before Python 3.12, all hooks share its lock, which is held while a client
+        # is built. If STS sends no answer, that takes minutes.
+        with self._renewing:
+            if "conn" not in self.__dict__:
+                self.__dict__["conn"] = self.get_client_type(region_name=self.region_name)
+            return self.conn
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
@@ -217,8 +226,8 @@ class GlacierCalls(GlacierHook):
     def _renewed(self, stale: Any) -> Any:
         """Return a client with fresh credentials; only the first of several threads builds it."""
         with self._renewing:
-            if self.conn is stale:
-                for cached in ("conn", "conn_config"):
+            if self.get_conn() is stale:
+                for cached in ("conn", "_client", "conn_config"):
                     self.__dict__.pop(cached, None)
             return self.get_conn()
 

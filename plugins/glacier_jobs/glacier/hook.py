@@ -301,7 +301,7 @@ class GlacierJobsHook(GlacierCalls):
         return frame
 
     def _region_text(self) -> str:
-        return str(self.conn_region_name)
+        return str(self.get_conn().meta.region_name)
 
 
 def _decoded_records(body: bytes) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Polls of a vault that are shared by all who wait for its jobs in one event loop.
 
 Whoever waits holds a :class:`Subscription`. The subscriptions of one :class:`PollKey` are served by one poller: a task
-that polls once an interval, for all of them together. Everything that blocks (the look-up of the connection, building
-the client, the requests) runs in a thread of a bounded pool, never in the event loop.
+that polls once an interval, for all of them together. The pollers of one connection share a client
+(:mod:`glacier_jobs.waiting.shared_hook`). Everything that blocks (the look-up of the connection, building the client,
+the requests) runs in a thread of a bounded pool (:mod:`glacier_jobs.waiting.poll_threads`), never in the event loop.
 
 The poller's task belongs to none of the subscribers. It runs in an empty context, so that it logs and looks connections
 up under its own name, and each subscription has its own slot for results, so that one that is cancelled does not affect
@@ -12,27 +13,24 @@ the others. Errors, cancellation included, reach the subscriptions as values.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
 from glacier_jobs.errors import AccessDenied, ConnectionNotFound, GlacierJobsError, ServiceUnavailable
-from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.waiting.backoff import next_delay_seconds
 from glacier_jobs.waiting.poll import PollCancelled, PollRequest, poll
+from glacier_jobs.waiting.poll_threads import PollThreads
+from glacier_jobs.waiting.shared_hook import ConnectionSettings, SharedHook
 from glacier_jobs.waiting.state import PollResult
-
-#: How many vaults of one event loop are polled at the same time.
-POLL_THREADS = 8
 
 #: After so many subscriptions, the event loop may run other tasks, where something is done for each.
 _SUBSCRIPTIONS_AT_A_TIME = 50
@@ -45,17 +43,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PollKey:
-    """What subscriptions have in common that share their polls: one vault, and the same connection settings.
-
-    :param botocore_config: JSON text, since it must be hashable.
-    """
+    """What subscriptions have in common that share their polls: one vault, and the same connection settings."""
 
     vault_name: str
     account_id: str
-    aws_conn_id: str | None
-    region_name: str | None
-    verify: bool | str | None
-    botocore_config: str
+    settings: ConnectionSettings
 
     @classmethod
     def of(
@@ -69,24 +61,10 @@ class PollKey:
         botocore_config: Mapping[str, Any] | None,
     ) -> PollKey:
         """Return the key for these arguments of an operator or trigger."""
-        return cls(
-            vault_name=vault_name,
-            account_id=account_id,
-            aws_conn_id=aws_conn_id,
-            region_name=region_name,
-            verify=verify,
-            botocore_config=json.dumps(botocore_config, sort_keys=True),
+        settings = ConnectionSettings.of(
+            aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config
         )
-
-    def hook(self) -> GlacierJobsHook:
-        """Return a new hook with these settings."""
-        return GlacierJobsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=json.loads(self.botocore_config),
-            retry_policy=POLLING_RETRY_POLICY,
-        )
+        return cls(vault_name=vault_name, account_id=account_id, settings=settings)
 
 
 class PollerRegistry:
@@ -94,7 +72,9 @@ class PollerRegistry:
 
     def __init__(self) -> None:
         self._pollers: dict[PollKey, _SharedPoller] = {}
-        self._threads = ThreadPoolExecutor(POLL_THREADS, thread_name_prefix="glacier-poll")
+        self._threads = PollThreads()
+        # Only pollers refer to the hooks: a client that no poller uses any more is dropped.
+        self._hooks: WeakValueDictionary[ConnectionSettings, SharedHook] = WeakValueDictionary()
 
     @classmethod
     def of_running_loop(cls) -> PollerRegistry:
@@ -131,10 +111,17 @@ class PollerRegistry:
     def _add(self, subscription: Subscription, first_after_seconds: float) -> _SharedPoller:
         poller = self._pollers.get(subscription.key)
         if poller is None:
-            poller = _SharedPoller(subscription.key, self._threads, first_after_seconds, on_end=self._remove)
+            hook = self._hook(subscription.key.settings)
+            poller = _SharedPoller(subscription.key, hook, first_after_seconds, on_end=self._remove)
             self._pollers[subscription.key] = poller
         poller.add(subscription)
         return poller
+
+    def _hook(self, settings: ConnectionSettings) -> SharedHook:
+        hook = self._hooks.get(settings)
+        if hook is None:
+            self._hooks[settings] = hook = SharedHook(settings, self._threads.share_of(settings))
+        return hook
 
     def _remove(self, poller: _SharedPoller) -> None:
         if self._pollers.get(poller.key) is poller:
@@ -231,19 +218,19 @@ class _SharedPoller:
     def __init__(
         self,
         key: PollKey,
-        threads: ThreadPoolExecutor,
+        hook: SharedHook,
         first_after_seconds: float,
         *,
         on_end: Callable[[_SharedPoller], None],
     ) -> None:
         self.key = key
-        self._threads = threads
+        self._hook = hook
+        self._refused_hook: ReferenceType[GlacierJobsHook] | None = None
         self._on_end = on_end
         self._subscriptions: set[Subscription] = set()
         self._interval_seconds: float | None = None
         self._changed = asyncio.Event()
         self._cancelled = threading.Event()
-        self._hook: GlacierJobsHook | None = None
         self._pages = 0
         self._bad_polls = 0
         self._jitter = 0.0
@@ -307,7 +294,13 @@ class _SharedPoller:
         self._cancelled = cancelled = threading.Event()
         requests = [subscription.request() async for subscription in _interleaved(subscriptions)]
         request = PollRequest.merged(requests)
-        result = await self._loop.run_in_executor(self._threads, self._poll_in_thread, request, cancelled)
+        hook = await self._hook.get(self._refused_hook() if self._refused_hook else None)
+        if isinstance(hook, GlacierJobsError):
+            result: Result = hook
+        else:
+            result = await self._hook.threads.submit(
+                partial(self._poll_in_thread, hook, request, cancelled), failures=self._bad_polls
+            )
         self._ended_at = self._loop.time()
         if isinstance(result, PollCancelled):
             return
@@ -318,16 +311,16 @@ class _SharedPoller:
             self._pages = result.pages
             self._bad_polls = 0
             errors = result.refused.values()
-        if any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors):
+        if isinstance(hook, GlacierJobsHook):
             # A connection that is corrected must take effect without a restart of the triggerer.
-            self._hook = None
+            is_refused = any(isinstance(error, AccessDenied | ConnectionNotFound) for error in errors)
+            self._refused_hook = ref(hook) if is_refused else None
         self._jitter = random.random()  # noqa: S311 - not a secret
         async for subscription in _interleaved(subscriptions):
             subscription.deliver(result)
 
-    def _poll_in_thread(self, request: PollRequest, cancelled: threading.Event) -> Result:
+    def _poll_in_thread(self, hook: GlacierJobsHook, request: PollRequest, cancelled: threading.Event) -> Result:
         try:
-            self._hook = hook = self._hook or self.key.hook()
             return poll(
                 hook,
                 self.key.vault_name,
