@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
@@ -22,6 +23,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
+from glacier_jobs.storage import open_dataset
+from local_aws.client import Control
+from tests.conftest import Connect
 from tests.observations import local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
 
@@ -103,6 +107,42 @@ def test_each_engines_example_reads_the_same_committed_jobs(root: Path, engine: 
     )
 
     assert [comparable(row) for row in json.loads(run.stdout)] == [comparable(row) for row in expected_rows(root)]
+
+
+_PRINT_ANSWERS = """
+import json
+answers = {
+    "duckdb": with_duckdb.to_pylist(),
+    "pandas": with_pandas.to_dict("records"),
+    "polars": with_polars.to_dicts(),
+    "pyarrow": with_pyarrow.to_pylist(),
+    "reports": with_reports.select(["vault_name", "job_id"]).to_pylist(),
+}
+print(json.dumps(answers))
+"""
+
+
+def test_the_block_about_s3_runs_as_it_stands_with_each_engine(local_aws: Control, connect: Connect) -> None:
+    [block] = python_blocks(between(QUERYING, "query on S3", "end of query on S3"))
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="my-bucket")
+    dataset = open_dataset(f"s3://{connect('aws_archive')}@my-bucket/glacier")
+    failed = {"StatusCode": "Failed", "Completed": True}
+    publish(dataset, datetime(2026, 11, 22, 23, tzinfo=timezone.utc), jobs=["a", {"JobId": "b", **failed}])
+    uncommitted = publish(dataset, datetime(2026, 11, 22, 22, tzinfo=timezone.utc), jobs=[{"JobId": "c", **failed}])
+    dataset.filesystem.rm(dataset.path("observations", uncommitted.observation_id))
+
+    run = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", block + _PRINT_ANSWERS],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    answers = json.loads(run.stdout.splitlines()[-1])
+    assert list(answers) == ["duckdb", "pandas", "polars", "pyarrow", "reports"]
+    assert all(rows == [{"vault_name": "photos", "job_id": "b"}] for rows in answers.values())
 
 
 def expected_rows(root: Path) -> list[dict[str, Any]]:
