@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -254,6 +255,17 @@ def test_every_module_that_a_page_runs_exists(page: str) -> None:
     mentioned = set(re.findall(r"python -m ([\w.]+)", PAGES[page]))
 
     assert [module for module in sorted(mentioned) if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_descriptions_of_make_help_are_in_one_column() -> None:
+    make = shutil.which("make")
+    assert make is not None
+
+    lines = subprocess.run([make, "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 - a fixed command
+
+    assert len(lines) >= 10
+    starts = {re.match(r"  make [a-z-]+ {2,}", line) for line in lines}
+    assert len({match and match.end() for match in starts}) == 1
 
 
 def test_the_comparison_of_make_targets_finds_the_known_targets() -> None:
