@@ -309,3 +309,45 @@ def test_a_loop_that_ends_ends_its_pollers(key: PollKey, local_aws: Control) -> 
         assert poller_tasks()
 
     in_a_loop(test)
+
+
+def test_a_good_poll_ends_the_backoff(key: PollKey, local_aws: Control) -> None:
+    local_aws.fault("service_unavailable", count=3)
+
+    async def test() -> None:
+        with subscribe(key, "a", poll_seconds=0.01) as own:
+            for _ in range(3):
+                assert isinstance(await own.next_result(), ServiceUnavailable)
+            poller = PollerRegistry.of_running_loop()._pollers[key]
+            backed_off = _longest_delay_seconds(poller)
+            await result_of(own)
+
+            assert backed_off == pytest.approx(0.08)
+            assert _longest_delay_seconds(poller) == pytest.approx(0.01)
+
+    in_a_loop(test)
+
+
+def _longest_delay_seconds(poller: Any) -> float:
+    poller._jitter = 1.0
+    delay: float = poller._due_at() - poller._ended_at
+    return delay
+
+
+def test_a_poller_that_ends_does_not_remove_its_successor(key: PollKey) -> None:
+    async def test() -> None:
+        pollers = PollerRegistry.of_running_loop()._pollers
+        own = subscribe(key, "a", first_after_seconds=600)
+        first = pollers[key]
+        first._end()
+        other = subscribe(key, "b", first_after_seconds=600)
+        successor = pollers[key]
+
+        # As the callback of its task does once more.
+        first._end()
+
+        assert pollers[key] is successor is not first
+        for subscription in (own, other):
+            subscription.cancel()
+
+    in_a_loop(test)
