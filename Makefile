@@ -13,15 +13,15 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 .PHONY: help demo airflow test drill bench bench-reports bench-waiting page constraints clean
 
 help: ## Say what there is to make
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-13s  %s\n' "$$name" "$$what"; done
 
 demo: .venv/.for-demo ## Snapshot a local AWS's Glacier jobs into Parquet through Airflow, and query them
 	@$(RUN) -m demo
 
-airflow: .venv/.for-demo ## Run Airflow with its UI on this machine, wired to a local AWS; Ctrl-C stops all
+airflow: .venv/.for-demo ## Run Airflow with its UI on this machine, wired to a local AWS (ready in 30 s); Ctrl-C stops all
 	@$(RUN) -m demo.serve
 
-test: .venv/.for-test ## Lint, check types, and run the tests
+test: .venv/.for-test ## Lint, check types, and run the tests: about 7 minutes on two cores
 	@echo "== Lint (ruff)"
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .

@@ -63,11 +63,14 @@ def write_jobs(
     writer.write_jobs(batch)
 
 
-def publish(dataset: Dataset, moment: datetime, jobs: Sequence[str], vault_name: str = "photos") -> Observation:
-    """Publish an observation of one vault that has jobs with these ids."""
+def publish(
+    dataset: Dataset, moment: datetime, jobs: Sequence[str | Mapping[str, Any]], vault_name: str = "photos"
+) -> Observation:
+    """Publish an observation of one vault that has these jobs, each given by its id or by its description."""
     observation = new_observation("123456789012", "us-east-1", moment)
     with ObservationWriter(dataset, observation, clock=lambda: moment) as writer:
-        write_jobs(writer, observation, [{"JobId": job_id} for job_id in jobs], vault_name)
+        descriptions = [{"JobId": job} if isinstance(job, str) else job for job in jobs]
+        write_jobs(writer, observation, descriptions, vault_name)
         writer.finish_jobs()
         writer.publish(
             vaults=[vault_row(vault_name, moment, jobs=len(jobs))], observation=observation_row(moment, jobs=len(jobs))

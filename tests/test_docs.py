@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
+from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.observations import local_dataset, publish
@@ -106,6 +108,42 @@ def test_each_engines_example_reads_the_same_committed_jobs(root: Path, engine: 
     )
 
     assert [comparable(row) for row in json.loads(run.stdout)] == [comparable(row) for row in expected_rows(root)]
+
+
+_PRINT_ANSWERS = """
+import json
+answers = {
+    "duckdb": with_duckdb.to_pylist(),
+    "pandas": with_pandas.to_dict("records"),
+    "polars": with_polars.to_dicts(),
+    "pyarrow": with_pyarrow.to_pylist(),
+    "reports": with_reports.select(["vault_name", "job_id"]).to_pylist(),
+}
+print(json.dumps(answers))
+"""
+
+
+def test_the_block_about_s3_runs_as_it_stands_with_each_engine(local_aws: Control, connect: Connect) -> None:
+    [block] = python_blocks(between(QUERYING, "query on S3", "end of query on S3"))
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="my-bucket")
+    dataset = open_dataset(f"s3://{connect('aws_archive')}@my-bucket/glacier")
+    failed = {"StatusCode": "Failed", "Completed": True}
+    publish(dataset, datetime(2026, 11, 22, 23, tzinfo=timezone.utc), jobs=["a", {"JobId": "b", **failed}])
+    uncommitted = publish(dataset, datetime(2026, 11, 22, 22, tzinfo=timezone.utc), jobs=[{"JobId": "c", **failed}])
+    dataset.filesystem.rm(dataset.path("observations", uncommitted.observation_id))
+
+    run = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-c", block + _PRINT_ANSWERS],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    answers = json.loads(run.stdout.splitlines()[-1])
+    assert list(answers) == ["duckdb", "pandas", "polars", "pyarrow", "reports"]
+    assert all(rows == [{"vault_name": "photos", "job_id": "b"}] for rows in answers.values())
 
 
 def expected_rows(root: Path) -> list[dict[str, Any]]:
@@ -217,6 +255,17 @@ def test_every_module_that_a_page_runs_exists(page: str) -> None:
     mentioned = set(re.findall(r"python -m ([\w.]+)", PAGES[page]))
 
     assert [module for module in sorted(mentioned) if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_descriptions_of_make_help_are_in_one_column() -> None:
+    make = shutil.which("make")
+    assert make is not None
+
+    lines = subprocess.run([make, "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 - a fixed command
+
+    assert len(lines) >= 10
+    starts = {re.match(r"  make [a-z-]+ {2,}", line) for line in lines}
+    assert len({match and match.end() for match in starts}) == 1
 
 
 def test_the_comparison_of_make_targets_finds_the_known_targets() -> None:

@@ -45,18 +45,29 @@ def main() -> int:
 
 
 def _serve() -> None:
+    began = time.monotonic()
+
+    def progress(done: str) -> None:
+        print(f"   {done}, {time.monotonic() - began:.0f} s after the start", flush=True)
+
     with local_aws_running("--seed", "demo") as local_aws:
         print(f"1. The local AWS runs at {local_aws.endpoint}; it has vaults in us-east-1 and eu-west-1.", flush=True)
         print(
-            "2. Airflow starts, with a generated history of a fictional account; this takes some seconds.",
+            "2. Airflow starts, with a generated history of a fictional account; this takes about half a minute.",
             flush=True,
         )
         # Created anew each time: nothing in an old history would still need attention.
         for folder in (HOME, DATASET):
             shutil.rmtree(folder, ignore_errors=True)
-        add_past(DATASET, now=datetime.now(timezone.utc))
+        snapshots = add_past(DATASET, now=datetime.now(timezone.utc))
+        progress(f"history of {snapshots} snapshots: generated")
+        print("   Airflow creates its database and starts its processes; this takes most of the time.", flush=True)
         environment = airflow_environment(HOME, endpoint=local_aws.endpoint, dataset=DATASET)
-        with running(environment, port=free_port(_PREFERRED_PORT)) as airflow:
+        with running(
+            environment,
+            port=free_port(_PREFERRED_PORT),
+            started=lambda component: progress(f"{component.replace('_', ' ')}: healthy"),
+        ) as airflow:
             print(f"3. Airflow is ready: {airflow.url}")
             print(f"   Page Glacier jobs: {airflow.url}/plugin/glacier-jobs")
             print(f"   User {USERNAME}, password {airflow.password}")

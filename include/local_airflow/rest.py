@@ -24,6 +24,10 @@ _T = TypeVar("_T")
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+#: The components whose health Airflow reports.
+COMPONENTS = {"metadatabase", "scheduler", "dag_processor", "triggerer"}
+
+
 class AirflowApiError(Exception):
     """Airflow returned an error; the message contains its status and body."""
 
@@ -79,15 +83,16 @@ class AirflowApi:
         return self._request("POST", path, body)
 
     def is_healthy(self) -> bool:
-        """Return whether database, scheduler, DAG processor and triggerer are all healthy."""
+        """Return whether all :data:`COMPONENTS` are healthy."""
+        return self.healthy_components() == COMPONENTS
+
+    def healthy_components(self) -> set[str]:
+        """Return those of :data:`COMPONENTS` that are healthy; none if the API server does not answer."""
         try:
             components = self._request("GET", "/api/v2/monitor/health")
         except (OSError, http.client.HTTPException, AirflowApiError):
-            return False
-        return all(
-            (components.get(name) or {}).get("status") == "healthy"
-            for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
-        )
+            return set()
+        return {name for name in COMPONENTS if (components.get(name) or {}).get("status") == "healthy"}
 
     def import_errors(self) -> list[dict[str, Any]]:
         """Return the import errors, each with ``filename`` and ``stack_trace``."""

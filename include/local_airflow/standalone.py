@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from local_airflow.rest import AirflowApi
+from local_airflow.rest import COMPONENTS, AirflowApi
 
 HOST = "127.0.0.1"
 USERNAME = "admin"
@@ -50,12 +50,19 @@ class Standalone:
 
 
 @contextlib.contextmanager
-def running(environment: Mapping[str, str], *, port: int | None = None, paused: bool = False) -> Iterator[Standalone]:
+def running(
+    environment: Mapping[str, str],
+    *,
+    port: int | None = None,
+    paused: bool = False,
+    started: Callable[[str], None] = lambda component: None,
+) -> Iterator[Standalone]:
     """Run ``airflow standalone`` until the ``with`` block ends.
 
     :param environment: from :func:`local_airflow.environment.airflow_environment`; the Airflow home must be empty.
     :param port: the port of the UI and the REST API; ``None`` selects a free one.
     :param paused: whether new DAGs are paused, so that no schedule starts a run.
+    :param started: called with each of :data:`local_airflow.rest.COMPONENTS` when it is healthy.
     :raises DidNotStart: Airflow ended, or was not healthy in time.
     """
     home = Path(environment["AIRFLOW_HOME"])
@@ -79,7 +86,7 @@ def running(environment: Mapping[str, str], *, port: int | None = None, paused: 
         )
     try:
         api = AirflowApi(url)
-        _wait_until_healthy(api, process, log)
+        _wait_until_healthy(api, process, log, started)
         api.log_in(USERNAME, password)
         yield Standalone(url=url, password=password, api=api, log=log, process=process)
     finally:
@@ -115,9 +122,18 @@ def _settings(url: str, passwords: Path, paused: bool) -> dict[str, str]:
     }
 
 
-def _wait_until_healthy(api: AirflowApi, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_healthy(
+    api: AirflowApi, process: subprocess.Popen[bytes], log: Path, started: Callable[[str], None]
+) -> None:
     end = time.monotonic() + _START_TIMEOUT_SECONDS
-    while not api.is_healthy():
+    known: set[str] = set()
+    while True:
+        healthy = api.healthy_components()
+        for component in sorted(healthy - known):
+            started(component)
+        known |= healthy
+        if healthy == COMPONENTS:
+            return
         if process.poll() is not None:
             raise DidNotStart(f"Airflow ended with exit code {process.returncode}; its log is {log}")
         if time.monotonic() > end:

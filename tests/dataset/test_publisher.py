@@ -66,6 +66,23 @@ def test_a_local_file_becomes_visible_where_none_existed(tmp_path: Path) -> None
     assert target.read_bytes() == b"content"
 
 
+def test_a_local_file_is_on_disk_before_it_becomes_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, target = staged(tmp_path), tmp_path / "jobs" / "a.parquet"
+    synced: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def recording(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recording)
+
+    publisher_for(LocalFileSystem(), str(tmp_path)).publish(file, str(target))
+
+    # The file before there is a name for it, and the name afterwards.
+    assert synced == [(file.stat().st_ino, False), (target.parent.stat().st_ino, True)]
+
+
 def test_a_local_file_is_never_replaced(tmp_path: Path) -> None:
     target = tmp_path / "a.parquet"
     target.write_bytes(b"first")

@@ -576,13 +576,17 @@ class TestEveryKindOfContent:
         for chart in page.locator(".picture").all():
             chart.scroll_into_view_if_needed()
             box = chart.locator(".u-over").bounding_box()
+            at_rest = chart.locator(".u-legend .u-series:first-child .u-value").inner_text()
+            assert re.match(r"20\d\d-\d\d-\d\d", at_rest)
             page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] / 2)
             page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
-            chart.locator(".u-legend", has_text=re.compile(r"20\d\d-\d\d-\d\d")).wait_for()
+            chart.locator(".u-legend .u-series:first-child .u-value:not(:text-is('" + at_rest + "'))").wait_for()
+            page.mouse.move(0, 0)
+            chart.locator(".u-legend .u-series:first-child .u-value:text-is('" + at_rest + "')").wait_for()
             chart.get_by_text("As a table").click()
             chart.locator("table:not(.u-legend) tbody tr").nth(3).wait_for()
         shot(page, "tables")
-        record_drill("each chart, hovered over and as a table", "shows its numbers")
+        record_drill("each chart at rest, hovered over and as a table", "shows its numbers, at rest the newest")
 
     def test_the_page_follows_airflows_dark_mode(self, visit: Visit, record_drill: RecordDrill) -> None:
         frame, page = visit.open_in_airflow(), visit.page

@@ -90,3 +90,9 @@ def test_any_split_into_pages_with_any_duplicates_gives_each_job_once_in_order(
         seen += repeats.new(page)
 
     assert [job["JobId"] for job in seen] == list(dict.fromkeys(map(str, ids)))
+
+
+def test_jobs_of_two_vaults_with_the_same_id_are_two_jobs() -> None:
+    jobs = [{"VaultARN": arn, "JobId": "a"} for arn in ("one", "other")]
+
+    assert list(RepeatFilter().new(jobs)) == jobs

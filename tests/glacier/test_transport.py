@@ -454,3 +454,32 @@ def test_if_botocore_does_not_show_a_body_its_own_parsed_answer_is_used_with_one
     assert [[job["JobId"] for job in answer["JobList"]] for answer in answers] == [["a"]] * 2
     assert "NewField" not in answers[0]["JobList"][0]
     assert ["fields that it does not know are not recorded" in message for message in caplog.messages] == [True]
+
+
+def signing_client(recorder: Recorder, access_key: str) -> Any:
+    session = botocore.session.Session()
+    session.set_credentials(access_key, "secret")
+    client = session.create_client("glacier", region_name="us-east-1", endpoint_url=recorder.url)
+    register_handlers(client)
+    return client
+
+
+def test_a_client_that_was_renewed_between_two_pages_makes_the_next_request(recorder: Recorder) -> None:
+    listing = PagedListing("list_jobs", PHOTOS, decoded_json)
+
+    marker = listing.page(signing_client(recorder, "KEY1"), None)["Marker"]
+    listing.page(signing_client(recorder, "KEY2"), marker)
+
+    used = [value and value.split("Credential=")[1][:4] for value in recorder.headers("Authorization")]
+    assert used == ["KEY1", "KEY2"]
+
+
+def test_a_listing_that_resumes_sends_only_the_marker_of_each_page(recorder: Recorder) -> None:
+    client = signing_client(recorder, "KEY1")
+    listing = PagedListing("list_jobs", PHOTOS, decoded_json)
+
+    marker = listing.page(client, MARKERS[0])["Marker"]
+    listing.page(client, marker)
+
+    sent = [parse_qs(urlsplit(path).query)["marker"] for path, _ in recorder.requests]
+    assert sent == [[MARKERS[0]], [MARKERS[1]]]

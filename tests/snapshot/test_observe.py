@@ -219,11 +219,12 @@ def test_an_account_given_by_number_is_used_without_sts(connect: Connect, local_
     assert {request["account"] for request in local_aws.requests()} == {"210987654321"}
 
 
-@pytest.mark.parametrize("pages_before", [0, 2])
+# From the 10th page on, there are rows of the vault that must be left out.
+@pytest.mark.parametrize("pages_before", [0, 2, 12])
 def test_a_vault_deleted_meanwhile_is_recorded_as_gone_without_jobs(
     hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, pages_before: int
 ) -> None:
-    fill(local_aws, {"kept": 3, "deleted": 200})
+    fill(local_aws, {"kept": 3, "deleted": 700})
     if pages_before:
         aim = {"operation": "ListJobs", "vault_name": "deleted", "skip": pages_before - 1, "count": 1}
     else:
@@ -291,17 +292,18 @@ def test_with_fail_transient_errors_alone_are_a_transient_error(
         observe(hook, dataset)
 
 
+@pytest.mark.parametrize("pages_before", [1, 12])
 def test_with_record_the_other_vaults_and_the_failure_are_published(
-    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset, pages_before: int
 ) -> None:
-    fill(local_aws, {"a": 5, "b": 60, "c": 1})
-    local_aws.fault("access_denied", vault_name="b", skip=1)
+    fill(local_aws, {"a": 5, "b": 700, "c": 1})
+    local_aws.fault("access_denied", vault_name="b", skip=pages_before)
 
     observed = observe(hook, dataset, on_vault_error="record")
 
     assert (observed.jobs, observed.vaults, observed.failed_vaults) == (6, 3, ["b"])
     row = vault_rows(dataset)["b"]
-    assert (row["outcome"], row["jobs"], row["pages"]) == ("failed", 0, 1)
+    assert (row["outcome"], row["jobs"], row["pages"]) == ("failed", 0, pages_before)
     assert "AccessDeniedException" in row["error"]
     assert {job["VaultARN"].rpartition("/")[2] for job in recorded(dataset, observed)} == {"a", "c"}
 
@@ -376,6 +378,15 @@ def test_a_vault_of_another_account_is_refused_with_any_on_vault_error(
 ) -> None:
     arn = "arn:aws:glacier:us-east-1:999999999999:vaults/odd"
     local_aws.add_jobs("odd", [{"JobId": "a", "VaultARN": arn}])
+
+    with pytest.raises(WrongAccount, match=r"999999999999.*123456789012"):
+        observe(hook, dataset, on_vault_error="record")
+
+
+def test_an_empty_vault_of_another_account_is_refused_too(
+    hook: GlacierJobsHook, local_aws: Control, dataset: Dataset
+) -> None:
+    local_aws.add_vaults({"VaultName": "odd", "VaultARN": "arn:aws:glacier:us-east-1:999999999999:vaults/odd"})
 
     with pytest.raises(WrongAccount, match=r"999999999999.*123456789012"):
         observe(hook, dataset, on_vault_error="record")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -147,3 +150,26 @@ def test_interrupting_one_engine_does_not_affect_another_on_the_same_database() 
             query_late()
 
         assert engine.query("SELECT sum(range) AS sum FROM range(1000000)")["sum"].to_pylist() == [499999500000]
+
+
+def test_a_context_that_is_kept_after_a_shared_database_holds_nothing_of_duckdb() -> None:
+    with shared_database(), Engine():
+        context = contextvars.copy_context()
+
+    kept = [vars(value) for value in context.values() if type(value).__module__.startswith("glacier_jobs")]
+    assert kept
+    assert not [value for values in kept for value in values.values() if isinstance(value, duckdb.DuckDBPyConnection)]
+
+
+def test_a_reader_that_is_kept_holds_nothing_of_its_engine() -> None:
+    engine = Engine()
+    reader = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), iter([]))
+    with engine:
+        kept = engine._recording_errors(reader)
+    reference = weakref.ref(engine)
+
+    del engine
+    gc.collect()
+
+    assert reference() is None
+    assert kept.read_all().num_rows == 0

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from glacier_jobs.errors import AccessDenied, VaultNotFound
+from glacier_jobs.errors import AccessDenied, MalformedAnswer, VaultNotFound
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
+from glacier_jobs.glacier.pagination import JobDescription
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.waiting.poll import PollCancelled, PollRequest, poll
 from glacier_jobs.waiting.state import PollResult
@@ -132,6 +133,39 @@ def test_a_job_that_cannot_be_described_is_found_in_the_list(hook: GlacierJobsHo
     assert set(result.found) == set(ids(450))
     assert not result.refused
     assert local_aws.calls().by_operation["DescribeJob"] == 1
+
+
+def test_a_job_that_describe_job_does_not_know_is_not_gone_if_a_later_page_lists_it(
+    hook: GlacierJobsHook, local_aws: Control
+) -> None:
+    fill(local_aws, 500)
+    job = {"vault_name": "photos", "jobs": [{"JobId": "late"}]}
+    local_aws.hook("add_jobs", job, operation="DescribeJob", count=1)
+
+    result = seen(hook, ["late"], doubtful=["late"], pages=10)
+
+    assert (set(result.found), result.gone) == ({"late"}, frozenset())
+    assert local_aws.calls().by_operation["DescribeJob"] == 1
+
+
+def test_a_malformed_description_of_one_job_concerns_no_other(
+    hook: GlacierJobsHook, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(local_aws, 500)
+    get_job = hook.get_job
+
+    def malformed_once(vault_name: str, job_id: str, account_id: str = "-") -> JobDescription:
+        if job_id == "odd":
+            raise MalformedAnswer("the answer has no JobId")
+        return get_job(vault_name, job_id, account_id)
+
+    # The local AWS lists a job as it describes it.
+    monkeypatch.setattr(hook, "get_job", malformed_once)
+
+    result = seen(hook, [*ids(450), "odd"], pages=10)
+
+    assert set(result.found) == set(ids(450))
+    assert isinstance(result.refused["odd"], MalformedAnswer)
 
 
 def test_only_doubtful_jobs_are_reported_as_gone(hook: GlacierJobsHook, local_aws: Control) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import random
 import socket
 import threading
 import time
@@ -218,23 +217,27 @@ def test_a_cancelled_poll_reaches_all_as_a_value_and_the_next_poll_follows(key: 
     in_a_loop(test)
 
 
-def test_a_successful_poll_ends_the_longer_delays_after_failed_ones(
-    key: PollKey, local_aws: Control, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The delay after the last failed poll is 1.28 s; as long a delay after each successful one would be noticed."""
-    monkeypatch.setattr(random, "random", lambda: 1.0)
-    local_aws.fault("service_unavailable", count=7)
+def test_a_good_poll_ends_the_backoff(key: PollKey, local_aws: Control) -> None:
+    local_aws.fault("service_unavailable", count=3)
 
     async def test() -> None:
-        own = subscribe(key, "a", poll_seconds=0.01)
-        while isinstance(await own.next_result(), ServiceUnavailable):
-            pass
-        began_at = time.monotonic()
-        for _ in range(10):
+        with subscribe(key, "a", poll_seconds=0.01) as own:
+            for _ in range(3):
+                assert isinstance(await own.next_result(), ServiceUnavailable)
+            poller = PollerRegistry.of_running_loop()._pollers[key]
+            backed_off = _longest_delay_seconds(poller)
             await result_of(own)
-        assert time.monotonic() - began_at < 6
+
+            assert backed_off == pytest.approx(0.08)
+            assert _longest_delay_seconds(poller) == pytest.approx(0.01)
 
     in_a_loop(test)
+
+
+def _longest_delay_seconds(poller: Any) -> float:
+    poller._jitter = 1.0
+    delay: float = poller._due_at() - poller._ended_at
+    return delay
 
 
 def test_a_poller_that_has_ended_does_not_remove_its_successor(key: PollKey, monkeypatch: pytest.MonkeyPatch) -> None:

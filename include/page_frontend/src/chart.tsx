@@ -1,4 +1,4 @@
-// A chart drawn by uPlot, in the colours of the page. The legend shows the numbers under the pointer.
+// A chart drawn by uPlot, in the colours of the page. The legend shows the numbers under the pointer, else the newest.
 
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
@@ -33,7 +33,8 @@ export function Chart({ label, data, options }: Properties) {
     let plot: uPlot | null = null;
     const draw = () => {
       plot?.destroy();
-      plot = new uPlot({ ...options(), width: Math.max(element.clientWidth, 200), height: HEIGHT }, data, element);
+      const given = { ...options(), width: Math.max(element.clientWidth, 200), height: HEIGHT };
+      plot = new uPlot({ ...given, plugins: [newestAtRest] }, data, element);
     };
     draw();
     drawn.add(draw);
@@ -50,6 +51,20 @@ export function Chart({ label, data, options }: Properties) {
     };
   }, [data]);
   return <div class="chart" ref={frame} role="img" aria-label={label} />;
+}
+
+// Without the pointer, uPlot's legend has no numbers.
+const newestAtRest: uPlot.Plugin = {
+  hooks: {
+    ready: showNewest,
+    setCursor: (plot) => {
+      if (plot.cursor.idx == null) showNewest(plot);
+    },
+  },
+};
+
+function showNewest(plot: uPlot): void {
+  plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
 export function axes(value: (number: number) => string, options: Partial<uPlot.Axis> = {}): uPlot.Axis[] {

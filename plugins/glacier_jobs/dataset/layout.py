@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from fsspec import AbstractFileSystem
-from pyarrow.fs import FSSpecHandler, PyFileSystem
 
+from glacier_jobs.dataset.arrow_files import arrow_filesystem
 from glacier_jobs.dataset.reader import read_files, unreadable_as_os_error
 from glacier_jobs.dataset.schema import TABLES, Observation
 from glacier_jobs.errors import InvalidArgument
@@ -199,5 +199,5 @@ class Dataset:
             [self.path(table, observation_id) for observation_id in self.observation_ids(since=since, until=until)],
             schema=TABLES[table],
             format=pads.ParquetFileFormat(),
-            filesystem=PyFileSystem(FSSpecHandler(self.filesystem)),
+            filesystem=arrow_filesystem(self.filesystem),
         )

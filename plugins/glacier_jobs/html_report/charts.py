@@ -17,8 +17,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from glacier_jobs.reports.axis_limits import AxisLimit
 
-#: Inches: a chart that takes the whole width of the report, and one of two beside each other.
-_WIDE, _HALF = (9.4, 3.0), (4.6, 2.0)
+#: Inches: a chart that takes the whole width of the report, the same for a narrow window, and one of two beside each
+#: other.
+_WIDE, _NARROW, _HALF = (9.4, 3.0), (4.6, 3.0), (4.6, 2.0)
 _BLUE, _SOFT, _LINE = "#2f6fb2", "#5c6773", "#dfe3e8"
 
 #: The background of the report. Lines of this colour separate stacked values, for readers who cannot distinguish the
@@ -76,14 +77,16 @@ def stacked_areas(
     *,
     number: Callable[[float], str],
     limit: AxisLimit | None = None,
+    narrow: bool = False,
 ) -> str:
     """Draw values over time, one on top of the other, in the order given from the bottom up.
 
     :param moments: ascending, at least two.
     :param number: formats a value.
     :param limit: the limit of the sums; values beyond it are cut and labelled.
+    :param narrow: for a window of the width of a telephone.
     """
-    with _drawing(_WIDE, number) as (axes, svg):
+    with _drawing(_NARROW if narrow else _WIDE, number) as (axes, svg):
         axes.stackplot(date2num(moments), [each.values for each in series], colors=[each.colour for each in series])
         floor = [0.0] * len(moments)
         for each in series:
@@ -101,6 +104,7 @@ def stacked_bars(
     number: Callable[[float], str],
     unit: float = 1.0,
     limit: AxisLimit | None = None,
+    narrow: bool = False,
 ) -> str:
     """Draw a bar for each day, in parts one on top of the other.
 
@@ -108,8 +112,9 @@ def stacked_bars(
     :param number: formats a value.
     :param unit: the axis has ticks at round multiples of this value.
     :param limit: the limit of the sums; values beyond it are cut and labelled.
+    :param narrow: for a window of the width of a telephone.
     """
-    with _drawing(_WIDE, number, unit) as (axes, svg):
+    with _drawing(_NARROW if narrow else _WIDE, number, unit) as (axes, svg):
         floor = [0.0] * len(days)
         for each in series:
             values = [value / unit for value in each.values]
@@ -217,7 +222,7 @@ def _drawing(
         figure = Figure(figsize=inches, layout="constrained")
         axes = figure.subplots()
         yield axes, svg
-        locator = AutoDateLocator(minticks=2, maxticks=7)
+        locator = AutoDateLocator(minticks=2, maxticks=7 if inches == _WIDE else 5)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(
             ConciseDateFormatter(locator, formats=_DATES, zero_formats=_DATES, show_offset=False)

@@ -171,16 +171,26 @@ class _Panel:
 
     :param title: its heading, where a chart has several panels.
     :param label: the text alternative.
+    :param narrow_svg: the panel for a narrow window; ``None`` if ``svg`` is narrow enough.
     """
 
     svg: str
     label: str
     title: str = ""
+    narrow_svg: str | None = None
 
     @property
     def source(self) -> str:
-        """The SVG as a data URL: as an image, its styles and ids do not affect the page."""
-        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
+        return _data_url(self.svg)
+
+    @property
+    def narrow_source(self) -> str | None:
+        return self.narrow_svg and _data_url(self.narrow_svg)
+
+
+def _data_url(svg: str) -> str:
+    """Return a URL of an SVG: as an image, its styles and ids do not affect the page."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
@@ -195,9 +205,13 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     if table.num_rows < 2:
         return _picture(title, text)
     limit = axis_limit(_sums(series))
-    svg = stacked_areas(table["hour"].to_pylist(), series, number=formatting.count, limit=limit)
+    svg, narrow_svg = (
+        stacked_areas(table["hour"].to_pylist(), series, number=formatting.count, limit=limit, narrow=narrow)
+        for narrow in (False, True)
+    )
     newest = ", ".join(f"{formatting.count(each.values[-1])} {each.name}" for each in series)
-    panel = _Panel(svg=svg, label=f"Number of jobs over time by status; at the end {newest}")
+    label = f"Number of jobs over time by status; at the end {newest}"
+    panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
     return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 
@@ -261,8 +275,12 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     sums = _sums(series)
     limit = axis_limit(sums)
     unit = _size_unit(limit.top if limit else max(sums))
-    svg = stacked_bars(days, series, number=formatting.size, unit=unit, limit=limit)
-    panel = _Panel(svg=svg, label=f"Bytes retrieved by day and vault; {formatting.size(sum(sums))} in all")
+    svg, narrow_svg = (
+        stacked_bars(days, series, number=formatting.size, unit=unit, limit=limit, narrow=narrow)
+        for narrow in (False, True)
+    )
+    label = f"Bytes retrieved by day and vault; {formatting.size(sum(sums))} in all"
+    panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
     return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
 
 

@@ -91,6 +91,9 @@ class _Database:
 
     def close(self) -> None:
         self._root.close()
+        # A thread that was handed work inside shared_database() keeps this object in its context: fsspec's thread does
+        # until Python ends, when DuckDB can no longer be freed without aborting the process.
+        del self._root
         self._spill.cleanup()
 
 
@@ -132,7 +135,7 @@ class Engine:
         database = shared or _Database(limits.memory)
         self._own = None if shared else database
         self._connection = database.connection()
-        self._reader_error: Exception | None = None
+        self._reader_errors: list[Exception] = []
         self._done = threading.Event()
         self._watch: threading.Thread | None = None
         if limits.deadline is not None:
@@ -198,11 +201,14 @@ class Engine:
         return found if schema is None else _as_declared(found, schema)
 
     def _recording_errors(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        # Not self: a thread of Arrow may be the last to hold the reader, and would free the connection.
+        errors = self._reader_errors
+
         def batches() -> Iterator[pa.RecordBatch]:
             try:
                 yield from reader
             except Exception as error:
-                self._reader_error = error
+                errors.append(error)
                 raise
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
@@ -213,8 +219,8 @@ class Engine:
         try:
             yield
         except duckdb.Error as error:
-            if self._reader_error is not None:
-                raise self._reader_error from error
+            if self._reader_errors:
+                raise self._reader_errors[-1] from error
             raise
 
 

@@ -1,0 +1,155 @@
+"""The file systems that Arrow's threads read a dataset with.
+
+Arrow reads ahead in threads of its own, which call Python for the bytes of an object store. They continue when the
+caller has all rows that it wants, for example after ``LIMIT 1``. A call that is running or begins while Python ends
+aborts the process. So no further bytes are read once Python begins to end, and Python waits until Arrow has stopped.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import io
+import threading
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+#: How long Python waits for a thread of Arrow before it ends regardless: for a request that an object store has not
+#: answered by then.
+_LONGEST_WAIT_SECONDS = 60
+
+
+def arrow_filesystem(filesystem: AbstractFileSystem, calls: ArrowCalls | None = None) -> pafs.FileSystem:
+    """Return the file system for :mod:`pyarrow.dataset`, which no thread of Arrow calls after Python has ended.
+
+    :param filesystem: of this machine's disk, which Arrow reads without Python, or of an object store.
+    :param calls: when to end the scans; ``None`` for when Python ends.
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        return pafs.LocalFileSystem()
+    return pafs.PyFileSystem(_Handler(filesystem, calls or _calls_until_exit()))
+
+
+class ArrowCalls:
+    """Counts the calls of Arrow's threads, until Python ends."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.count = 0
+
+    def end(self) -> None:
+        """Let all scans end, and return when no thread of Arrow makes or will make a call for them."""
+        self.ended = True
+        count = -1
+        while count != self.count:
+            count = self.count
+            _wait_for_cpu_threads()
+            _wait_for_io_threads()
+        _wait_for_cpu_threads()
+
+
+@cache
+def _calls_until_exit() -> ArrowCalls:
+    calls = ArrowCalls()
+    atexit.register(calls.end)
+    return calls
+
+
+class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+    """Opens files that are empty from the end of Python on.
+
+    They raise no exception then: Arrow frees exceptions later, which is a call to Python too.
+    """
+
+    def __init__(self, filesystem: AbstractFileSystem, calls: ArrowCalls) -> None:
+        super().__init__(filesystem)
+        self._calls = calls
+
+    def open_input_file(self, path: str) -> pa.PythonFile:
+        self._calls.count += 1
+        file = io.BytesIO() if self._calls.ended else self.fs.open(path, "rb")
+        return pa.PythonFile(_File(file, self._calls), mode="r")
+
+
+class _File:
+    """The methods of a file that Arrow calls."""
+
+    def __init__(self, file: Any, calls: ArrowCalls) -> None:
+        self._file = file
+        self._calls = calls
+
+    def read(self, size: int = -1) -> bytes:
+        self._calls.count += 1
+        data: bytes = b"" if self._calls.ended else self._file.read(size)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+# Arrow has no function that waits for its threads. So each thread of a pool gets a task, and no task ends before all
+# have begun: then each thread has finished all tasks that the pool was given before.
+
+
+def _wait_for_io_threads() -> None:
+    threads = pa.io_thread_count()
+    meeting = threading.Barrier(threads, timeout=_LONGEST_WAIT_SECONDS)
+
+    class Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+        def open_input_file(self, path: str) -> pa.PythonFile:
+            return pa.PythonFile(_MeetingFile(meeting), mode="r")
+
+    files = pads.FileSystemDataset.from_paths(
+        [str(number) for number in range(threads)],
+        schema=pa.schema([]),
+        format=pads.ParquetFileFormat(),
+        filesystem=pafs.PyFileSystem(Handler(None)),
+    )
+    # The files are not Parquet.
+    with contextlib.suppress(pa.ArrowInvalid):
+        files.scanner(fragment_readahead=threads, use_threads=False).to_table()
+
+
+class _MeetingFile:
+    """A file whose first read waits for those of other files."""
+
+    closed = False
+
+    def __init__(self, meeting: threading.Barrier) -> None:
+        self._meeting = meeting
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return position
+
+    def tell(self) -> int:
+        return 1024
+
+    def read(self, size: int = -1) -> bytes:
+        self._meeting.wait()
+        return bytes(size)
+
+    def close(self) -> None:
+        pass
+
+
+def _wait_for_cpu_threads() -> None:
+    threads = pa.cpu_count()
+    meeting = threading.Barrier(threads, timeout=_LONGEST_WAIT_SECONDS)
+
+    def attend(context: Any, numbers: pa.Array) -> pa.Array:
+        meeting.wait()
+        return numbers
+
+    name = f"glacier_jobs_meeting_{id(meeting)}"
+    pc.register_scalar_function(attend, name, {"summary": "", "description": ""}, {"number": pa.int64()}, pa.int64())
+    numbers = pa.table({"number": list(range(threads))})
+    batches = pads.InMemoryDataset(numbers.to_batches(max_chunksize=1))
+    attended = pc.Expression._call(name, [pc.field("number")])
+    batches.scanner(columns={"number": attended}, batch_readahead=threads, batch_size=1, use_threads=True).to_table()
