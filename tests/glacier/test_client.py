@@ -128,3 +128,18 @@ def test_a_config_given_as_an_object_works_like_its_keywords(connect: Connect) -
 
     assert client_of(hook).meta.config.read_timeout == 7
     assert client_of(hook).meta.config.retries["mode"] == "standard"
+
+
+def test_settings_that_are_not_botocores_are_refused_with_their_name(connect: Connect) -> None:
+    with pytest.raises(InvalidArgument, match=r"botocore_config: .*'no_such_setting'"):
+        GlacierJobsHook(aws_conn_id=connect(), config={"no_such_setting": 1})
+    with pytest.raises(InvalidArgument, match=r"botocore_config: .*often"):
+        GlacierJobsHook(aws_conn_id=connect(), config={"retries": {"mode": "often"}})
+    conn_id = connect("misspelt", attempts=None, config_kwargs={"no_such_setting": 1})
+    with pytest.raises(InvalidArgument, match=r"config_kwargs of the Airflow connection 'misspelt': .*no_such_setting"):
+        client_of(GlacierJobsHook(aws_conn_id=conn_id))
+
+
+def test_a_ca_bundle_that_does_not_exist_is_refused(connect: Connect) -> None:
+    with pytest.raises(InvalidArgument, match=r"verify is '/no/such/bundle.pem'; expected"):
+        client_of(GlacierJobsHook(aws_conn_id=connect(), verify="/no/such/bundle.pem"))
