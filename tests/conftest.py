@@ -24,6 +24,7 @@ from hypothesis import settings
 
 from local_aws.client import Control
 from local_aws.faulty_proxy import Fault, Proxy, faulty_proxy
+from tests.credential_source import CredentialSource, credential_source
 from tests.examples import DRILL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,16 +122,22 @@ class Connect:
         *,
         region_name: str | None = "us-east-1",
         attempts: int | None = 3,
-        access_key: str = "LOCALAWSACCESSKEY000",
+        access_key: str | None = "LOCALAWSACCESSKEY000",
         **extra: Any,
     ) -> str:
-        """Create the connection. With ``attempts=None`` it sets no retries, so that the hook's defaults apply."""
+        """Create the connection.
+
+        With ``attempts=None`` it sets no retries, so that the hook's defaults apply; with ``access_key=None`` it has no
+        credentials, so that those of the environment apply.
+        """
         extra = {"endpoint_url": self._local_aws.endpoint, **extra}
         if region_name is not None:
             extra["region_name"] = region_name
         if attempts is not None:
             extra["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": attempts}}
-        connection = {"conn_type": "aws", "login": access_key, "password": "local-aws-secret", "extra": extra}
+        connection: dict[str, Any] = {"conn_type": "aws", "extra": extra}
+        if access_key is not None:
+            connection |= {"login": access_key, "password": "local-aws-secret"}
         self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
         return conn_id
 
@@ -160,6 +167,13 @@ def ids_on_s3(connect: Connect, local_aws: Control) -> Iterator[IdsOnS3]:
         # Use a new connection for each proxy: Airflow caches the file systems of a connection.
         conn_id = connect(f"ids_{secrets.token_hex(4)}", endpoint_url=proxy.endpoint, attempts=1)
         yield IdsOnS3(uri=f"s3://{conn_id}@ids/today.txt", proxy=proxy)
+
+
+@pytest.fixture
+def credentials() -> Iterator[CredentialSource]:
+    """A source of credentials that can be away."""
+    with credential_source() as source:
+        yield source
 
 
 @pytest.fixture

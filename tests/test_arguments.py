@@ -52,7 +52,9 @@ def test_zero_seconds_are_accepted_only_where_they_are_allowed() -> None:
         checked_seconds(0, "poll_seconds")
 
 
-@pytest.mark.parametrize("value", [-1, True, "90", None, float("nan"), float("inf"), timedelta(seconds=-1)])
+@pytest.mark.parametrize(
+    "value", [-1, True, "90", None, float("nan"), float("inf"), timedelta(seconds=-1), timedelta(days=3651), 1e15]
+)
 def test_a_value_that_is_no_time_is_refused_with_the_value(value: object) -> None:
     with pytest.raises(InvalidArgument, match=r"missing_grace is .* expected a number of seconds of at least 0"):
         checked_seconds(value, "missing_grace", zero=True)

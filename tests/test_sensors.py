@@ -17,21 +17,25 @@ from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.links import GlacierVaultLink
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.waiting.state import NAMED_AT_MOST
+from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
 from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
+from tests.credential_source import CredentialSource
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
 
 HOUR = 3600
 
 # All faults of the local AWS, grouped by their effect on a wait.
-REFUSALS = {
+DENIALS = {
     "access_denied": "AccessDeniedException",
-    "no_longer_supported": "NoLongerSupportedException",
     "unrecognized_client": "UnrecognizedClientException",
     "invalid_signature": "InvalidSignatureException",
     "expired_token": "ExpiredTokenException",
+}
+REFUSALS = {
+    "no_longer_supported": "NoLongerSupportedException",
     "limit_exceeded": "LimitExceededException",
     "policy_enforced": "PolicyEnforcedException",
     "vault_not_found": "ResourceNotFoundException",
@@ -276,7 +280,7 @@ def test_thousands_of_jobs_are_waited_for(mode: Mode, glacier: Any, local_aws: C
 
 
 def test_each_fault_of_the_local_aws_is_among_those_of_this_suite() -> None:
-    assert sorted([*REFUSALS, *TRANSIENT, *UNUSUAL_ANSWERS, *NO_FAULTS]) == sorted(KINDS)
+    assert sorted([*DENIALS, *REFUSALS, *TRANSIENT, *UNUSUAL_ANSWERS, *NO_FAULTS]) == sorted(KINDS)
 
 
 @in_all_modes
@@ -300,6 +304,97 @@ def test_a_refusal_fails_at_once_also_during_the_wait(
 
     assert ended.how == "failed at once"
     assert code in ended.value
+
+
+@in_all_modes
+@pytest.mark.parametrize(("kind", "code"), DENIALS.items())
+def test_access_that_is_denied_before_the_first_good_poll_fails_at_once(
+    mode: Mode, kind: str, code: str, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("throttling", count=1)
+    local_aws.fault(kind, skip=1)
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert code in ended.value
+
+
+@in_all_modes
+@pytest.mark.parametrize("kind", DENIALS)
+def test_access_that_is_denied_after_a_good_poll_counts_as_a_bad_poll(
+    mode: Mode, kind: str, glacier: Any, local_aws: Control
+) -> None:
+    """For example while a policy or a key is exchanged."""
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 3 * HOUR}, operation="ListJobs", skip=1)
+    # The hook itself asks again once, with new credentials, if a token has expired.
+    local_aws.fault(kind, operation="ListJobs", skip=1, count=4 if kind == "expired_token" else 2)
+
+    ended = wait(mode, job_id="a", max_bad_polls=2, **glacier)
+
+    assert ended.how == "success"
+
+
+@in_all_modes
+@pytest.mark.parametrize("operation", ["ListJobs", "DescribeJob"])
+def test_access_that_stays_denied_fails_without_a_retry(
+    mode: Mode, operation: str, glacier: Any, local_aws: Control
+) -> None:
+    """Only a job that is not listed is described."""
+    local_aws.add_jobs("photos", [job("a"), job("b")])
+    local_aws.hook("remove_jobs", {"vault_name": "photos", "job_ids": ["a"]}, operation="ListJobs", count=1)
+    local_aws.fault("access_denied", operation=operation, skip=1 if operation == "ListJobs" else 0)
+
+    ended = wait(mode, job_id=["a", "b"], max_bad_polls=2, soft_fail=True, **glacier)
+
+    assert ended.how == "failed at once"
+    assert ended.value.startswith(
+        "3 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending). The last error:"
+    )
+    assert "AccessDeniedException" in ended.value
+
+
+@in_all_modes
+def test_a_source_of_credentials_that_is_away_at_the_start_is_waited_for(
+    mode: Mode, connect: Connect, local_aws: Control, credentials: CredentialSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore asks it up to three times for a poll."""
+    credentials.serve_a_container(monkeypatch)
+    credentials.is_away(count=6)
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0)])
+
+    ended = wait(mode, job_id="a", vault_name="photos", aws_conn_id=connect(access_key=None, attempts=1))
+
+    assert ended.how == "success"
+    assert credentials.requests > 6
+
+
+@in_all_modes
+def test_a_source_of_credentials_that_is_away_during_the_wait_is_waited_for(
+    mode: Mode, connect: Connect, local_aws: Control, credentials: CredentialSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials.serve_a_container(monkeypatch)
+    credentials.is_away(skip=4, count=6)
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("advance", {"seconds": 1.5 * HOUR}, operation="ListJobs")
+
+    ended = wait(mode, job_id="a", vault_name="photos", aws_conn_id=connect(access_key=None, attempts=1))
+
+    assert ended.how == "success"
+    assert credentials.requests > 10
+
+
+@in_all_modes
+def test_a_source_of_credentials_that_stays_away_ends_the_try(mode: Mode, connect: Connect, local_aws: Control) -> None:
+    ended = wait(
+        mode, job_id="a", vault_name="photos", max_bad_polls=1, aws_conn_id=connect(access_key=None, attempts=1)
+    )
+
+    assert ended.how == "to be retried"
+    assert "Unable to locate credentials" in ended.value
+    assert "check the Airflow connection" in ended.value
 
 
 @in_all_modes
@@ -437,6 +532,61 @@ def test_a_failed_job_with_soft_fail_skips(mode: Mode, glacier: Any, local_aws: 
 
 
 @in_all_modes
+def test_a_missing_job_with_soft_fail_skips(mode: Mode, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_vaults("photos")
+
+    assert wait(mode, job_id="a", missing_grace=0, soft_fail=True, **glacier).how == "skipped"
+
+
+@in_all_modes
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"job_id": []}, "job_id is empty"),
+        ({"vault_name": "no name"}, "vault_name is 'no name'"),
+        ({"vault_name": "nowhere"}, "Vault not found"),
+        ({"account_id": "12"}, "account_id is '12'"),
+        ({"aws_conn_id": "nowhere"}, "the Airflow connection 'nowhere' does not exist"),
+        ({"outcome_uri": "s3://nowhere@outcomes/today.parquet"}, "the Airflow connection 'nowhere'"),
+        ({"outcome_uri": "outcomes.parquet"}, "outcome_uri is 'outcomes.parquet'; expected file:"),
+        ({"botocore_config": {"no_such_setting": 1}}, "no_such_setting"),
+        ({"region_name": "no region"}, "no region"),
+        ({"verify": "/no/such/bundle.pem"}, "verify is '/no/such/bundle.pem'; expected"),
+    ],
+    ids=str,
+)
+def test_what_only_a_person_can_correct_fails_without_a_retry_also_with_soft_fail(
+    mode: Mode, arguments: Any, message: str, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+
+    ended = wait(mode, **{"job_id": "a", "soft_fail": True, "region_name": "us-east-1", **glacier, **arguments})
+
+    assert ended.how == "failed at once"
+    assert message in ended.value
+
+
+@in_all_modes
+def test_access_that_is_denied_fails_without_a_retry_also_with_soft_fail(
+    mode: Mode, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.fault("access_denied")
+
+    assert wait(mode, job_id="a", soft_fail=True, **glacier).how == "failed at once"
+
+
+@in_all_modes
+def test_a_refusal_during_the_wait_fails_without_a_retry_also_with_soft_fail(
+    mode: Mode, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.hook("delete_vault", {"vault_name": "photos"}, operation="ListJobs", count=1)
+
+    assert wait(mode, job_id="a", soft_fail=True, silent_fail=True, **glacier).how == "failed at once"
+
+
+@in_all_modes
 def test_bad_polls_with_soft_fail_are_still_retried(mode: Mode, glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     local_aws.fault("service_unavailable", skip=1)
@@ -544,9 +694,10 @@ def test_a_file_of_ids_is_not_needed_any_more_once_the_wait_has_read_it(
 
 
 def test_a_rescheduled_sensor_keeps_results_while_ids_cannot_be_read(
-    glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3
+    glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Glacier drops one of the two jobs before the ids can be read again."""
+    """Glacier drops one of the two jobs before the ids, which are not stored, can be read again."""
+    monkeypatch.setattr("glacier_jobs.waiting.task_state.STORED_IDS_AT_MOST", 0)
     local_aws.add_jobs("photos", [job("a", duration_seconds=1 * HOUR), job("b", duration_seconds=60 * HOUR)])
     context = new_context()
     sensor = GlacierJobSensor(task_id="wait", job_id=ids_on_s3.uri, **glacier)
@@ -611,14 +762,31 @@ def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None
     assert next_poke_after > timedelta(minutes=9)
 
 
-def test_state_is_discarded_if_the_ids_change_between_two_pokes(glacier: Any, local_aws: Control) -> None:
-    local_aws.add_jobs("photos", [job("a"), job("b")])
+def test_a_rescheduled_wait_continues_for_the_same_jobs_if_its_templates_are_rendered_differently(
+    connect: Connect, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    local_aws.add_jobs("films", [job("b", duration_seconds=0)])
+    conn_id = connect(attempts=1)
     context = new_context()
     with pytest.raises(AirflowRescheduleException):
-        GlacierJobSensor(task_id="wait", job_id=["a", "b"], **glacier).execute(context)
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", aws_conn_id=conn_id).execute(context)
     local_aws.advance(5 * HOUR)
 
-    result = GlacierJobSensor(task_id="wait", job_id=["b"], **glacier).execute(context)
+    result = GlacierJobSensor(task_id="wait", vault_name="films", job_id=["b"], aws_conn_id=conn_id).execute(context)
+
+    assert result["JobId"] == "a"
+
+
+def test_state_is_discarded_if_many_ids_change_between_two_pokes(glacier: Any, local_aws: Control) -> None:
+    """So many ids are not stored."""
+    ids = local_aws.add_jobs("photos", [job(f"job-{number:03}") for number in range(STORED_IDS_AT_MOST + 1)])
+    context = new_context()
+    with pytest.raises(AirflowRescheduleException):
+        GlacierJobSensor(task_id="wait", job_id=ids, **glacier).execute(context)
+    local_aws.advance(5 * HOUR)
+
+    result = GlacierJobSensor(task_id="wait", job_id=ids[:1], **glacier).execute(context)
 
     assert result["jobs"] == result["succeeded"] == 1
 
@@ -697,6 +865,7 @@ def test_every_template_field_is_an_argument_and_those_of_the_aws_base_class_are
         "vault_name": "{{ v }}",
         "job_id": "{{ j }}",
         "account_id": "{{ a }}",
+        "outcome_uri": "{{ o }}",
         "aws_conn_id": "{{ c }}",
         "region_name": "{{ r }}",
         "verify": "{{ f }}",

@@ -1,9 +1,10 @@
-"""Names that other programs import, and data that Airflow and datasets have stored, as of version 0.1.0."""
+"""Names that other programs import, and data that Airflow and datasets have stored, since version 0.1.0."""
 
 from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from glacier_jobs.events import GlacierJobCompletedTrigger
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.sensors import GlacierJobSensor
-from glacier_jobs.waiting.state import Wait, from_json
+from glacier_jobs.waiting.state import Verdict, Wait
+from glacier_jobs.waiting.stored_state import from_json, to_json
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.observations import local_dataset
@@ -22,8 +24,8 @@ from tests.waits import new_context, run
 
 CONNECTION: dict[str, Any] = {"aws_conn_id": "local_aws", "region_name": None, "verify": None, "botocore_config": None}
 
-#: A wait for the jobs a and b that started at noon, after a poll that listed a.
-WAIT = {
+#: A wait for the jobs a and b that started at noon, after a poll that listed a, and after a third job had succeeded.
+WAIT_OF_0_1_0 = {
     "digest": "7e18f737311b2dc3",
     "started_at": "2026-11-22T12:00:00+00:00",
     "pending": "7",
@@ -36,11 +38,24 @@ WAIT = {
     "pages": 3,
 }
 
+WAIT = {
+    "digest": "7e18f737311b2dc3",
+    "started_at": "2026-11-22T12:00:00+00:00",
+    "single": False,
+    "jobs": "eJwzNAAAAJQAYg==",
+    "messages": "eJyLjo7VUYiOjQUACw8CdQ==",
+    "unnamed": {},
+    "polled": True,
+    "expedited": False,
+    "bad_polls": 2,
+    "pages": 3,
+}
+
 JOB_TRIGGER = {
     "vault_name": "photos",
     "account_id": "-",
     "job_ids": ["a"],
-    "wait": {**WAIT, "digest": "ca978112ca1bbdca", "pending": "3", "seen": "3"},
+    "wait": {**WAIT_OF_0_1_0, "digest": "ca978112ca1bbdca", "pending": "3", "seen": "3"},
     "deadline": "2126-11-22T12:00:00+00:00",
     "missing_grace_seconds": 900.0,
     "poll_seconds": 0.1,
@@ -104,32 +119,64 @@ def test_the_event_of_a_stored_trigger_has_the_fields_that_a_stored_deferral_rea
 
     event = run(created("glacier_jobs.triggers.GlacierJobTrigger", JOB_TRIGGER))
 
-    assert event.payload.keys() == {"outcome", "job_ids", "wait", "message"}
+    assert event.payload.keys() == {"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}
     assert (event.payload["outcome"], event.payload["wait"].keys()) == ("judged", WAIT.keys())
     sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id="local_aws")
-    with pytest.raises(AirflowFailException, match="a failed: gone"):
+    with pytest.raises(AirflowFailException, match=r"1 of 2 awaited jobs(.|\n)*a failed: gone"):
         sensor.execute_complete({}, event.payload)
 
 
-def test_the_stored_state_of_a_rescheduled_sensor_is_read(local_aws: Control, connect: Connect) -> None:
+def test_a_stored_event_is_read(local_aws: Control, connect: Connect) -> None:
+    """It does not name the jobs that succeeded."""
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}])
+    wait = {**WAIT_OF_0_1_0, "digest": "e3b0c44298fc1c14", "pending": "1", "seen": "1"}
+    event: dict[str, Any] = {"outcome": "judged", "job_ids": [], "wait": wait, "message": None}
+    arguments: dict[str, Any] = {"task_id": "wait", "vault_name": "photos", "aws_conn_id": connect()}
+
+    one = GlacierJobSensor(job_id="a", **arguments).execute_complete(new_context(), event)
+    several = GlacierJobSensor(job_id=["a"], **arguments).execute_complete(new_context(), event)
+
+    assert one["JobId"] == "a"
+    assert several == {"vault_name": "photos", "jobs": 1, "succeeded": 1, "failed": 0, "missing": 0}
+
+
+@pytest.mark.parametrize(("wait", "succeeded"), [(WAIT_OF_0_1_0, 3), (WAIT, 2)])
+def test_the_stored_state_of_a_rescheduled_sensor_is_read(
+    wait: Any, succeeded: int, local_aws: Control, connect: Connect
+) -> None:
     local_aws.add_jobs("photos", [{"JobId": job_id, "StatusCode": "Succeeded"} for job_id in "ab"])
     context = new_context()
-    context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": WAIT})
+    context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": wait})
     sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id=connect())
 
     found: Any = sensor.poke(context).xcom_value
 
-    assert found["succeeded"] == 3
+    assert found["succeeded"] == succeeded
+
+
+STORED = Wait(
+    started_at=datetime(2026, 11, 22, 12, tzinfo=timezone.utc),
+    verdicts={"a": Verdict.PENDING, "b": Verdict.PENDING},
+    seen=frozenset("a"),
+    polled=True,
+    bad_polls=2,
+    pages=3,
+)
 
 
 def test_a_stored_wait_is_read() -> None:
-    assert from_json(WAIT, ["a", "b"]) == Wait(
-        started_at=datetime(2026, 11, 22, 12, tzinfo=timezone.utc),
-        pending=("a", "b"),
-        seen=frozenset("a"),
-        succeeded=1,
-        bad_polls=2,
-        pages=3,
+    assert from_json(WAIT, ["a", "b"]) == STORED
+    assert to_json(STORED) == WAIT
+
+
+def test_a_wait_that_version_0_1_0_stored_is_read() -> None:
+    assert from_json(WAIT_OF_0_1_0, ["a", "b"]) == replace(STORED, unnamed={Verdict.SUCCEEDED: 1})
+    problems = [["c", "failed", "gone"], ["d", "missing", None]]
+    assert from_json({**WAIT_OF_0_1_0, "failed": 3, "missing": 1, "problems": problems}, ["a", "b"]) == replace(
+        STORED,
+        verdicts={"c": Verdict.FAILED, "d": Verdict.MISSING, **STORED.verdicts},
+        messages={"c": "gone"},
+        unnamed={Verdict.SUCCEEDED: 1, Verdict.FAILED: 2},
     )
 
 

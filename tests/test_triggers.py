@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from glacier_jobs.triggers import QUIET_SECONDS, GlacierJobTrigger
-from glacier_jobs.waiting.state import Wait, from_json, to_json
+from glacier_jobs.waiting.state import Verdict, Wait
+from glacier_jobs.waiting.stored_state import from_json, to_json
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.waits import deferral, first_event, rebuilt, run
@@ -26,7 +27,7 @@ def trigger(glacier: dict[str, Any], *job_ids: str, **changes: Any) -> GlacierJo
     arguments: dict[str, Any] = {
         "account_id": "-",
         "job_ids": list(job_ids),
-        "wait": to_json(Wait(started_at=now, pending=job_ids), job_ids),
+        "wait": to_json(Wait.for_jobs(job_ids, started_at=now)),
         "deadline": (now + timedelta(hours=1)).isoformat(),
         "missing_grace_seconds": 900.0,
         "poll_seconds": 0.05,
@@ -103,7 +104,8 @@ def test_a_trigger_that_is_rebuilt_during_the_wait_has_the_same_result(glacier: 
     event = run(rebuilt(first))
 
     wait = from_json(event.payload["wait"], event.payload["job_ids"])
-    assert (event.payload["outcome"], wait.succeeded, wait.pending) == ("judged", 2, ())
+    assert event.payload["outcome"] == "judged"
+    assert wait.verdicts == {"a": Verdict.SUCCEEDED, "b": Verdict.SUCCEEDED}
 
 
 def test_a_thousand_triggers_make_as_many_calls_as_one(glacier: Any, local_aws: Control) -> None:
@@ -166,7 +168,8 @@ def test_a_job_that_glacier_refuses_to_describe_fails_only_the_triggers_that_wai
         return await asyncio.gather(*map(first_event, triggers))
 
     good, typo = (event.payload for event in asyncio.run(two()))
-    assert (good["outcome"], from_json(good["wait"], good["job_ids"]).succeeded) == ("judged", 1)
+    assert good["outcome"] == "judged"
+    assert from_json(good["wait"], good["job_ids"]).verdicts == {"a": Verdict.SUCCEEDED}
     assert typo["outcome"] == "refused"
     assert "Describe Job typo" in typo["message"]
 
@@ -179,6 +182,6 @@ def test_the_event_has_the_result_of_the_wait(glacier: Any, local_aws: Control) 
     payload = run(trigger(glacier, "a", "b", "c")).payload
 
     wait = from_json(payload["wait"], payload["job_ids"])
-    assert payload["job_ids"] == ["a"]
+    assert payload["job_ids"] == ["a", "b", "c"]
     assert (payload["outcome"], payload["message"]) == ("judged", None)
-    assert (wait.succeeded, wait.failed, [problem.job_id for problem in wait.problems]) == (1, 1, ["c"])
+    assert wait.verdicts == {"a": Verdict.PENDING, "b": Verdict.SUCCEEDED, "c": Verdict.FAILED}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.sdk.exceptions import (
     AirflowException,
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    TaskDeferralError,
     TaskDeferred,
 )
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -76,19 +78,24 @@ def wait(mode: Mode, context: Any = None, **arguments: Any) -> Ended:
     """Run a sensor until its wait ends. The trigger sends its event without its initial delay."""
     arguments = {"task_id": "wait", "poke_interval": 0.05, **arguments}
     context = context or new_context()
+    if mode == "deferrable":
+        return ended(lambda: _deferred(context, arguments))
+    if mode == "reschedule":
+        return ended(lambda: _rescheduled(context, arguments))
+    return ended(lambda: GlacierJobSensor(mode="poke", deferrable=False, **arguments).execute(context))
+
+
+def ended(execute: Callable[[], Any]) -> Ended:
+    """Tell how the execution of a task ended."""
     try:
-        if mode == "deferrable":
-            return Ended("success", _deferred(context, arguments))
-        if mode == "reschedule":
-            return Ended("success", _rescheduled(context, arguments))
-        return Ended("success", GlacierJobSensor(mode="poke", deferrable=False, **arguments).execute(context))
+        return Ended("success", execute())
     except AirflowSkipException:
         return Ended("skipped")
     except AirflowFailException as error:
         return Ended("failed at once", str(error))
     except AirflowSensorTimeout as error:
         return Ended("timed out", str(error))
-    except (TransientError, AirflowException) as error:
+    except (TransientError, AirflowException, TaskDeferralError) as error:
         return Ended("to be retried", str(error))
 
 
@@ -107,10 +114,27 @@ def _deferred(context: Any, arguments: Mapping[str, Any]) -> Any:
     sensor = GlacierJobSensor(deferrable=True, **arguments)
     try:
         return sensor.execute(context)
-    except TaskDeferred as deferred:
+    except TaskDeferred as error:
+        deferred = error
+    while True:
         event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
-        resumed = GlacierJobSensor(deferrable=True, **arguments)
-        return resumed.resume_execution(deferred.method_name, {"event": event.payload}, context)
+        try:
+            return resumed(deferred, event.payload, context, **arguments)
+        except TaskDeferred as error:
+            deferred = error
+
+
+def resumed(deferred: TaskDeferred, event: Any, context: Any = None, **arguments: Any) -> Any:
+    """Resume a task after the event of its trigger, in a new sensor, as another process does."""
+    sensor = GlacierJobSensor(**{"task_id": "wait", "deferrable": True, **arguments})
+    return sensor.resume_execution(deferred.method_name, {"event": event}, context or new_context())
+
+
+def resumed_after_timeout(context: Any, **arguments: Any) -> Ended:
+    """Resume a task whose deferral Airflow ended at its time-out, because no triggerer ran."""
+    sensor = GlacierJobSensor(**{"task_id": "wait", "deferrable": True, **arguments})
+    failed = {"error": TriggerFailureReason.TRIGGER_TIMEOUT}
+    return ended(lambda: sensor.resume_execution(TRIGGER_FAIL_REPR, failed, context))
 
 
 def deferral(context: Any = None, **arguments: Any) -> TaskDeferred:

@@ -162,14 +162,15 @@ async def _wait_for_calls(local_aws: Control, at_least: int) -> None:
 
 def _trigger(vault_name: str, job_id: str, poll_seconds: float) -> GlacierJobTrigger:
     from glacier_jobs.triggers import GlacierJobTrigger
-    from glacier_jobs.waiting.state import Wait, to_json
+    from glacier_jobs.waiting.state import Wait
+    from glacier_jobs.waiting.stored_state import to_json
 
     now = datetime.now(timezone.utc)
     return GlacierJobTrigger(
         vault_name=vault_name,
         account_id="-",
         job_ids=[job_id],
-        wait=to_json(Wait(started_at=now, pending=(job_id,)), [job_id]),
+        wait=to_json(Wait.for_jobs([job_id], started_at=now)),
         deadline=(now + timedelta(hours=1)).isoformat(),
         missing_grace_seconds=900.0,
         poll_seconds=poll_seconds,

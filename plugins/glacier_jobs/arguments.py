@@ -6,7 +6,7 @@ import ast
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeGuard
 
@@ -25,6 +25,8 @@ _CREDENTIALS = re.compile(r"@|\w:(?!//)\S|://.*[?#{\\]", re.DOTALL)
 
 #: Matches an AWS access key id, and a text with the length and the characters of a secret access key.
 _AWS_KEY = re.compile(r"(?<![A-Za-z0-9/+])(?:A[KS]IA[A-Z0-9]{16}|[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])")
+#: The longest time span that an argument may give. A time that lies much further in the future cannot be represented.
+LONGEST_SECONDS = timedelta(days=3650).total_seconds()
 
 
 def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
@@ -39,7 +41,7 @@ def refuse_discarded(owner: str, keywords: Mapping[str, Any]) -> None:
 def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
     """Return a time span in seconds.
 
-    :param value: a number of seconds, or a ``timedelta``.
+    :param value: a number of seconds, or a ``timedelta``; at most :data:`LONGEST_SECONDS`.
     :param name: the name of the argument in error messages.
     :param zero: whether 0 is allowed.
     :raises InvalidArgument: names what was found and what was expected.
@@ -50,9 +52,10 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
         and not isinstance(seconds, bool)
         and math.isfinite(seconds)
         and (seconds > 0 or (zero and seconds == 0))
+        and seconds <= LONGEST_SECONDS
     ):
         return float(seconds)
-    expected = f"a number of seconds {'of at least 0' if zero else 'above 0'}, or a timedelta"
+    expected = f"a number of seconds {'of at least 0' if zero else 'above 0'}, or a timedelta; at most 3650 days"
     raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
 
 
@@ -89,13 +92,18 @@ def several(value: object, name: str) -> list[str]:
         except (ValueError, SyntaxError):
             # Without the cause: a syntax error shows the text, which may hold a secret.
             raise InvalidArgument(expected) from None
-    items: list[object] | None = [value] if isinstance(value, str) else list(value) if _is_collection(value) else None
+    items: list[object] | None = [value] if isinstance(value, str) else whole(value) if _is_collection(value) else None
     texts = [item.strip() for item in items or [] if isinstance(item, str) and item.strip()]
     if items is None or len(texts) != len(items):
         raise InvalidArgument(expected)
     if not texts:
         raise InvalidArgument(f"{name} is empty; expected at least one")
     return list(dict.fromkeys(texts))
+
+
+def whole(values: Iterable[object]) -> list[object]:
+    """Return all items. Those of a lazy sequence from XCom are read by one request, and not by one for each."""
+    return list(values[:] if isinstance(values, Sequence) else values)
 
 
 def _is_collection(value: object) -> TypeGuard[Iterable[object]]:

@@ -21,6 +21,7 @@
     └── TransientError          the same call may succeed later
         ├── Throttled
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
+        ├── CredentialsUnavailable  the source of the credentials gave none
         ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
         ├── MarkerRepeated      a listing would never end
         ├── ObservationExists   the path of a new observation exists already; the next observation has another path
@@ -109,6 +110,10 @@ class Throttled(TransientError):
 
 class ServiceUnavailable(TransientError):
     """No usable answer: a 5xx, a time-out, a dropped connection or an unreadable body."""
+
+
+class CredentialsUnavailable(TransientError):
+    """The source of the credentials (ECS, EKS, EC2, a process, a profile) gave none, or there is no such source."""
 
 
 class VaultsUnavailable(TransientError):

@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
+from airflow.providers.amazon.aws.utils import validate_execute_complete_event
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import PokeReturnValue
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.dataset.uris import check_literal_uri, is_uri
-from glacier_jobs.errors import FinalError, InvalidArgument, ServiceUnavailable, TransientError
+from glacier_jobs.errors import (
+    FinalError,
+    GlacierJobsError,
+    InvalidArgument,
+    JobNotFound,
+    MalformedAnswer,
+    ServiceUnavailable,
+    TransientError,
+)
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.links import GlacierVaultLink
-from glacier_jobs.triggers import GlacierJobTrigger
+from glacier_jobs.triggers import PROGRESS, GlacierJobTrigger
+from glacier_jobs.waiting import task_state
 from glacier_jobs.waiting.backoff import next_delay_seconds
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
+from glacier_jobs.waiting.outcome_file import check_outcome_uri, write_outcomes
 from glacier_jobs.waiting.poll import PollRequest, poll
-from glacier_jobs.waiting.state import PollResult, Wait, failure_message, from_json, timeout_message, to_json
+from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.state import (
+    PollResult,
+    Verdict,
+    Wait,
+    failure_message,
+    timeout_message,
+    unreachable_message,
+)
+from glacier_jobs.waiting.stored_state import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.sdk import Context
-
-#: Jobs take hours. A poll takes few requests, but each poll in the mode ``reschedule`` starts a process.
-DEFAULT_POKE_INTERVAL = timedelta(minutes=10)
 
 #: Bulk retrievals typically take up to 12 hours, and a finished job is kept for 24.
 DEFAULT_TIMEOUT = timedelta(hours=24)
@@ -51,16 +75,15 @@ SHORTEST_RESCHEDULE_SECONDS = 15.0
 #: How long after the trigger's own deadline Airflow ends a deferral that got no event.
 _DEFERRAL_MARGIN = timedelta(seconds=60)
 
-_STATE_KEY = "glacier_jobs_wait"
-
 
 class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     """Wait until one or many jobs of a vault have succeeded.
 
     If a job failed or is missing, the task fails immediately and without retries, with a message that names the job and
     the reason. A job is missing if neither a complete listing shows it nor Describe Job knows it, and if it was listed
-    before or ``missing_grace`` is over. After a transient error (throttling, 5xx, dropped connection), the sensor polls
-    again. Reading the ids from a URI is part of a poll, except for a deferrable sensor, which needs the ids to defer.
+    before or ``missing_grace`` is over. After a transient error (throttling, 5xx, dropped connection, no credentials),
+    the sensor polls again. So it does where access is denied after a successful poll of this try. Reading the ids from
+    a URI is part of a poll, except for a deferrable sensor, which needs the ids to defer.
 
     All modes have the same results, failures and time-outs. Deferred sensors in one triggerer that wait for the same
     vault with the same connection settings share their polls.
@@ -71,32 +94,42 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     :param vault_name: the vault of the jobs. (templated)
     :param job_id: one id; several ids, for example an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids,
-        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, the URI is read
-        at each poll. The answer to Initiate Job (``{"jobId"}``) is accepted in place of an id. (templated)
+        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, a URI of more
+        than 100 ids is read at each poll. The answer to Initiate Job (``{"jobId"}``) or a job's description
+        (``{"JobId"}``) is accepted in place of an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
+    :param outcome_uri: a ``file://`` or ``s3://`` URI of a Parquet file that is written before the wait succeeds or
+        fails, with the columns ``vault_name``, ``job_id``, ``outcome`` (``succeeded``, ``failed``, ``missing`` or
+        ``pending``) and ``status_message``. It replaces the file of an earlier try. Its URI is the XCom
+        ``outcome_uri``. Each task and map index needs a URI of its own. (templated)
     :param wait_for_all: whether to wait until all jobs are final before failing for those that failed or are missing.
     :param missing_grace: how long after the first start of this try a job that was never listed is not missing yet,
         a ``timedelta`` or seconds; Glacier may list new jobs with a delay.
     :param max_bad_polls: how many polls in a row may fail; with ``silent_fail``, any number.
     :param deferrable: whether the sensor waits in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``.
-    :param poke_interval: the time between two polls, 10 minutes by default; in the mode ``reschedule`` at least 15
-        seconds. For a deferred sensor, ``exponential_backoff`` does not lengthen it, because the poll is shared.
-    :param timeout: the time from the first start of this try, 24 hours by default.
+    :param poke_interval: the time between two polls; by default 60 seconds while all pending jobs have the tier
+        Expedited, and otherwise 10 minutes. In the mode ``reschedule``, it is at least 15 seconds. For a deferred
+        sensor, ``exponential_backoff`` does not lengthen it, because the poll is shared.
+    :param timeout: the time from the first start of this try, 24 hours by default, and at most 3,650 days.
+    :param soft_fail: whether the task is skipped if jobs failed, are missing, or are pending after ``timeout``. For
+        all other reasons, it fails.
     :param aws_conn_id: the Airflow connection for Glacier. (templated)
     :param region_name: the Region; ``None`` for that of the connection. (templated)
     :param verify: as in boto3. (templated)
     :param botocore_config: keywords of botocore's ``Config``. (templated)
     :return: as XCom, for one id the job's description; otherwise
         ``{"vault_name", "jobs", "succeeded", "failed", "missing"}`` with counts.
-    :raises AirflowFailException: a job failed or is missing, or Glacier would refuse again (no such vault, access
-        denied, not supported).
+    :raises AirflowFailException: a job failed or is missing, or the same poll would fail again (invalid argument, no
+        such connection or vault, access denied, not supported). Airflow does not retry.
     :raises AirflowSensorTimeout: jobs are still pending after ``timeout``.
     :raises ServiceUnavailable: more than ``max_bad_polls`` polls in a row failed; Airflow's retries apply.
     """
 
     aws_hook_class = GlacierJobsHook
-    template_fields: Sequence[str] = aws_template_fields("account_id", "botocore_config", "job_id", "vault_name")
+    template_fields: Sequence[str] = aws_template_fields(
+        "account_id", "botocore_config", "job_id", "outcome_uri", "vault_name"
+    )
     operator_extra_links = (GlacierVaultLink(),)
     ui_color = "#e0f0ea"
 
@@ -106,26 +139,40 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         vault_name: str,
         job_id: Any,
         account_id: str = "-",
+        outcome_uri: str | None = None,
         wait_for_all: bool = False,
         missing_grace: timedelta | float = DEFAULT_MISSING_GRACE,
         max_bad_polls: int = DEFAULT_MAX_BAD_POLLS,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poke_interval: timedelta | float = DEFAULT_POKE_INTERVAL,
+        poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         mode: str = "reschedule",
         **kwargs: Any,
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
-        super().__init__(poke_interval=poke_interval, timeout=timeout, mode=mode, **kwargs)
+        for name, seconds in {
+            "timeout": timeout,
+            "poke_interval": poke_interval,
+            "max_wait": kwargs.get("max_wait"),
+        }.items():
+            if seconds is not None:
+                checked_seconds(seconds, name, zero=True)
+        super().__init__(
+            poke_interval=INTERVAL_SECONDS if poke_interval is None else poke_interval,
+            timeout=timeout,
+            mode=mode,
+            **kwargs,
+        )
         self.vault_name = vault_name
         self.job_id = _checked_literal(job_id)
         self.account_id = account_id
+        self.outcome_uri = outcome_uri
+        self.default_poke_interval = poke_interval is None
         self.wait_for_all = wait_for_all
         self.missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
         self.max_bad_polls = _checked_count(max_bad_polls)
         self.deferrable = deferrable
         self._wait: Wait | None = None
-        self._job_ids: tuple[str, ...] = ()
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -134,58 +181,61 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     def execute(self, context: Context) -> Any:
         """Wait for the jobs; in the modes that release the worker slot, until the slot is released."""
         self._wait = None
-        self._job_ids = ()
-        return super().execute(context)
+        with self._soft_fail_for_jobs_only():
+            return super().execute(context)
 
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Poll once; if jobs are still pending and the sensor is deferrable, continue in the triggerer."""
-        try:
-            try:
-                self._job_ids = self._job_ids or awaited_ids(self.job_id)
-                self._wait = wait = self._restored(context)
-                self._link(context)
-                result = self._poll(wait)
-            except TransientError as error:
-                if self.deferrable and not self._job_ids:
-                    raise  # the trigger needs the ids, and does not read them itself
-                self._wait = wait = self._restored(context).after_bad_poll()
-                self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
-                if self._max_bad_polls is not None and wait.bad_polls > self._max_bad_polls:
-                    raise self._unreachable(wait, str(error)) from error
-            else:
-                self._wait = wait = self._judged(wait, result)
-                if wait.is_over(wait_for_all=self.wait_for_all):
-                    return PokeReturnValue(
-                        is_done=True, xcom_value=self._result(wait, result.found.get(self._job_ids[0]))
-                    )
-        except FinalError as error:
-            raise AirflowFailException(str(error)) from error
+    def poke(self, context: Context | None) -> PokeReturnValue:
+        """Poll once; if jobs are still pending and the sensor is deferrable, continue in the triggerer.
+
+        :param context: the task's context. Without one, the state of the wait is kept in this object.
+        """
+        known: Mapping[str, Any] = context or {}
+        step, result = self._step(known, self._wait or self._restored(known))
+        self._wait = wait = step.wait
+        if self.default_poke_interval:
+            self.poke_interval = default_interval_seconds(wait)
+        if step.ending is not None:
+            return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, result))
+        if datetime.now(timezone.utc) < self._deadline(wait):
+            if self.deferrable:
+                self._defer_until_deadline(known, wait)
+            if self.reschedule:
+                self._save(known, wait)
         if datetime.now(timezone.utc) >= self._deadline(wait):
-            raise self._timed_out(wait)
-        if self.deferrable:
-            self._defer_until_deadline(wait)
-        if self._stores_state(context):
-            self._store(context, wait)
+            self._end(known, wait, Ending.TIMED_OUT, step.error)
         return PokeReturnValue(is_done=False)
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any]) -> Any:
-        """Resume after the trigger's event."""
-        wait = from_json(event["wait"], event["job_ids"])
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """Resume after the trigger's event: end the wait, or continue it with the new state."""
+        event = validate_execute_complete_event(None if event is None else dict(event))
+        # The templates can be rendered differently now. The wait is for the same jobs of the same vault.
+        self.vault_name = event.get("vault_name", self.vault_name)
+        self.account_id = event.get("account_id", self.account_id)
+        wait = from_json(event["wait"], event["job_ids"], single=is_single(self.job_id))
+        if event["outcome"] == PROGRESS and datetime.now(timezone.utc) < self._deadline(wait):
+            self._defer_until_deadline(context, wait)
+        if event["outcome"] in (PROGRESS, Ending.TIMED_OUT.value):
+            return self._last_poll(context, wait)
+        return self._end(context, wait, Ending(event["outcome"]), event["message"])
+
+    def execute_after_deadline(self, context: Context) -> Any:
+        """Resume after Airflow ended the deferral, because no triggerer ran at the deadline."""
+        return self._last_poll(context, self._restored(context))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral, as the other modes end: with a last poll, and with the same results."""
         try:
-            if event["outcome"] == "refused":
-                raise AirflowFailException(event["message"])
-            if event["outcome"] == "unreachable":
-                raise self._unreachable(wait, event["message"])
-            if event["outcome"] == "timed_out":
-                wait = self._last_poll(wait)
-            return self._result(wait)
-        except FinalError as error:
-            raise AirflowFailException(str(error)) from error
+            with self._soft_fail_for_jobs_only():
+                return super().resume_execution(next_method, next_kwargs, context)
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            if not any(isinstance(cause, TaskDeferralTimeout) for cause in _causes(error)):
+                raise
         except TransientError as error:
             # Airflow applies never_fail to all errors of poke(), but here to its own errors only.
             if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
+        return self.resume_execution("execute_after_deadline", {}, context)
 
     def _get_next_poke_interval(
         self, started_at: datetime | float, run_duration: Callable[[], float], poke_count: int
@@ -199,67 +249,85 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         shortest_seconds = SHORTEST_RESCHEDULE_SECONDS if self.reschedule else 0.0
         return max(shortest_seconds, min(delay_seconds, remaining.total_seconds()))
 
-    def _restored(self, context: Context) -> Wait:
-        if self._wait is not None:
-            # While the ids could not be read, failed polls were counted in a wait without ids.
-            return self._wait if self._wait.jobs else replace(self._wait, pending=self._job_ids)
-        if stored := self._stored(context):
-            return from_json(stored, self._job_ids)
-        ti = context.get("ti")
-        started_at = ti.start_date if ti is not None else None
-        return Wait(started_at=started_at or datetime.now(timezone.utc), pending=self._job_ids)
-
-    def _stored(self, context: Context) -> Mapping[str, Any] | None:
-        """Return the state that this try stored before it was rescheduled."""
-        ti = context.get("ti")
-        if ti is None or not self._stores_state(context):
-            return None
-        stored: Any = context["task_state_store"].get(_STATE_KEY)
-        # The store outlives a try; a retry starts a new wait.
-        return stored["wait"] if stored is not None and stored["try_number"] == ti.try_number else None
-
-    def _store(self, context: Context, wait: Wait) -> None:
-        state = to_json(wait, self._job_ids)
-        if not self._job_ids:
-            # Without the ids, the earlier verdicts cannot be restored; they are kept until the ids can be read.
-            state = {**state, **(self._stored(context) or {}), "bad_polls": wait.bad_polls}
-        context["task_state_store"].set(_STATE_KEY, {"try_number": context["ti"].try_number, "wait": state})
-
-    def _stores_state(self, context: Context) -> bool:
-        return self.reschedule and not self.deferrable and "task_state_store" in context
-
-    def _poll(self, wait: Wait) -> PollResult:
-        doubtful = wait.doubtful(datetime.now(timezone.utc), self._missing_grace)
-        request = PollRequest(job_ids=frozenset(wait.pending), doubtful=doubtful)
-        return poll(self.hook, self.vault_name, self.account_id, request, pages=wait.pages)
-
-    def _judged(self, wait: Wait, result: PollResult) -> Wait:
-        judged = wait.after(result, datetime.now(timezone.utc), self._missing_grace)
-        self.log.info("%s", judged)
-        return judged
-
-    def _last_poll(self, wait: Wait) -> Wait:
-        """Poll once more at the deadline, as the other modes do."""
+    @contextmanager
+    def _soft_fail_for_jobs_only(self) -> Iterator[None]:
+        """Skip with ``soft_fail`` where jobs failed, are missing or are still pending, and fail on all other errors."""
         try:
-            wait = self._judged(wait, self._poll(wait))
-        except TransientError as error:
-            raise self._timed_out(wait) from error
-        if not wait.is_over(wait_for_all=self.wait_for_all):
-            raise self._timed_out(wait)
-        return wait
+            yield
+        except AirflowSkipException as skip:
+            cause = skip.__cause__
+            if self.soft_fail and isinstance(cause, _Refused | TaskDeferralError):
+                raise cause from cause.__cause__
+            raise
 
-    def _defer_until_deadline(self, wait: Wait) -> NoReturn:
+    def _restored(self, context: Mapping[str, Any]) -> Wait:
+        """Return the wait that this try began; without its jobs, if their ids must be read first."""
+        if stored := self._stored(context):
+            self.vault_name = stored.get("vault_name", self.vault_name)
+            self.account_id = stored.get("account_id", self.account_id)
+            return from_json(stored["wait"], stored.get("job_ids", ()))
+        started_at = context["ti"].start_date if "ti" in context else None
+        return Wait.for_jobs((), started_at=started_at or datetime.now(timezone.utc))
+
+    def _stored(self, context: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return task_state.load(context) if self.reschedule or self.deferrable else None
+
+    def _save(self, context: Mapping[str, Any], wait: Wait) -> None:
+        task_state.save(context, wait, vault_name=self.vault_name, account_id=self.account_id)
+
+    def _with_jobs(self, context: Mapping[str, Any], wait: Wait) -> Wait:
+        if wait.jobs:
+            return wait
+        if self.outcome_uri is not None:
+            check_outcome_uri(self.outcome_uri)
+        job_ids, single = awaited_ids(self.job_id), is_single(self.job_id)
+        if stored := self._stored(context):
+            # While the ids could not be read, failed polls were counted in a wait without ids.
+            return replace(from_json(stored["wait"], job_ids, single=single), bad_polls=wait.bad_polls)
+        return replace(wait, verdicts=Wait.for_jobs(job_ids, started_at=wait.started_at).verdicts, single=single)
+
+    def _step(self, context: Mapping[str, Any], wait: Wait) -> tuple[Step, PollResult | None]:
+        """Poll once. Reading the ids is a part of that."""
+        result: PollResult | GlacierJobsError
+        try:
+            wait = self._with_jobs(context, wait)
+            request = PollRequest(
+                job_ids=frozenset(wait.pending), doubtful=self._rules.doubtful(wait, datetime.now(timezone.utc))
+            )
+            result = poll(self.hook, self.vault_name, self.account_id, request, pages=wait.pages)
+        except GlacierJobsError as error:
+            if self.deferrable and not wait.jobs and isinstance(error, TransientError):
+                raise  # the trigger needs the ids, and does not read them itself
+            result = error
+        step = self._rules.after(wait, result, datetime.now(timezone.utc))
+        if step.error is not None:
+            self.log.warning("Bad poll %d in a row: %s", step.wait.bad_polls, step.error)
+        if isinstance(result, GlacierJobsError):
+            return step, None
+        self.log.info("%s", step.wait)
+        self._link(context)
+        return step, result
+
+    def _last_poll(self, context: Mapping[str, Any], wait: Wait) -> Any:
+        """Poll once more at the deadline, as the other modes do."""
+        step, result = self._step(context, wait)
+        return self._end(context, step.wait, step.ending or Ending.TIMED_OUT, step.error, result)
+
+    def _defer_until_deadline(self, context: Mapping[str, Any], wait: Wait) -> NoReturn:
+        # Airflow hands nothing on from a deferral that it ends itself.
+        self._save(context, wait)
         deadline = self._deadline(wait)
+        now = datetime.now(timezone.utc)
         self.defer(
             trigger=GlacierJobTrigger(
                 vault_name=self.vault_name,
                 account_id=self.account_id,
-                job_ids=wait.pending,
-                wait=to_json(wait, wait.pending),
+                job_ids=list(wait.verdicts),
+                wait={**to_json(wait), "stored_at": now.isoformat()},
                 deadline=deadline.isoformat(),
-                missing_grace_seconds=self._missing_grace.total_seconds(),
-                poll_seconds=self.poke_interval or NO_INTERVAL_SECONDS,
-                max_bad_polls=self._max_bad_polls,
+                missing_grace_seconds=self.missing_grace,
+                poll_seconds=None if self.default_poke_interval else self.poke_interval or NO_INTERVAL_SECONDS,
+                max_bad_polls=self._rules.max_bad_polls,
                 wait_for_all=self.wait_for_all,
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
@@ -267,55 +335,111 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
                 botocore_config=self.botocore_config,
             ),
             method_name="execute_complete",
-            timeout=deadline - datetime.now(timezone.utc) + _DEFERRAL_MARGIN,
+            timeout=deadline - now + _DEFERRAL_MARGIN,
         )
 
-    def _result(self, wait: Wait, description: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        if wait.has_problems:
-            raise AirflowFailException(failure_message(self.vault_name, wait))
-        if is_single(self.job_id):
-            return dict(description or self._described())
+    def _end(
+        self,
+        context: Mapping[str, Any],
+        wait: Wait,
+        ending: Ending,
+        error: GlacierJobsError | str | None = None,
+        result: PollResult | None = None,
+    ) -> Any:
+        """Write the outcomes, and return the result of the wait or raise why it has none."""
+        description: Mapping[str, Any] | None = None
+        failure = self._failure(wait, ending, str(error))
+        if failure is None and wait.single:
+            try:
+                description = self._description(wait, result)
+            except JobNotFound:
+                wait = replace(wait, verdicts=dict.fromkeys(wait.verdicts, Verdict.MISSING), unnamed={})
+                failure = self._failure(wait, ending, None)
+            except GlacierJobsError as not_described:
+                failure, error = _raisable(not_described), not_described
+        failure = self._written(context, wait, failure)
+        if failure is not None:
+            raise failure from (error if isinstance(error, GlacierJobsError) else None)
+        if description is not None:
+            return dict(description)
         return {
             "vault_name": self.vault_name,
             "jobs": wait.jobs,
-            "succeeded": wait.succeeded,
-            "failed": wait.failed,
-            "missing": wait.missing,
+            **{verdict.value: wait.counts[verdict] for verdict in Verdict if verdict is not Verdict.PENDING},
         }
 
-    def _described(self) -> Mapping[str, Any]:
-        """Request the description that a trigger's event does not carry, with the default retry policy."""
-        (job_id,) = awaited_ids(self.job_id)
-        return GlacierJobsHook(**super()._hook_parameters).get_job(self.vault_name, job_id, self.account_id)
+    def _failure(self, wait: Wait, ending: Ending, reason: str | None) -> Exception | None:
+        if ending is Ending.JUDGED:
+            return AirflowFailException(failure_message(self.vault_name, wait)) if wait.problems else None
+        if ending is Ending.TIMED_OUT:
+            return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
+        if ending is Ending.REFUSED:
+            return _Refused(reason)
+        message = unreachable_message(self.vault_name, wait, str(reason))
+        return _Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
+
+    def _description(self, wait: Wait, result: PollResult | None) -> Mapping[str, Any]:
+        """Return the description of the only job, which the trigger's event does not carry."""
+        # A wait that version 0.1.0 stored does not name the jobs that succeeded.
+        (job_id,) = wait.verdicts or awaited_ids(self.job_id)
+        if result is not None and job_id in result.found:
+            return result.found[job_id]
+        hook = GlacierJobsHook(**super()._hook_parameters)
+        description = hook.get_job(self.vault_name, job_id, self.account_id)
+        if description.get("StatusCode") != "Succeeded":
+            raise MalformedAnswer(
+                f"job {job_id} of vault {self.vault_name}: StatusCode is {description.get('StatusCode')!r}; expected "
+                "Succeeded, which an earlier poll showed"
+            )
+        return description
+
+    def _written(self, context: Mapping[str, Any], wait: Wait, failure: Exception | None) -> Exception | None:
+        """Write the outcomes, and return why the wait fails, if it does."""
+        if self.outcome_uri is None or not wait.verdicts:
+            return failure
+        try:
+            write_outcomes(self.outcome_uri, self.vault_name, wait)
+        except GlacierJobsError as error:
+            self.log.warning("The outcomes are not written: %s", error)
+            return _raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
+        if "ti" in context and self.do_xcom_push:
+            context["ti"].xcom_push(key="outcome_uri", value=self.outcome_uri)
+        return failure
 
     def _deadline(self, wait: Wait) -> datetime:
         return wait.started_at + timedelta(seconds=self.timeout)
 
-    def _timed_out(self, wait: Wait) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
-
-    def _unreachable(self, wait: Wait, reason: str) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            f"{wait.bad_polls} polls in a row of the jobs of vault {self.vault_name} failed ({wait}). "
-            f"The last error: {reason}"
+    @property
+    def _rules(self) -> WaitRules:
+        return WaitRules(
+            missing_grace=timedelta(seconds=self.missing_grace),
+            max_bad_polls=None if self.silent_fail else self.max_bad_polls,
+            wait_for_all=self.wait_for_all,
         )
 
-    @property
-    def _missing_grace(self) -> timedelta:
-        return timedelta(seconds=self.missing_grace)
+    def _link(self, context: Mapping[str, Any]) -> None:
+        if "ti" in context:
+            GlacierVaultLink.persist(
+                context=context,
+                operator=self,
+                region_name=self.hook.conn_region_name,
+                aws_partition=self.hook.conn_partition,
+                vault_name=self.vault_name,
+            )
 
-    @property
-    def _max_bad_polls(self) -> int | None:
-        return None if self.silent_fail else self.max_bad_polls
 
-    def _link(self, context: Context) -> None:
-        GlacierVaultLink.persist(
-            context=context,
-            operator=self,
-            region_name=self.hook.conn_region_name,
-            aws_partition=self.hook.conn_partition,
-            vault_name=self.vault_name,
-        )
+class _Refused(AirflowFailException):
+    """The wait cannot succeed for a reason other than its jobs: ``soft_fail`` does not apply, and no retry helps."""
+
+
+def _raisable(error: GlacierJobsError) -> Exception:
+    return _Refused(str(error)) if isinstance(error, FinalError) else error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _checked_count(max_bad_polls: object) -> int:

@@ -5,33 +5,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Literal
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from glacier_jobs.errors import FinalError, GlacierJobsError
 from glacier_jobs.waiting.poll import PollRequest
-from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey
-from glacier_jobs.waiting.state import Wait, from_json, to_json
+from glacier_jobs.waiting.progress import Progress
+from glacier_jobs.waiting.rules import Ending, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
+from glacier_jobs.waiting.state import PollResult, Wait
+from glacier_jobs.waiting.stored_state import from_json, to_json
 
 #: How long a trigger yields no event. Airflow 3.3.2 can fail a task whose trigger yields its event in the first seconds
 #: after the deferral; up to 7 s were measured (apache/airflow #72716, #71580).
 QUIET_SECONDS = 15.0
 
+#: The event that stores the state of a wait that continues.
+PROGRESS: Literal["progress"] = "progress"
+
+#: When a trigger of version 0.1.0 was stored.
+_LONG_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
 
 class GlacierJobTrigger(BaseTrigger):
     """Wait until the awaited jobs are final, or until a deadline.
 
-    It yields one event, ``{"outcome", "job_ids", "wait", "message"}``: ``outcome`` is ``judged`` (the wait is over),
-    ``timed_out``, ``unreachable`` (too many failed polls in a row) or ``refused`` (Glacier would refuse again);
-    ``job_ids`` are the jobs still pending, and ``wait`` is the state as :mod:`glacier_jobs.waiting.state` stores it.
+    It yields one event, ``{"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}``: ``outcome`` is
+    ``judged`` (the wait is over), ``timed_out``, ``unreachable`` (too many failed polls in a row), ``denied`` (the last
+    of them was denied), ``refused`` (Glacier would refuse again) or ``progress``; ``wait`` is the state as
+    :mod:`glacier_jobs.waiting.stored_state` stores it.
 
-    :param job_ids: the pending jobs.
-    :param wait: the state of the wait, as :mod:`glacier_jobs.waiting.state` stores it.
+    ``progress`` stores verdicts that changed: the sensor defers again with the new state. A trigger that is created
+    again, after a restart of the triggerer, does not poll for these jobs any more, which Glacier may have dropped.
+    :mod:`glacier_jobs.waiting.progress` decides when it is due.
+
+    :param job_ids: the awaited jobs, in the order of the state's verdicts.
+    :param wait: the state of the wait, as :mod:`glacier_jobs.waiting.stored_state` stores it, and ``stored_at``.
     :param deadline: a time with time zone in ISO 8601. It is absolute, so that restarts of the triggerer do not extend
         the wait.
     :param missing_grace_seconds: how long after the start of the wait a job that was never listed is not missing yet.
-    :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
+    :param poll_seconds: the interval between two polls; ``None`` for the default of the jobs' tier. Triggers that share
+        their polls share the shortest interval.
     :param max_bad_polls: how many polls in a row may fail; ``None`` for any number.
     :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
     :param quiet_seconds: how long no event is yielded; the first poll follows after that.
@@ -46,7 +60,7 @@ class GlacierJobTrigger(BaseTrigger):
         wait: Mapping[str, Any],
         deadline: str,
         missing_grace_seconds: float,
-        poll_seconds: float,
+        poll_seconds: float | None,
         max_bad_polls: int | None,
         wait_for_all: bool,
         aws_conn_id: str | None,
@@ -103,38 +117,67 @@ class GlacierJobTrigger(BaseTrigger):
 
     async def _event(self) -> dict[str, Any]:
         wait = from_json(self.wait, self.job_ids)
+        progress = Progress(stored_at=datetime.fromisoformat(self.wait.get("stored_at", _LONG_AGO.isoformat())))
         deadline = datetime.fromisoformat(self.deadline)
-        missing_grace = timedelta(seconds=self.missing_grace_seconds)
+        rules = WaitRules(
+            missing_grace=timedelta(seconds=self.missing_grace_seconds),
+            max_bad_polls=self.max_bad_polls,
+            wait_for_all=self.wait_for_all,
+        )
 
         def request() -> PollRequest:
             return PollRequest(
-                job_ids=frozenset(wait.pending),
-                doubtful=wait.doubtful(datetime.now(timezone.utc), missing_grace),
+                job_ids=frozenset(wait.pending), doubtful=rules.doubtful(wait, datetime.now(timezone.utc))
             )
 
-        with PollerRegistry.of_running_loop().subscribe(
-            self._poll_key(), request, poll_seconds=self.poll_seconds, first_after_seconds=self.quiet_seconds
-        ) as subscription:
+        def subscribe(first_after_seconds: float) -> Subscription:
+            return PollerRegistry.of_running_loop().subscribe(
+                self._poll_key(),
+                request,
+                poll_seconds=self._poll_seconds(wait),
+                first_after_seconds=first_after_seconds,
+            )
+
+        subscription = subscribe(self.quiet_seconds)
+        try:
             while True:
-                remaining_seconds = (deadline - datetime.now(timezone.utc)).total_seconds()
+                until = min(deadline, progress.due_at or deadline)
+                within_seconds = max(0.0, (until - datetime.now(timezone.utc)).total_seconds())
                 try:
-                    result = await subscription.next_result(within_seconds=max(0.0, remaining_seconds))
-                    if isinstance(result, GlacierJobsError):
-                        raise result
-                    wait = wait.after(result, datetime.now(timezone.utc), missing_grace)
+                    result = await subscription.next_result(within_seconds=within_seconds)
                 except asyncio.TimeoutError:
-                    return _event("timed_out", wait)
-                except FinalError as error:
-                    return _event("refused", wait, str(error))
-                except GlacierJobsError as error:
-                    wait = wait.after_bad_poll()
-                    self.log.warning("Bad poll %d in a row: %s", wait.bad_polls, error)
-                    if self.max_bad_polls is not None and wait.bad_polls > self.max_bad_polls:
-                        return _event("unreachable", wait, str(error))
-                    continue
-                self.log.info("%s", wait)
-                if wait.is_over(wait_for_all=self.wait_for_all):
-                    return _event("judged", wait)
+                    over = datetime.now(timezone.utc) >= deadline
+                    return self._event_of(Ending.TIMED_OUT.value if over else PROGRESS, wait)
+                now = datetime.now(timezone.utc)
+                step = rules.after(wait, result, now)
+                if step.error is not None:
+                    self.log.warning("Bad poll %d in a row: %s", step.wait.bad_polls, step.error)
+                if isinstance(result, PollResult):
+                    progress = progress.after(wait, step.wait, result, now)
+                    self.log.info("%s", step.wait)
+                wait = step.wait
+                if step.ending is not None:
+                    return self._event_of(step.ending.value, wait, step.error)
+                if progress.is_due(now):
+                    return self._event_of(PROGRESS, wait)
+                if self._poll_seconds(wait) != subscription.poll_seconds:
+                    subscription.cancel()
+                    subscription = subscribe(self._poll_seconds(wait))
+        finally:
+            subscription.cancel()
+
+    def _poll_seconds(self, wait: Wait) -> float:
+        return default_interval_seconds(wait) if self.poll_seconds is None else self.poll_seconds
+
+    def _event_of(self, outcome: str, wait: Wait, error: Exception | None = None) -> dict[str, Any]:
+        return {
+            "outcome": outcome,
+            "vault_name": self.vault_name,
+            "account_id": self.account_id,
+            "job_ids": list(wait.verdicts),
+            "wait": to_json(wait),
+            "message": None if error is None else str(error),
+        }
 
     def _poll_key(self) -> PollKey:
         return PollKey.of(
@@ -145,12 +188,3 @@ class GlacierJobTrigger(BaseTrigger):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-
-
-def _event(outcome: str, wait: Wait, message: str | None = None) -> dict[str, Any]:
-    return {
-        "outcome": outcome,
-        "job_ids": list(wait.pending),
-        "wait": to_json(wait, wait.pending),
-        "message": message,
-    }

@@ -189,3 +189,18 @@ def test_sts_without_an_answer_delays_no_client_of_another_connection(connect: C
 def _build(aws_conn_id: str) -> None:
     with suppress(GlacierJobsError):
         client_of(GlacierJobsHook(aws_conn_id=aws_conn_id, retry_policy=RetryPolicy(attempts=1, seconds=0.0)))
+
+
+def test_settings_that_are_not_botocores_are_refused_with_their_name(connect: Connect) -> None:
+    with pytest.raises(InvalidArgument, match=r"botocore_config: .*'no_such_setting'"):
+        GlacierJobsHook(aws_conn_id=connect(), config={"no_such_setting": 1})
+    with pytest.raises(InvalidArgument, match=r"botocore_config: .*often"):
+        GlacierJobsHook(aws_conn_id=connect(), config={"retries": {"mode": "often"}})
+    conn_id = connect("misspelt", attempts=None, config_kwargs={"no_such_setting": 1})
+    with pytest.raises(InvalidArgument, match=r"config_kwargs of the Airflow connection 'misspelt': .*no_such_setting"):
+        client_of(GlacierJobsHook(aws_conn_id=conn_id))
+
+
+def test_a_ca_bundle_that_does_not_exist_is_refused(connect: Connect) -> None:
+    with pytest.raises(InvalidArgument, match=r"verify is '/no/such/bundle.pem'; expected"):
+        client_of(GlacierJobsHook(aws_conn_id=connect(), verify="/no/such/bundle.pem"))

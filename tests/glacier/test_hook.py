@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
@@ -14,6 +16,7 @@ from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.errors import (
     AccessDenied,
     ConnectionNotFound,
+    CredentialsUnavailable,
     FinalError,
     InvalidArgument,
     JobNotFound,
@@ -25,9 +28,11 @@ from glacier_jobs.errors import (
     TransientError,
     VaultNotFound,
 )
+from glacier_jobs.glacier.client import DEFAULT_RETRY_SECONDS
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.credential_source import CredentialSource
 
 
 @pytest.fixture
@@ -341,6 +346,61 @@ def test_an_expired_token_is_renewed_once(hook: GlacierJobsHook, local_aws: Cont
     assert ids(hook.list_jobs("photos")) == expected
 
 
+@pytest.mark.parametrize(("place", "times"), [("container", 2), ("instance", 1)])
+def test_a_source_of_credentials_that_is_away_is_a_transient_error(
+    place: str,
+    times: int,
+    connect: Connect,
+    local_aws: Control,
+    credentials: CredentialSource,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same hook gets credentials as soon as the source is back.
+
+    botocore itself uses those of an instance for longer if they cannot be renewed.
+    """
+    fill(local_aws, 1)
+    serve = credentials.serve_a_container if place == "container" else credentials.serve_an_instance
+    serve(monkeypatch)
+    hook = GlacierJobsHook(aws_conn_id=connect(access_key=None))
+
+    for _ in range(times):
+        credentials.is_away()
+        with pytest.raises(CredentialsUnavailable, match="check the Airflow connection"):
+            list(hook.list_jobs("photos"))
+        credentials.is_away(count=0)
+
+        assert len(list(hook.list_jobs("photos"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ("[profile archive]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n"
+         "[sso-session s]\nsso_region = us-east-1\nsso_start_url = http://127.0.0.1:1/\n", "SSO"),
+        ("[profile other]\n", "archive"),
+        ("[profile archive]\naws_access_key_id = LOCALAWSACCESSKEY000\n", "aws_secret_access_key"),
+    ],
+    ids=["a person must sign in", "no such profile", "half of the credentials"],
+)  # fmt: skip
+def test_credentials_that_only_a_person_can_correct_are_refused(
+    configuration: str,
+    message: str,
+    connect: Connect,
+    local_aws: Control,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config").write_text(configuration)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_PROFILE", "archive")
+    hook = GlacierJobsHook(aws_conn_id=connect(access_key=None))
+
+    with pytest.raises(AccessDenied, match=f"no usable credentials.*{message}.*check the Airflow connection"):
+        list(hook.list_jobs("photos"))
+
+
 def test_a_named_connection_that_does_not_exist_is_refused_each_time() -> None:
     hook = GlacierJobsHook(aws_conn_id="no_such", region_name="us-east-1")
 
@@ -362,11 +422,14 @@ def test_without_the_default_connection_the_credentials_of_the_environment_apply
     assert "credentials of the environment are used, account 123456789012" in capsys.readouterr().out
 
 
-def test_without_credentials_the_error_names_the_connection_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_the_error_names_the_connection_to_check_at_once() -> None:
     hook = GlacierJobsHook(aws_conn_id=None, region_name="us-east-1")
+    began = time.monotonic()
 
-    with pytest.raises(AccessDenied, match="check the Airflow connection"):
+    with pytest.raises(CredentialsUnavailable, match=r"Unable to locate credentials.*check the Airflow connection"):
         list(hook.list_vaults())
+
+    assert time.monotonic() - began < DEFAULT_RETRY_SECONDS / 3
 
 
 def test_without_a_region_the_error_names_where_to_set_one(connect: Connect) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,27 @@ from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
 
 
-class Lazily:
-    """A sequence that is read as it is walked, as Airflow hands mapped results on."""
+class Lazily(Sequence[Any]):
+    """A sequence that is read by requests, as Airflow passes mapped results: one for an item, and one for a slice."""
 
     def __init__(self, *items: Any) -> None:
         self._items = items
+        self.requests = 0
 
-    def __iter__(self) -> Any:
-        return iter(self._items)
+    def __getitem__(self, key: Any) -> Any:
+        self.requests += 1
+        return self._items[key]
+
+    def __len__(self) -> int:
+        self.requests += 1
+        return len(self._items)
+
+
+def test_a_lazy_sequence_is_read_by_one_request() -> None:
+    ids = Lazily(*[f"job-{number}" for number in range(1_000)])
+
+    assert len(awaited_ids(ids)) == 1_000
+    assert ids.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -37,6 +51,9 @@ class Lazily:
         ("('a', 'b')", ("a", "b"), False),
         ({"jobId": "a", "location": "/123/vaults/photos/jobs/a"}, ("a",), True),
         ("{'jobId': 'a', 'location': '/123/vaults/photos/jobs/a'}", ("a",), True),
+        ({"JobId": "a", "StatusCode": "InProgress"}, ("a",), True),
+        ("{'JobId': 'a'}", ("a",), True),
+        ([{"JobId": "a"}, {"jobId": "b"}], ("a", "b"), False),
         (Lazily({"jobId": "a"}, {"jobId": "b"}), ("a", "b"), False),
         ("[{'jobId': 'a'}, {'jobId': 'b'}]", ("a", "b"), False),
     ],

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,13 +12,11 @@ from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.waiting.state import (
     NAMED_AT_MOST,
     PollResult,
-    Problem,
     Verdict,
     Wait,
     failure_message,
-    from_json,
     timeout_message,
-    to_json,
+    unreachable_message,
 )
 
 START = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -28,7 +26,7 @@ LATER = START + timedelta(minutes=16)
 
 
 def waiting_for(*job_ids: str, **known: Any) -> Wait:
-    return Wait(started_at=START, pending=job_ids, **known)
+    return replace(Wait.for_jobs(job_ids, started_at=START), **known)
 
 
 def found(**status_codes: str) -> PollResult:
@@ -38,7 +36,8 @@ def found(**status_codes: str) -> PollResult:
 def test_each_status_has_its_verdict() -> None:
     wait = waiting_for("a", "b", "c").after(found(a="InProgress", b="Succeeded", c="Failed"), SOON, GRACE)
 
-    assert (wait.pending, wait.succeeded, wait.failed, wait.missing) == (("a",), 1, 1, 0)
+    assert wait.verdicts == {"a": Verdict.PENDING, "b": Verdict.SUCCEEDED, "c": Verdict.FAILED}
+    assert (wait.pending, wait.jobs, wait.problems) == (("a",), 3, 1)
 
 
 def test_glaciers_message_of_a_failure_is_kept() -> None:
@@ -46,7 +45,7 @@ def test_glaciers_message_of_a_failure_is_kept() -> None:
 
     wait = waiting_for("a").after(result, SOON, GRACE)
 
-    assert wait.problems == (Problem(job_id="a", verdict=Verdict.FAILED, message="The archive is gone."),)
+    assert wait.messages == {"a": "The archive is gone."}
 
 
 @pytest.mark.parametrize("status_code", [None, "", "Paused", "succeeded"])
@@ -72,7 +71,7 @@ def test_a_job_is_missing_if_it_is_gone_and_was_seen_before_or_its_grace_is_over
 
     wait = wait.after(PollResult(found={}, gone=frozenset({"a"} if gone else ())), now, GRACE)
 
-    assert wait.missing == missing
+    assert (wait.verdicts["a"] is Verdict.MISSING) == missing
     assert wait.pending == (() if missing else ("a",))
 
 
@@ -85,9 +84,8 @@ def test_a_job_stays_seen_if_a_poll_does_not_show_it() -> None:
 
 
 def test_a_successful_poll_resets_the_count_of_failed_ones() -> None:
-    wait = waiting_for("a").after_bad_poll().after_bad_poll()
+    wait = waiting_for("a", bad_polls=2)
 
-    assert wait.bad_polls == 2
     assert wait.after(found(), SOON, GRACE).bad_polls == 0
 
 
@@ -118,6 +116,24 @@ def test_a_time_out_names_the_first_that_are_pending() -> None:
     assert message.endswith("\n- job-019\n- and 1 more")
 
 
+def test_a_wait_knows_whether_all_pending_jobs_are_expedited() -> None:
+    def tiers(**by_id: str) -> PollResult:
+        return PollResult(found={job_id: {"StatusCode": "InProgress", "Tier": tier} for job_id, tier in by_id.items()})
+
+    assert waiting_for("a", "b").after(tiers(a="Expedited", b="Expedited"), SOON, GRACE).expedited
+    assert not waiting_for("a", "b").after(tiers(a="Expedited", b="Bulk"), SOON, GRACE).expedited
+    assert not waiting_for("a", "b").after(tiers(a="Expedited"), SOON, GRACE).expedited
+    assert not waiting_for("a").after(found(a="InProgress"), SOON, GRACE).expedited
+
+
+def test_many_bad_polls_name_the_last_error() -> None:
+    message = unreachable_message("photos", waiting_for("a", bad_polls=3), "HTTP 500")
+
+    assert message == (
+        "3 polls in a row of the jobs of vault photos failed (1 job: 1 pending). The last error: HTTP 500"
+    )
+
+
 STATES = st.sampled_from(["InProgress", "Succeeded", "Failed", "gone", "not listed"])
 
 
@@ -143,59 +159,8 @@ def test_no_job_is_lost_or_counted_twice_whatever_the_polls_show(
         )
         before, wait = wait, wait.after(result, LATER if grace_is_over else SOON, GRACE)
 
+        assert list(wait.verdicts) == ids
         assert wait.jobs == len(ids)
-        assert set(wait.pending) <= set(before.pending)
         assert wait.seen <= set(wait.pending)
-        assert (before.succeeded, before.failed, before.missing) <= (wait.succeeded, wait.failed, wait.missing) or (
-            wait.succeeded >= before.succeeded and wait.failed >= before.failed and wait.missing >= before.missing
-        )
-
-
-BEGAN_AT = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=timezone.utc)
-IDS = st.lists(st.text(min_size=1, max_size=5), max_size=30, unique=True)
-COUNTS = st.integers(0, 10_000)
-
-
-@st.composite
-def waits(draw: st.DrawFn) -> tuple[list[str], Wait]:
-    job_ids = draw(IDS)
-    pending = [job_id for job_id in job_ids if draw(st.booleans())]
-    problem = st.builds(
-        Problem,
-        job_id=st.text(max_size=5),
-        verdict=st.sampled_from([Verdict.FAILED, Verdict.MISSING]),
-        message=st.none() | st.text(max_size=5),
-    )
-    return job_ids, Wait(
-        started_at=BEGAN_AT,
-        pending=tuple(pending),
-        seen=frozenset(job_id for job_id in pending if draw(st.booleans())),
-        succeeded=draw(COUNTS),
-        failed=draw(COUNTS),
-        missing=draw(COUNTS),
-        problems=tuple(draw(st.lists(problem, max_size=3))),
-        bad_polls=draw(COUNTS),
-        pages=draw(COUNTS),
-    )
-
-
-@given(waits())
-def test_a_wait_comes_back_from_json_as_it_was(stored: tuple[list[str], Wait]) -> None:
-    job_ids, wait = stored
-
-    assert from_json(json.loads(json.dumps(to_json(wait, job_ids))), job_ids) == wait
-
-
-def test_with_other_ids_only_the_beginning_and_the_bad_polls_are_remembered() -> None:
-    wait = Wait(started_at=BEGAN_AT, pending=("b",), seen=frozenset("b"), succeeded=1, bad_polls=3)
-
-    assert from_json(to_json(wait, ["a", "b"]), ["b", "c"]) == Wait(
-        started_at=BEGAN_AT, pending=("b", "c"), bad_polls=3
-    )
-
-
-def test_ten_thousand_jobs_are_remembered_in_a_few_kilobytes() -> None:
-    job_ids = [f"{number:092}" for number in range(10_000)]
-    wait = Wait(started_at=BEGAN_AT, pending=tuple(job_ids), seen=frozenset(job_ids))
-
-    assert len(json.dumps(to_json(wait, job_ids))) < 6_000
+        final = {job_id: verdict for job_id, verdict in before.verdicts.items() if verdict is not Verdict.PENDING}
+        assert wait.verdicts.items() >= final.items()

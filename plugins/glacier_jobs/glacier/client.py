@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import botocore.exceptions
@@ -98,6 +100,9 @@ class GlacierCalls(GlacierHook):
     ) -> None:
         if isinstance(max_requests, bool) or not isinstance(max_requests, int) or max_requests < 1:
             raise InvalidArgument(f"max_requests is {max_requests!r}; expected a whole number of at least 1")
+        if isinstance(settings := kwargs.get("config"), Mapping):
+            with _config_refused("botocore_config"):
+                kwargs["config"] = Config(**settings)
         super().__init__(*args, **kwargs)
         self.max_requests = max_requests
         self.retry_policy = retry_policy
@@ -110,8 +115,10 @@ class GlacierCalls(GlacierHook):
         """The Airflow connection.
 
         :raises ConnectionNotFound: a connection other than the default was given and does not exist.
+        :raises InvalidArgument: its ``config_kwargs`` are not botocore's.
         """
-        wrapper = super().conn_config
+        with _config_refused(f"config_kwargs of the Airflow connection {self.aws_conn_id!r}"):
+            wrapper = super().conn_config
         if self.aws_conn_id and self.aws_conn_id != self.default_conn_name and not wrapper:
             del self.__dict__["conn_config"]
             raise ConnectionNotFound(
@@ -150,6 +157,9 @@ class GlacierCalls(GlacierHook):
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
         """Build a client whose answers this hook can also read as raw bodies."""
+        if isinstance(self.verify, str) and not Path(self.verify).exists():
+            # botocore would report an error of the connection to AWS, as if a later call could succeed.
+            raise InvalidArgument(f"verify is {self.verify!r}; expected true, false, or the path of a CA bundle")
         with translated("build a client for Amazon Glacier"):
             client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
         register_handlers(client)
@@ -218,6 +228,11 @@ class GlacierCalls(GlacierHook):
             client = self.get_conn()
             try:
                 return request(client)
+            except botocore.exceptions.NoCredentialsError:
+                # A client that was built without credentials never gets any.
+                with self._renewing:
+                    self._forget(client)
+                raise
             except botocore.exceptions.ClientError as error:
                 if not is_expired(error):
                     raise
@@ -226,10 +241,14 @@ class GlacierCalls(GlacierHook):
     def _renewed(self, stale: Any) -> Any:
         """Return a client with fresh credentials; only the first of several threads builds it."""
         with self._renewing:
-            if self.get_conn() is stale:
-                for cached in ("conn", "_client", "conn_config"):
-                    self.__dict__.pop(cached, None)
+            self._forget(stale)
             return self.get_conn()
+
+    def _forget(self, stale: Any) -> None:
+        """Let the next call build a new client, unless another thread has replaced this one already."""
+        if self.__dict__.get("conn") is stale:
+            for cached in ("conn", "_client", "conn_config"):
+                self.__dict__.pop(cached, None)
 
     def _log_ambient_account(self) -> None:
         try:
@@ -246,6 +265,15 @@ class GlacierCalls(GlacierHook):
             self.aws_conn_id,
             account_id,
         )
+
+
+@contextmanager
+def _config_refused(name: str) -> Iterator[None]:
+    """Raise botocore's refusal of settings as an error that names them."""
+    try:
+        yield
+    except (TypeError, botocore.exceptions.BotoCoreError) as error:
+        raise InvalidArgument(f"{name}: {error}; expected keywords of botocore's Config") from error
 
 
 @cache

@@ -10,6 +10,7 @@ from botocore.parsers import ResponseParserError
 
 from glacier_jobs.errors import (
     AccessDenied,
+    CredentialsUnavailable,
     GlacierJobsError,
     InvalidArgument,
     JobNotFound,
@@ -45,13 +46,24 @@ _ADVICE = {
     "ExpiredToken": "the temporary credentials have expired and could not be renewed",
 }
 
-_NO_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
+#: The credentials are configured wrongly, or a person must sign in again.
+_UNUSABLE_CREDENTIALS = (
+    botocore.exceptions.InvalidIMDSEndpointError,
+    botocore.exceptions.InvalidIMDSEndpointModeError,
     botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
     botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.RefreshWithMFAUnsupportedError,
     botocore.exceptions.SSOError,
+    botocore.exceptions.UnknownCredentialError,
+)
+
+#: The source of the credentials did not answer. botocore raises ``NoCredentialsError`` also where the metadata service
+#: of an EC2 instance is away, which it cannot tell from an instance without credentials.
+_AWAY_CREDENTIALS = (
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.MetadataRetrievalError,
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.TokenRetrievalError,
 )
 _NO_ANSWER = (
     botocore.exceptions.ConnectionError,
@@ -77,8 +89,13 @@ def translated(action: str) -> Iterator[None]:
         yield
     except botocore.exceptions.ClientError as error:
         raise _from_answer(action, error) from error
-    except _NO_CREDENTIALS as error:
+    except _UNUSABLE_CREDENTIALS as error:
         raise AccessDenied(f"{action}: no usable credentials ({error}); check the Airflow connection") from error
+    except _AWAY_CREDENTIALS as error:
+        raise CredentialsUnavailable(
+            f"{action}: no credentials ({error}); check the Airflow connection, or if it names none, the source of the "
+            "environment's credentials (ECS, EKS, EC2, profile). If they are set up, try again later"
+        ) from error
     except botocore.exceptions.NoRegionError as error:
         raise InvalidArgument(
             f"{action}: the Region is not set; pass region_name, or set it in the Airflow connection's extra"

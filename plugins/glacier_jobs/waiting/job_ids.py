@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 
-from glacier_jobs.arguments import several, shown
+from glacier_jobs.arguments import several, shown, whole
 from glacier_jobs.dataset.uris import is_uri
 from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
 
@@ -24,9 +24,9 @@ def is_single(value: object) -> bool:
 def awaited_ids(value: object) -> tuple[str, ...]:
     """Return the ids of a sensor's ``job_id`` in their order, each once.
 
-    :param value: an id; several ids, also as a lazy sequence from XCom or rendered to text; the answer to Initiate Job
-        (``{"jobId"}``) in place of an id; or the URI of a text with one id a line, or of a Parquet file with a column
-        ``job_id``.
+    :param value: an id; several ids, also as a lazy sequence from XCom, which is read by one request, or rendered to
+        text; the answer to Initiate Job (``{"jobId"}``) or a job's description (``{"JobId"}``) in place of an id; or
+        the URI of a text with one id a line, or of a Parquet file with a column ``job_id``.
     :raises InvalidArgument: names what was found and what was expected.
     :raises ConnectionNotFound: the URI names a connection that does not exist.
     :raises AccessDenied: the URI's file may not be read.
@@ -36,7 +36,7 @@ def awaited_ids(value: object) -> tuple[str, ...]:
     if isinstance(value, str) and is_uri(value):
         return _checked(_read(value.strip()))
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
-        value = [_plain(item) for item in value]
+        value = [_plain(item) for item in whole(value)]
     return _checked(several(_plain(value), "job_id"))
 
 
@@ -52,7 +52,8 @@ def _unrendered(value: object) -> object:
 
 
 def _plain(item: object) -> object:
-    return item.get("jobId") if isinstance(item, Mapping) else item
+    """Return the id in an answer to Initiate Job, or in a job's description."""
+    return item.get("jobId", item.get("JobId")) if isinstance(item, Mapping) else item
 
 
 def _checked(job_ids: Iterable[str]) -> tuple[str, ...]:

@@ -1,15 +1,13 @@
-"""The state of a wait: each awaited job is pending, succeeded, failed or missing; and that state as JSON. All pure.
-
-A wait that another process continues is stored as JSON. It holds verdicts, never descriptions.
-"""
+"""The state of a wait: each awaited job is pending, succeeded, failed or missing. All pure."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from glacier_jobs.errors import FinalError, MalformedAnswer
@@ -26,6 +24,8 @@ class Verdict(str, Enum):
     FAILED = "failed"
     MISSING = "missing"
 
+
+PROBLEMS = (Verdict.FAILED, Verdict.MISSING)
 
 _BY_STATUS = {"InProgress": Verdict.PENDING, "Succeeded": Verdict.SUCCEEDED, "Failed": Verdict.FAILED}
 
@@ -50,45 +50,63 @@ class PollResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A job that cannot succeed any more, and Glacier's status message."""
-
-    job_id: str
-    verdict: Verdict
-    message: str | None = None
-
-    def __str__(self) -> str:
-        if self.verdict is Verdict.FAILED:
-            return f"{self.job_id} failed: {self.message or 'Glacier gives no reason'}"
-        return f"{self.job_id} is missing: it is not listed, and Describe Job does not know it"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Wait:
     """The state of the wait for some jobs.
 
+    Example::
+
+        wait = Wait.for_jobs(["HkF9p6"], started_at=now)
+        wait = wait.after(result, now, timedelta(minutes=15))
+
     :param started_at: when this try began to wait.
-    :param pending: the ids that are still awaited; there are no jobs at all only as long as the ids are not known.
-    :param seen: those of them that a poll has shown.
-    :param problems: the first :data:`NAMED_AT_MOST` jobs that failed or are missing, in the order of their discovery.
+    :param verdicts: id -> verdict of each awaited job, in the order in which the ids were given; empty only as long as
+        the ids are not known.
+    :param single: whether one id was given, and not a list or file of ids.
+    :param seen: the pending ids that a poll has shown.
+    :param messages: id -> Glacier's status message of jobs that failed, where there is one.
+    :param unnamed: verdict -> number of further jobs whose ids are not known; version 0.1.0 stored such waits.
+    :param polled: whether a poll of this try was successful.
+    :param expedited: whether the last successful poll showed that all pending jobs have the tier Expedited.
     :param bad_polls: how many polls failed since the last successful one.
     :param pages: how many pages of the vault's list the last poll had to read.
     """
 
     started_at: datetime
-    pending: tuple[str, ...]
+    verdicts: Mapping[str, Verdict]
+    single: bool = False
     seen: frozenset[str] = frozenset()
-    succeeded: int = 0
-    failed: int = 0
-    missing: int = 0
-    problems: tuple[Problem, ...] = ()
+    messages: Mapping[str, str] = field(default_factory=dict)
+    unnamed: Mapping[Verdict, int] = field(default_factory=dict)
+    polled: bool = False
+    expedited: bool = False
     bad_polls: int = 0
     pages: int = 0
+
+    @classmethod
+    def for_jobs(cls, job_ids: Iterable[str], *, started_at: datetime, single: bool = False) -> Wait:
+        """Return a wait that begins, of which nothing is known."""
+        return cls(started_at=started_at, verdicts=dict.fromkeys(job_ids, Verdict.PENDING), single=single)
+
+    @cached_property
+    def pending(self) -> tuple[str, ...]:
+        """The ids that are still awaited."""
+        return tuple(job_id for job_id, verdict in self.verdicts.items() if verdict is Verdict.PENDING)
+
+    @cached_property
+    def counts(self) -> Mapping[Verdict, int]:
+        """Verdict -> number of jobs."""
+        verdicts = list(self.verdicts.values())
+        return {verdict: verdicts.count(verdict) + self.unnamed.get(verdict, 0) for verdict in Verdict}
 
     @property
     def jobs(self) -> int:
         """How many jobs are or were awaited."""
-        return len(self.pending) + self.succeeded + self.failed + self.missing
+        return sum(self.counts.values())
+
+    @property
+    def problems(self) -> int:
+        """How many jobs failed or are missing."""
+        return sum(self.counts[verdict] for verdict in PROBLEMS)
 
     def doubtful(self, now: datetime, missing_grace: timedelta) -> frozenset[str]:
         """Return the pending ids that are missing if the next poll does not show them."""
@@ -96,36 +114,27 @@ class Wait:
             return frozenset(self.pending)
         return self.seen
 
-    def after_bad_poll(self) -> Wait:
-        """Return the wait after a failed poll."""
-        return replace(self, bad_polls=self.bad_polls + 1)
-
     def after(self, result: PollResult, now: datetime, missing_grace: timedelta) -> Wait:
         """Return the wait after a successful poll.
 
         :raises MalformedAnswer: a job has a status that is not documented.
-        :raises FinalError: Glacier refuses to describe a pending job.
         """
-        for job_id in self.pending:
-            if job_id in result.refused:
-                raise result.refused[job_id]
         doubtful = self.doubtful(now, missing_grace)
         verdicts = {job_id: _verdict(job_id, result, job_id in doubtful) for job_id in self.pending}
-        pending = tuple(job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING)
-        problems = [
-            Problem(job_id=job_id, verdict=verdict, message=result.found.get(job_id, {}).get("StatusMessage"))
+        pending = [job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING]
+        messages = {
+            job_id: str(message)
             for job_id, verdict in verdicts.items()
-            if verdict in (Verdict.FAILED, Verdict.MISSING)
-        ]
-        counts = list(verdicts.values())
+            if verdict is Verdict.FAILED and (message := result.found[job_id].get("StatusMessage")) is not None
+        }
         return replace(
             self,
-            pending=pending,
+            verdicts={**self.verdicts, **verdicts},
             seen=frozenset(job_id for job_id in pending if job_id in self.seen or job_id in result.found),
-            succeeded=self.succeeded + counts.count(Verdict.SUCCEEDED),
-            failed=self.failed + counts.count(Verdict.FAILED),
-            missing=self.missing + counts.count(Verdict.MISSING),
-            problems=(*self.problems, *problems)[:NAMED_AT_MOST],
+            messages={**self.messages, **messages},
+            polled=True,
+            expedited=bool(pending)
+            and all(result.found.get(job_id, {}).get("Tier") == "Expedited" for job_id in pending),
             bad_polls=0,
             pages=result.pages,
         )
@@ -135,31 +144,21 @@ class Wait:
 
         :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
         """
-        return not self.pending or (self.has_problems and not wait_for_all)
-
-    @property
-    def has_problems(self) -> bool:
-        """Whether a job failed or is missing."""
-        return self.failed + self.missing > 0
+        return not self.pending or (self.problems > 0 and not wait_for_all)
 
     def __str__(self) -> str:
         if not self.jobs:
             return "no jobs known"
-        counts = {
-            "succeeded": self.succeeded,
-            "pending": len(self.pending),
-            "failed": self.failed,
-            "missing": self.missing,
-        }
+        order = (Verdict.SUCCEEDED, Verdict.PENDING, *PROBLEMS)
         return f"{self.jobs} {'job' if self.jobs == 1 else 'jobs'}: " + ", ".join(
-            f"{count} {name}" for name, count in counts.items() if count
+            f"{self.counts[verdict]} {verdict.value}" for verdict in order if self.counts[verdict]
         )
 
 
 def _verdict(job_id: str, result: PollResult, doubtful: bool) -> Verdict:
     if job_id in result.found:
         status = result.found[job_id].get("StatusCode")
-        if status not in _BY_STATUS:
+        if not isinstance(status, str) or status not in _BY_STATUS:
             raise MalformedAnswer(f"job {job_id}: StatusCode is {status!r}; expected one of {', '.join(_BY_STATUS)}")
         return _BY_STATUS[status]
     return Verdict.MISSING if doubtful and job_id in result.gone else Verdict.PENDING
@@ -167,14 +166,20 @@ def _verdict(job_id: str, result: PollResult, doubtful: bool) -> Verdict:
 
 def failure_message(vault_name: str, wait: Wait) -> str:
     """Return which jobs did not succeed, why, and what to do."""
+    named = (job_id for job_id, verdict in wait.verdicts.items() if verdict in PROBLEMS)
     return "\n".join(
         [
-            f"{wait.failed + wait.missing} of {wait.jobs} awaited jobs of vault {vault_name} cannot succeed any more "
-            f"({wait}):",
-            *_listed([str(problem) for problem in wait.problems], wait.failed + wait.missing),
+            f"{wait.problems} of {wait.jobs} awaited jobs of vault {vault_name} cannot succeed any more ({wait}):",
+            *_listed([_problem(wait, job_id) for job_id in islice(named, NAMED_AT_MOST)], wait.problems),
             "Start the retrieval again: finished jobs are kept for about 24 hours.",
         ]
     )
+
+
+def _problem(wait: Wait, job_id: str) -> str:
+    if wait.verdicts[job_id] is Verdict.FAILED:
+        return f"{job_id} failed: {wait.messages.get(job_id) or 'Glacier gives no reason'}"
+    return f"{job_id} is missing: it is not listed, and Describe Job does not know it"
 
 
 def timeout_message(vault_name: str, wait: Wait, timeout_seconds: float) -> str:
@@ -190,64 +195,13 @@ def timeout_message(vault_name: str, wait: Wait, timeout_seconds: float) -> str:
     )
 
 
-def _listed(lines: Sequence[str], total: int) -> list[str]:
-    rest = [f"- and {total - len(lines)} more"] if total > len(lines) else []
-    return [f"- {line}" for line in lines] + rest
-
-
-def to_json(wait: Wait, job_ids: Sequence[str]) -> dict[str, Any]:
-    """Return a wait as JSON: one bit for each job and state, without the ids.
-
-    :param job_ids: the ids that will be given when the wait is read back; the pending ones are among them.
-    """
-    pending = frozenset(wait.pending)
-    return {
-        "digest": _digest(job_ids),
-        "started_at": wait.started_at.isoformat(),
-        "pending": _bits(job_id in pending for job_id in job_ids),
-        "seen": _bits(job_id in wait.seen for job_id in job_ids),
-        "succeeded": wait.succeeded,
-        "failed": wait.failed,
-        "missing": wait.missing,
-        "problems": [[problem.job_id, problem.verdict.value, problem.message] for problem in wait.problems],
-        "bad_polls": wait.bad_polls,
-        "pages": wait.pages,
-    }
-
-
-def from_json(stored: Mapping[str, Any], job_ids: Sequence[str]) -> Wait:
-    """Return the wait that :func:`to_json` was given.
-
-    Where the ids have changed, nothing is known of the new ones: only the start of the wait and the number of failed
-    polls are kept.
-    """
-    started_at = datetime.fromisoformat(stored["started_at"])
-    if stored["digest"] != _digest(job_ids):
-        return Wait(started_at=started_at, pending=tuple(job_ids), bad_polls=stored["bad_polls"])
-    return Wait(
-        started_at=started_at,
-        pending=tuple(_chosen(stored["pending"], job_ids)),
-        seen=frozenset(_chosen(stored["seen"], job_ids)),
-        succeeded=stored["succeeded"],
-        failed=stored["failed"],
-        missing=stored["missing"],
-        problems=tuple(
-            Problem(job_id=job_id, verdict=Verdict(verdict), message=message)
-            for job_id, verdict, message in stored["problems"]
-        ),
-        bad_polls=stored["bad_polls"],
-        pages=stored["pages"],
+def unreachable_message(vault_name: str, wait: Wait, reason: str) -> str:
+    """Return how many polls failed, and why the last one did."""
+    return (
+        f"{wait.bad_polls} polls in a row of the jobs of vault {vault_name} failed ({wait}). The last error: {reason}"
     )
 
 
-def _digest(job_ids: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(job_ids).encode()).hexdigest()[:16]
-
-
-def _bits(flags: Iterable[bool]) -> str:
-    # The leading 1 keeps the zeros behind it.
-    return f"{int('1' + ''.join('1' if flag else '0' for flag in flags), 2):x}"
-
-
-def _chosen(bits: str, job_ids: Sequence[str]) -> Iterable[str]:
-    return (job_id for job_id, flag in zip(job_ids, f"{int(bits, 16):b}"[1:], strict=True) if flag == "1")
+def _listed(lines: Sequence[str], total: int) -> list[str]:
+    rest = [f"- and {total - len(lines)} more"] if total > len(lines) else []
+    return [f"- {line}" for line in lines] + rest

@@ -1,0 +1,87 @@
+"""Writes what became of each awaited job to a Parquet file."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from typing import TYPE_CHECKING
+
+from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from glacier_jobs.dataset.publisher import Publisher
+    from glacier_jobs.waiting.state import Wait
+
+_NAME = "outcome_uri"
+
+
+def check_outcome_uri(uri: str) -> None:
+    """Check a URI before a wait begins, which takes hours; no request is made to the store.
+
+    :raises InvalidArgument: the URI is not valid, or names a folder.
+    :raises ConnectionNotFound: the connection does not exist.
+    :raises StoreNotSuitable: the store cannot create an object atomically.
+    """
+    _opened(uri)
+
+
+def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
+    """Write one row for each awaited job, as a whole or not at all; a file that exists is replaced.
+
+    The columns are texts: ``vault_name``, ``job_id``, ``outcome`` (``succeeded``, ``failed``, ``missing`` or
+    ``pending``) and ``status_message`` (Glacier's, of a job that failed; otherwise null).
+
+    Example::
+
+        write_outcomes("s3://aws_archive@my-bucket/outcomes/today.parquet", "photos", wait)
+
+    :param uri: ``file:///absolute/path``, ``s3://bucket/path`` or ``s3://conn_id@bucket/path`` of the file.
+    :raises AccessDenied: the file may not be written.
+    :raises ServiceUnavailable: the store gave no usable answer; a later try may succeed.
+
+    Other errors are those of :func:`check_outcome_uri`.
+    """
+    # Imported here, like the publisher: DAG files import this module, and their parsing must be fast.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    publisher, path = _opened(uri)
+    job_ids = list(wait.verdicts)
+    table = pa.table(
+        {
+            "vault_name": pa.array([vault_name] * len(job_ids), pa.string()),
+            "job_id": pa.array(job_ids, pa.string()),
+            "outcome": pa.array([verdict.value for verdict in wait.verdicts.values()], pa.string()),
+            "status_message": pa.array([_utf8(wait.messages.get(job_id)) for job_id in job_ids], pa.string()),
+        }
+    )
+    try:
+        folder = publisher.stage(f"outcomes-{secrets.token_hex(8)}")
+        try:
+            staged = folder / "outcomes.part"
+            pq.write_table(table, staged, compression="zstd")
+            publisher.replace(staged, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except PermissionError as error:
+        raise AccessDenied(f"{_NAME} is {uri!r}, which may not be written ({error})") from error
+    except (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InvalidArgument(f"{_NAME} is {uri!r}, which names no place for a file ({error})") from error
+    except OSError as error:
+        raise ServiceUnavailable(f"{_NAME} is {uri!r}, which cannot be written now ({error})") from error
+
+
+def _opened(uri: str) -> tuple[Publisher, str]:
+    """Return the publisher for the URI's folder, and the path of the file in its store."""
+    from glacier_jobs.dataset.publisher import publisher_for
+    from glacier_jobs.dataset.storage import open_path
+
+    path = open_path(uri, _NAME)
+    if path.path.endswith("/") or uri.endswith("/"):
+        raise InvalidArgument(f"{_NAME} is {uri!r}; expected the URI of a file, not of a folder")
+    return publisher_for(path.fs, path.parent.path), path.path
+
+
+def _utf8(text: str | None) -> str | None:
+    """Replace half of a surrogate pair, which JSON allows and UTF-8 does not."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
