@@ -172,6 +172,8 @@ def test_excluded_vaults_are_not_requested_and_do_not_count_as_deleted(
     assert (observed.jobs, observed.vaults) == (9, 2)
     assert {request["vault_name"] for request in local_aws.requests("ListJobs")} == {"a", "Test-2"}
     assert "exclude_vaults: 'typo-*' matches no vault" in caplog.messages
+    rows = dataset.scan("observations").to_table().to_pylist()
+    assert Counter(row["scope"] for row in rows) == {"all": 1, "named": 1}
     latest = run("latest_jobs", dataset).to_pylist()
     assert Counter(row["vault_name"] for row in latest) == {"a": 1, "b": 2, "test-1": 4, "Test-2": 8}
 
