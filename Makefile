@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow test drill bench bench-reports bench-waiting page constraints clean
+.PHONY: help demo airflow test drill mutants bench bench-reports bench-waiting page constraints clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-13s  %s\n' "$$name" "$$what"; done
@@ -21,7 +21,7 @@ demo: .venv/.for-demo ## Snapshot a local AWS's Glacier jobs into Parquet throug
 airflow: .venv/.for-demo ## Run Airflow with its UI on this machine, wired to a local AWS (ready in 30 s); Ctrl-C stops all
 	@$(RUN) -m demo.serve
 
-test: .venv/.for-test ## Lint, check types, and run the tests: about 7 minutes on two cores
+test: .venv/.for-test ## Lint, check types, and run the tests: about 10 minutes on two cores
 	@echo "== Lint (ruff)"
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .
@@ -34,6 +34,13 @@ drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each exec
 	@echo "== Drills (pytest)"
 	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill \
 		-n 2 --dist loadfile --no-loadscope-reorder
+
+mutants: .venv/.for-mutants ## Change core modules in small ways, in a copy of the last commit, and print what no test notices
+	@rm -rf .local/mutants && mkdir -p .local/mutants && git archive HEAD | tar -x -C .local/mutants
+	@ln -s "$(CURDIR)/.venv" .local/mutants/.venv
+	@cd .local/mutants && PATH="$(CURDIR)/.venv/mutants/bin:$$PATH" && \
+		cosmic-ray init tests/mutants.toml session.sqlite && cr-filter-operators session.sqlite tests/mutants.toml && \
+		cosmic-ray exec tests/mutants.toml session.sqlite && cr-report --surviving-only --show-diff session.sqlite
 
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)
@@ -74,6 +81,13 @@ clean: ## Remove the environment, the demo's data and all caches
 .venv/.for-test: .venv/.created constraints.txt requirements.txt include/local_aws/requirements.txt tests/requirements.txt
 	@echo "== Installing what the tests need into .venv (once; a minute or two)"
 	@$(PIP) -r tests/requirements.txt
+	@touch $@
+
+# In an environment of its own: it needs another SQLAlchemy than Airflow.
+.venv/.for-mutants: .venv/.for-test
+	@echo "== Installing Cosmic Ray into .venv/mutants (once)"
+	@.venv/bin/python -m venv .venv/mutants
+	@.venv/mutants/bin/python -m pip install --quiet --disable-pip-version-check cosmic-ray==8.7.0
 	@touch $@
 
 .venv/.for-drill: .venv/.for-test tests/drills/requirements.txt
