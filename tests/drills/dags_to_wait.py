@@ -41,6 +41,20 @@ def deferred() -> None:
     ).expand(job_id=ids())
 
 
+@dag(dag_id="deferred_list", schedule=None)
+def deferred_list() -> None:
+    """Wait in the triggerer, with one task for all job ids."""
+    GlacierJobSensor(
+        task_id="wait",
+        vault_name="tapes",
+        job_id=ids(),
+        deferrable=True,
+        poke_interval=POLL_SECONDS,
+        retries=2,
+        retry_delay=timedelta(seconds=1),
+    )
+
+
 @dag(dag_id="rescheduled", schedule=None)
 def rescheduled() -> None:
     """Wait with ``mode="reschedule"``: each poke runs in a new process."""
@@ -60,5 +74,6 @@ def watching() -> None:
 
 
 deferred()
+deferred_list()
 rescheduled()
 watching()

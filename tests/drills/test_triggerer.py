@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from local_airflow.environment import airflow_environment
 from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import Standalone, running
 from local_aws.client import Control
+from local_aws.timestamps import isoformat
 from tests.conftest import ROOT
 from tests.drills.dags_to_wait import POLL_SECONDS
 from tests.drills.table import RecordDrill
@@ -74,7 +76,9 @@ def airflow(
     }
     with running(environment) as airflow:
         wait_for(
-            "the DAGs", lambda: {"deferred", "fetch", "rescheduled", "watching"} <= airflow.api.dag_ids() or None, 120
+            "the DAGs",
+            lambda: {"deferred", "deferred_list", "fetch", "rescheduled", "watching"} <= airflow.api.dag_ids() or None,
+            120,
         )
         assert airflow.api.import_errors() == []
         yield airflow
@@ -87,10 +91,10 @@ def processes(airflow: Standalone) -> Iterator[ExitStack]:
         yield stack
 
 
-def kill_triggerer(airflow: Standalone) -> dict[str, str]:
-    """Kill Airflow's triggerer and all its processes, and return its environment variables."""
+def kill_triggerer() -> dict[str, str]:
+    """Kill the triggerer and all its processes, and return its environment variables."""
     found = []
-    for process in psutil.Process(airflow.process.pid).children(recursive=True):
+    for process in psutil.Process().children(recursive=True):
         # A task's process may have ended in the meantime.
         with suppress(psutil.Error):
             if "triggerer" in " ".join(process.cmdline()):
@@ -101,6 +105,14 @@ def kill_triggerer(airflow: Standalone) -> dict[str, str]:
             for each in [process, *process.children(recursive=True)]:
                 each.kill()
     return found[0][1]
+
+
+def start_triggerer(processes: ExitStack, environment: dict[str, str]) -> None:
+    """Start another triggerer, which runs until the processes are stopped."""
+    triggerer = processes.enter_context(
+        subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment)
+    )
+    processes.callback(triggerer.terminate)
 
 
 def test_deferred_tasks_share_polls_and_survive_a_failure_a_clear_and_a_killed_triggerer(
@@ -138,12 +150,9 @@ def test_deferred_tasks_share_polls_and_survive_a_failure_a_clear_and_a_killed_t
     waiting = {0: ("deferred", 2), **dict.fromkeys(range(1, 6), ("deferred", 1))}
     wait_for_states(api, "deferred", run_id, waiting)
 
-    environment = kill_triggerer(airflow)
+    environment = kill_triggerer()
     local_aws.advance(5 * HOUR)
-    next_triggerer = processes.enter_context(
-        subprocess.Popen([sys.executable, "-m", "airflow", "triggerer"], env=environment)
-    )
-    processes.callback(next_triggerer.terminate)
+    start_triggerer(processes, environment)
     ended = {index: ("success", tries) for index, (_, tries) in waiting.items()}
     # A failed job uses up no retries.
     wait_for_states(api, "deferred", run_id, {**ended, 5: ("failed", 1)})
@@ -151,6 +160,47 @@ def test_deferred_tasks_share_polls_and_survive_a_failure_a_clear_and_a_killed_t
     record_drill(
         "one of six deferred sensors cleared, then kill -9 of the triggerer, SQLite", "all six waits ended correctly"
     )
+
+
+def test_verdicts_survive_a_killed_triggerer_after_glacier_dropped_the_job(
+    airflow: Standalone, processes: ExitStack, local_aws_process: Control, record_drill: RecordDrill
+) -> None:
+    """The triggerer sees a job that completed almost a day ago, so it stores the verdict at once."""
+    local_aws, api = local_aws_process, airflow.api
+    local_aws.add_jobs("tapes", [job("a"), job("b", duration_seconds=60 * HOUR)])
+    run_id = api.trigger("deferred_list", {"job_ids": ["a", "b"]})
+    wait_for_states(api, "deferred_list", run_id, {-1: ("deferred", 1)})
+    first = trigger_created_at(api, run_id)
+    created_at = datetime.now(timezone.utc) - timedelta(hours=24.5)
+    ended = {**job("a", duration_seconds=HOUR, retention_seconds=10_000 * HOUR), "CreationDate": isoformat(created_at)}
+    local_aws.add_jobs("tapes", [ended])
+    wait_for("another deferral", lambda: trigger_created_at(api, run_id) not in (None, first) or None, TIMEOUT_SECONDS)
+
+    environment = kill_triggerer()
+    local_aws.remove_jobs("tapes", ["a"])
+    local_aws.advance(61 * HOUR)
+    start_triggerer(processes, environment)
+
+    wait_for_states(api, "deferred_list", run_id, {-1: ("success", 1)})
+    assert result(api, "deferred_list", run_id, -1) == {
+        "vault_name": "tapes",
+        "jobs": 2,
+        "succeeded": 2,
+        "failed": 0,
+        "missing": 0,
+    }
+    record_drill(
+        "kill -9 of the triggerer, and a job that Glacier drops meanwhile", "its success was stored before and counts"
+    )
+
+
+def trigger_created_at(api: AirflowApi, run_id: str) -> str | None:
+    """Return when the trigger was created for which the task waits; ``None`` while it is not deferred.
+
+    SQLite gives the next trigger the same id.
+    """
+    (instance,) = [each for each in api.task_instances("deferred_list", run_id) if each["task_id"] == "wait"]
+    return None if instance["trigger"] is None else str(instance["trigger"]["created_date"])
 
 
 def test_a_rescheduled_task_keeps_its_state_between_processes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 from typing import TYPE_CHECKING
 
 from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
@@ -62,7 +61,7 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
             pq.write_table(table, staged, compression="zstd")
             publisher.replace(staged, path)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            publisher.discard(folder)
     except PermissionError as error:
         raise AccessDenied(f"{_NAME} is {uri!r}, which may not be written ({error})") from error
     except (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
