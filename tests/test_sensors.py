@@ -547,8 +547,10 @@ def test_a_missing_job_with_soft_fail_skips(mode: Mode, glacier: Any, local_aws:
         ({"vault_name": "nowhere"}, "Vault not found"),
         ({"account_id": "12"}, "account_id is '12'"),
         ({"aws_conn_id": "nowhere"}, "the Airflow connection 'nowhere' does not exist"),
-        ({"outcome_uri": "s3://nowhere@outcomes/today.parquet"}, "the Airflow connection 'nowhere'"),
-        ({"outcome_uri": "outcomes.parquet"}, "outcome_uri is 'outcomes.parquet'; expected file:"),
+        (
+            {"outcome_uri": "s3://nowhere@outcomes/today.parquet"},
+            "the Airflow connection in outcome_uri does not exist",
+        ),
         ({"botocore_config": {"no_such_setting": 1}}, "no_such_setting"),
         ({"region_name": "no region"}, "no region"),
         ({"verify": "/no/such/bundle.pem"}, "verify is '/no/such/bundle.pem'; expected"),
@@ -564,6 +566,16 @@ def test_what_only_a_person_can_correct_fails_without_a_retry_also_with_soft_fai
 
     assert ended.how == "failed at once"
     assert message in ended.value
+
+
+@pytest.mark.parametrize("name", ["job_id", "outcome_uri"])
+def test_a_uri_with_a_secret_is_refused_when_the_dag_is_parsed(name: str) -> None:
+    uris = {"job_id": "a", name: "s3://login:pa55word@bucket/file"}
+
+    with pytest.raises(AirflowFailException, match=f"{name} has a text of .* not the id of a connection") as caught:
+        GlacierJobSensor(task_id="wait", vault_name="photos", **uris)
+
+    assert "pa55word" not in str(caught.value)
 
 
 @in_all_modes

@@ -164,8 +164,11 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             **kwargs,
         )
         self.vault_name = vault_name
-        self.job_id = _checked_literal(job_id)
+        if isinstance(job_id, str) and is_uri(job_id):
+            _check_literal(job_id.strip(), "job_id")
+        self.job_id = job_id
         self.account_id = account_id
+        _check_literal(outcome_uri, "outcome_uri")
         self.outcome_uri = outcome_uri
         self.default_poke_interval = poke_interval is None
         self.wait_for_all = wait_for_all
@@ -448,11 +451,9 @@ def _checked_count(max_bad_polls: object) -> int:
     raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number of at least 0")
 
 
-def _checked_literal(job_id: object) -> object:
-    if isinstance(job_id, str) and is_uri(job_id):
-        try:
-            check_literal_uri(job_id.strip(), "job_id")
-        except InvalidArgument as error:
-            # A mapped task is created in its run, where this is not retried.
-            raise AirflowFailException(str(error)) from error
-    return job_id
+def _check_literal(uri: object, name: str) -> None:
+    try:
+        check_literal_uri(uri, name)
+    except InvalidArgument as error:
+        # A mapped task is created in its run, where this is not retried.
+        raise AirflowFailException(str(error)) from error
