@@ -78,8 +78,10 @@ def _without_retries() -> Iterator[None]:
 @task
 def datasets() -> list[str]:
     """Return the URIs of the datasets in the triggering events, or of the configured dataset."""
+    from glacier_jobs.dataset.storage import configured_location
+
     context = get_current_context()
-    param = context["params"]["dataset_uri"]
+    param = context["params"]["dataset_uri"] or None
     with _without_retries():
         check_params_allowed({"dataset_uri": param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
         accepted, faults = _in_events(context)
@@ -87,7 +89,7 @@ def datasets() -> list[str]:
             return accepted
         if faults:
             raise InvalidArgument("\n".join(faults))
-        return [_configured(param)]
+        return [configured_location(param, DATASET_VARIABLE)]
 
 
 @task
@@ -97,16 +99,6 @@ def events_accepted() -> None:
         _, faults = _in_events(get_current_context())
         if faults:
             raise InvalidArgument("\n".join(faults))
-
-
-def _configured(param: str | None) -> str:
-    """Return the URI in the param or in the Variable, checked before a task stores it as XCom."""
-    from glacier_jobs.dataset.storage import check_location
-
-    uri = param or Variable.get(DATASET_VARIABLE, default=None)
-    if not uri:
-        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
-    return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
 
 
 def _in_events(context: Context) -> tuple[list[str], list[str]]:

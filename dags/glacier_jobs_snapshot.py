@@ -58,8 +58,10 @@ The last two keys are optional. Without them, all vaults of the credentials' acc
 @task
 def targets() -> list[dict[str, Any]]:
     """Return the arguments of the operator for each target, from the params of the run or from Airflow Variables."""
+    from glacier_jobs.dataset.storage import configured_location
+
     params = get_current_context()["params"]
-    param, uri_param = params["targets"], params["dataset_uri"]
+    param, uri_param = params["targets"], params["dataset_uri"] or None
     try:
         check_params_allowed(
             {"targets": param, "dataset_uri": uri_param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None)
@@ -67,7 +69,7 @@ def targets() -> list[dict[str, Any]]:
         given = Variable.get(TARGETS_VARIABLE, default=None) if param is None else param
         if given is None:
             raise InvalidArgument(f"no targets: give the param targets, or set the Variable {TARGETS_VARIABLE}")
-        dataset_uri = _configured_dataset(uri_param)
+        dataset_uri = configured_location(uri_param, DATASET_VARIABLE)
     except FinalError as error:
         raise AirflowFailException(str(error)) from error
     try:
@@ -75,16 +77,6 @@ def targets() -> list[dict[str, Any]]:
     except InvalidArgument as error:
         source = f"the Variable {TARGETS_VARIABLE}" if param is None else "the param targets"
         raise AirflowFailException(f"{source}: {error}") from error
-
-
-def _configured_dataset(param: str | None) -> str:
-    """Return the URI in the param or in the Variable, checked before a task stores it as XCom."""
-    from glacier_jobs.dataset.storage import check_location
-
-    uri = param or Variable.get(DATASET_VARIABLE, default=None)
-    if not uri:
-        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {DATASET_VARIABLE}")
-    return check_location(uri, "the param dataset_uri" if param else f"the Variable {DATASET_VARIABLE}")
 
 
 class Snapshot(GlacierJobsToParquetOperator):

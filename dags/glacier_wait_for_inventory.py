@@ -11,7 +11,7 @@ from airflow.sdk import Param, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
-from glacier_jobs.errors import FinalError
+from glacier_jobs.errors import ConnectionNotFound, FinalError
 from glacier_jobs.glacier.identifiers import check_vault_name
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.sensors import GlacierJobSensor
@@ -23,8 +23,8 @@ REGION_NAME: str | None = None
 DOC = f"""
 ### Wait for a vault's inventory
 
-- **check_params** checks the params. If the connection does not exist, nothing is initiated: other credentials could
-  belong to another account.
+- **check_params** checks the params. If the connection does not exist, nothing is initiated: the credentials of the
+  environment, which Airflow would use for some connections, could belong to another account.
 - **start** initiates the inventory retrieval job with the operator of Airflow's Amazon provider.
 - **wait** releases its worker slot and waits in the triggerer, typically 3 to 5 hours. If the job fails, the task fails
   with Glacier's status message.
@@ -49,7 +49,10 @@ def check_params() -> dict[str, str]:
     try:
         check_params_allowed(given, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
         vault_name = check_vault_name(params["vault_name"])
-        client: Any = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name).get_conn()
+        hook = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name)
+        if not hook.conn_config:
+            raise ConnectionNotFound(f"the Airflow connection {aws_conn_id!r} does not exist; create it")
+        client: Any = hook.get_conn()
     except FinalError as error:
         raise AirflowFailException(str(error)) from error
     return {"aws_conn_id": aws_conn_id, "region_name": client.meta.region_name, "vault_name": vault_name}

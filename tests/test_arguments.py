@@ -69,7 +69,7 @@ def test_params_are_allowed_by_default_and_if_the_variable_says_so(setting: str 
 @pytest.mark.parametrize("setting", ["false", "False", " off\n", "NO", "0"])
 def test_params_that_were_given_are_refused_if_the_variable_switches_them_off(setting: str) -> None:
     assert not params_allowed(setting)
-    check_params_allowed({"targets": None, "dataset_uri": ""}, setting)
+    check_params_allowed({"targets": None, "dataset_uri": None}, setting)
     with pytest.raises(
         InvalidArgument, match="gives the params targets, dataset_uri, which the Variable glacier_jobs_"
     ):

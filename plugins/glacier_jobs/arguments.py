@@ -129,11 +129,11 @@ def params_allowed(setting: str | None) -> bool:
 def check_params_allowed(given: Mapping[str, object], setting: str | None) -> None:
     """Refuse params that choose a connection or a destination, if the deployment does not allow them.
 
-    :param given: the params by name; those that are ``None`` or empty were not given.
+    :param given: the params by name; those that are ``None`` were not given.
     :param setting: as in :func:`params_allowed`.
     :raises InvalidArgument: names the params that were given.
     """
-    named = [name for name, value in given.items() if value is not None and value != ""]
+    named = [name for name, value in given.items() if value is not None]
     if not params_allowed(setting) and named:
         raise InvalidArgument(
             f"the run gives the params {', '.join(named)}, which the Variable {ALLOW_PARAMS_VARIABLE} switches off; "

@@ -82,21 +82,28 @@ def test_the_region_is_that_of_the_connection_by_default(
     ("params", "message"),
     [
         ({"aws_conn_id": "nowhere"}, "'nowhere' does not exist"),
+        ({"aws_conn_id": "aws_default"}, "'aws_default' does not exist"),
+        ({"aws_conn_id": ""}, "'' does not exist"),
         ({"vault_name": "a/b"}, "vault_name is 'a/b'"),
         ({"region_name": "x y"}, "x y"),
     ],
 )
 def test_nothing_is_initiated_if_a_param_is_not_valid(
-    example_dag: Runner, local_aws: Control, params: dict[str, str], message: str
+    example_dag: Runner, local_aws: Control, monkeypatch: pytest.MonkeyPatch, params: dict[str, str], message: str
 ) -> None:
     """Without the check, the operator would use other credentials if the connection does not exist."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "LOCALAWSACCESSKEY111")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint)
+    local_aws.next_outcome(duration_seconds=0)
     run = example_dag(**{"vault_name": "photos", **params})
 
     assert message in run.errors["check_params"]
     assert "InitiateJob" not in local_aws.calls().by_operation
 
 
-@pytest.mark.parametrize("params", [{"aws_conn_id": "another"}, {"region_name": "eu-west-1"}])
+@pytest.mark.parametrize("params", [{"aws_conn_id": "another"}, {"aws_conn_id": ""}, {"region_name": "eu-west-1"}])
 def test_a_deployment_can_switch_off_the_choice_of_connection_and_region(
     example_dag: Runner,
     local_aws: Control,

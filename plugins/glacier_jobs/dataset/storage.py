@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk import BaseHook, ObjectStoragePath, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from glacier_jobs.dataset.layout import Dataset
@@ -61,3 +61,17 @@ def check_location(uri: object, name: str) -> str:
                 "(not shown: it may hold a secret); create the connection, or use another"
             ) from None
     return checked
+
+
+def configured_location(param: str | None, variable: str) -> str:
+    """Return the URI of the dataset of a run, checked as :func:`check_location` does.
+
+    :param param: the param ``dataset_uri`` of the run; it overrides the Variable.
+    :param variable: the name of the Airflow Variable.
+    :raises InvalidArgument: neither is set, or the URI is not valid.
+    :raises ConnectionNotFound: the connection does not exist.
+    """
+    uri = param or Variable.get(variable, default=None)
+    if not uri:
+        raise InvalidArgument(f"no dataset: give the param dataset_uri, or set the Variable {variable}")
+    return check_location(uri, "the param dataset_uri" if param else f"the Variable {variable}")
