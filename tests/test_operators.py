@@ -145,6 +145,12 @@ def test_vaults_are_left_out_by_name_and_by_pattern(connect: Connect, local_aws:
     assert row["scope"] == "named"
 
 
+def test_a_pattern_may_begin_with_a_bracket(connect: Connect, local_aws: Control, tmp_path: Path) -> None:
+    fill(local_aws, a=1, b=2, c=4)
+
+    assert operator(connect, tmp_path, exclude_vaults="[ab]*").execute(CONTEXT)["jobs"] == 4
+
+
 def test_a_limit_of_requests_per_second_may_be_rendered_to_text(connect: Connect, tmp_path: Path) -> None:
     assert operator(connect, tmp_path, requests_per_second="2.5").hook._pace is not None
     assert operator(connect, tmp_path).hook._pace is None

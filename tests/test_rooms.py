@@ -22,7 +22,7 @@ ROOMS = [
     ["dataset", "sql", "alerts"],
     ["glacier", "history"],
     ["waiting", "snapshot", "reports"],
-    ["html_report", "page", "triggers", "events"],
+    ["html_report", "page", "triggers", "events", "uri_fields"],
     ["operators", "sensors"],
     ["hooks", "storage", "provider"],
 ]
@@ -42,7 +42,7 @@ PAGE = [
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "dataset.storage", "events", "glacier.client", "glacier.deadlines", "glacier.error_mapping",
     "glacier.proxies", "glacier.transport", "links", "operators", "page.security", "page.service", "sensors",
-    "triggers",
+    "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
@@ -10,10 +10,11 @@ from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
-from glacier_jobs.dataset.uris import check_literal_uri
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
 from glacier_jobs.glacier.hook import GlacierJobsHook
+from glacier_jobs.glacier.identifiers import check_vault_pattern
+from glacier_jobs.uri_fields import ChecksUris
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from glacier_jobs.snapshot.observe import OnVaultError, Provenance
 
 
-class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
+class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook]):
     """List all jobs of all vaults of an account and Region, and publish them as one observation in Parquet.
 
     Each execution makes a new observation with the time of the execution, also if a task is retried, cleared or part of
@@ -52,7 +53,7 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     :return: as XCom ``{"observation_id", "snapshot_at", "account_id", "region", "dataset_uri", "jobs", "vaults",
         "failed_vaults"}``: ``snapshot_at`` in ISO 8601, ``jobs`` and ``vaults`` counts, ``failed_vaults`` names.
     :raises AirflowFailException: a retry would fail again (access denied, no such vault, malformed data). A
-        ``dataset_uri`` that is not valid is refused when the DAG is parsed, if it is not a template.
+        ``dataset_uri`` that is not valid is refused when the DAG is parsed, or when its template is rendered.
     :raises TransientError: a later try may succeed; Airflow's retries apply.
     """
 
@@ -82,18 +83,17 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
         super().__init__(**kwargs)
-        try:
-            check_literal_uri(dataset_uri, "dataset_uri")
-        except InvalidArgument as error:
-            # A mapped task is created in its run, where this is not retried.
-            raise AirflowFailException(str(error)) from error
         self.dataset_uri = dataset_uri
+        self._check_literal_uris()
         self.vault_names = vault_names
         self.exclude_vaults = exclude_vaults
         self.account_id = account_id
         self.on_vault_error = on_vault_error
         self.max_requests = max_requests
         self.requests_per_second = requests_per_second
+
+    def _uris(self) -> Mapping[str, object]:
+        return {"dataset_uri": self.dataset_uri}
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
                 open_dataset(self.dataset_uri),
                 account_id=self.account_id,
                 vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
-                exclude_vaults=several(self.exclude_vaults, "exclude_vaults") if self.exclude_vaults else (),
+                exclude_vaults=self._exclude_vaults(),
                 on_vault_error=self.on_vault_error,
                 provenance=self._provenance(context),
             )
@@ -130,6 +130,14 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
             "vaults": observed.vaults,
             "failed_vaults": observed.failed_vaults,
         }
+
+    def _exclude_vaults(self) -> Sequence[str]:
+        if not self.exclude_vaults:
+            return ()
+        try:
+            return [check_vault_pattern(self.exclude_vaults)]  # also "[ab]*", which is no list
+        except InvalidArgument:
+            return several(self.exclude_vaults, "exclude_vaults")
 
     @staticmethod
     def _provenance(context: Context) -> Provenance:

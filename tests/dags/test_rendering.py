@@ -233,6 +233,33 @@ def test_sensors_and_operators_render_a_param_once(mode: Mode, template: str, da
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+PASTING = """
+from airflow.sdk import dag
+from glacier_jobs.operators import GlacierJobsToParquetOperator
+
+@dag(dag_id="pasting", schedule=None, params={"uri": ""})
+def pasting():
+    GlacierJobsToParquetOperator(task_id="keep", dataset_uri="{{ params.uri }}", aws_conn_id="local_aws")
+
+pasting()
+"""
+
+
+@pytest.mark.usefixtures("nothing_pasted_is_stored")
+@pytest.mark.parametrize("uri", PASTED[:2])
+def test_a_rendered_uri_that_may_hold_a_secret_is_refused_before_it_is_stored(
+    uri: str, dag_bag: DagBag, tmp_path: Path
+) -> None:
+    (tmp_path / "pasting.py").write_text(PASTING)
+    dags = DagBag(str(tmp_path))
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
+    sync_bag_to_db(dags, "dags-folder", None)
+
+    run = dags.dags["pasting"].test(run_conf={"uri": uri})
+
+    assert {str(task.state) for task in run.get_task_instances()} == {"failed"}
+
+
 WAITING = """
 from airflow.sdk import dag, task
 from glacier_jobs.sensors import GlacierJobSensor

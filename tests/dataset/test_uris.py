@@ -34,6 +34,8 @@ ACCEPTED = [
     ("s3://aws_archive@my-bucket/glacier", "aws_archive"),
     ("s3://team.a-1!(eu)@my-bucket", "team.a-1!(eu)"),
     ("s3://bucket/a:b", None),
+    ("s3://arn:aws:s3:us-east-1:123456789012:accesspoint/name/x", None),
+    ("s3://aws_archive@arn:aws-us-gov:s3:us-gov-west-1:123456789012:accesspoint:name/x", "aws_archive"),
     ("gs://conn@bucket/x", "conn"),
 ]
 
@@ -96,6 +98,11 @@ def test_anything_else_is_refused(given: object) -> None:
         check_uri(given, "dataset_uri")
 
     assert_shows_no_secret(caught.value)
+
+
+def test_an_error_says_that_a_path_may_not_contain_another_at_sign() -> None:
+    with pytest.raises(InvalidArgument, match="a path may not contain '@'"):
+        check_uri("s3://bucket/team@corp/glacier", "dataset_uri")
 
 
 def test_an_error_shows_what_was_found_where_it_cannot_be_a_secret() -> None:

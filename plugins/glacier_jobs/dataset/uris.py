@@ -18,6 +18,9 @@ _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)")
 # Airflow's own rule allows more characters: # : / \ have a meaning in URIs.
 _CONNECTION_ID = re.compile(r"[\w.\-!()]{1,250}")
 
+# s3://arn:aws:s3:us-east-1:123456789012:accesspoint/name/path: the one kind of authority with ":".
+_S3_ARN = re.compile(r"arn:[a-z-]+:s3[a-z-]*:[a-z0-9-]*:[0-9]{12}:[a-z]+(?::[a-z0-9-]+)?")
+
 
 def is_uri(value: object) -> bool:
     """Return whether a value is to be read as a URI; it may not be a valid one."""
@@ -80,9 +83,9 @@ def _fault(uri: str) -> str | None:
     elif is_aws_key(user) or not _CONNECTION_ID.fullmatch(user):
         return (
             f"has a text of {len(user)} characters before '@' that is not the id of a connection "
-            "(not shown: it may hold a secret)"
+            "(not shown: it may hold a secret); a path may not contain '@'"
         )
     if "@" in place:
         return "contains more than one '@'"
     authority = place.partition("/")[0]
-    return None if authority and ":" not in authority else f"is {shown(uri)}"
+    return None if authority and (":" not in authority or _S3_ARN.fullmatch(authority)) else f"is {shown(uri)}"
