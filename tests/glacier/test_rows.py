@@ -294,3 +294,14 @@ def test_a_vaults_date_that_python_does_not_have_is_null_and_counted() -> None:
 
     assert found.columns["creation_date"] is None
     assert found.odd.by_field == {"CreationDate": 1}
+
+
+def test_a_value_of_a_vault_that_is_nested_too_deeply_is_null_and_counted() -> None:
+    nested: list[Any] = []
+    for _ in range(2000):
+        nested = [nested]
+
+    found = converted_vault({"VaultName": "photos", "SizeInBytes": nested, "NumberOfArchives": 3})
+
+    assert (found.columns["size_in_bytes"], found.columns["number_of_archives"]) == (None, 3)
+    assert "SizeInBytes is a value that is nested too deeply; expected" in str(found.odd.first)

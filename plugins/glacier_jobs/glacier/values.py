@@ -78,7 +78,10 @@ class OddValues:
 
 def shortened(value: object) -> str:
     """Return a value for a message."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
