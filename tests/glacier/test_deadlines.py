@@ -112,6 +112,16 @@ def test_the_deadline_applies_to_encrypted_connections(connect: Connect, tmp_pat
             next(hook.list_job_pages("photos"))
 
 
+@pytest.mark.parametrize("extra", [{}, {"role_arn": "arn:aws:iam::123456789012:role/reader"}])
+def test_the_deadline_applies_to_requests_to_sts(connect: Connect, extra: dict[str, str]) -> None:
+    with serving(type("DrippingSts", (Dripping,), {"complete": 60})) as url:
+        sts = {"sts": {"endpoint_url": url}}
+        hook = GlacierJobsHook(aws_conn_id=connect(attempts=1, service_config=sts, **extra), retry_policy=ONCE)
+
+        with ended_within(8), pytest.raises(ServiceUnavailable, match="was not complete after 1 s"):
+            _ = hook.account_id
+
+
 @contextmanager
 def serving_tls(handler: type[Handler], folder: Path) -> Iterator[str]:
     """Serve with TLS and a new certificate, which is in ``tls.pem``."""

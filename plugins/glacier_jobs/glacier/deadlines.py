@@ -248,6 +248,21 @@ def limit_answers(client: Any) -> None:
     session.send = partial(_sent, session, lambda request: original.send(session, request))
 
 
+def limit_answers_of_clients(session: Any) -> None:
+    """Do as :func:`limit_answers` does for all clients that will be built by a boto3 session."""
+    session.events.register(
+        "creating-client-class",
+        lambda base_classes, **_: base_classes.insert(0, _LimitedClient),
+        unique_id="glacier-jobs-limit-answers",
+    )
+
+
+class _LimitedClient:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        limit_answers(self)
+
+
 def _pool_of_shown_connections(pool: Any) -> Any:
     connection = type(pool.ConnectionCls.__name__, (_ShownConnection, pool.ConnectionCls), {})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
