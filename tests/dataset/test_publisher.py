@@ -207,6 +207,25 @@ def test_a_discarded_folder_is_removed_with_its_lock(tmp_path: Path) -> None:
     assert publisher.stage("a") == folder
 
 
+def test_a_folder_is_removed_with_no_file_in_it_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS renames a file that is open when it is removed, and its folder stays."""
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    folder = publisher.stage("a")
+    remove = shutil.rmtree
+    removed = []
+
+    def checking(path: Path, **arguments: Any) -> None:
+        opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        assert not [name for name in opened if name.startswith(str(path))]
+        removed.append(path)
+        remove(path, **arguments)
+
+    monkeypatch.setattr(shutil, "rmtree", checking)
+    publisher.discard(folder)
+
+    assert removed == [folder]
+
+
 def refusing(code: int) -> Any:
     def refused(*_: Any) -> None:
         raise OSError(code, os.strerror(code))

@@ -112,6 +112,16 @@ def test_the_deadline_applies_to_encrypted_connections(connect: Connect, tmp_pat
             next(hook.list_job_pages("photos"))
 
 
+@pytest.mark.parametrize("extra", [{}, {"role_arn": "arn:aws:iam::123456789012:role/reader"}])
+def test_the_deadline_applies_to_requests_to_sts(connect: Connect, extra: dict[str, str]) -> None:
+    with serving(type("DrippingSts", (Dripping,), {"complete": 60})) as url:
+        sts = {"sts": {"endpoint_url": url}}
+        hook = GlacierJobsHook(aws_conn_id=connect(attempts=1, service_config=sts, **extra), retry_policy=ONCE)
+
+        with ended_within(8), pytest.raises(ServiceUnavailable, match="was not complete after 1 s"):
+            _ = hook.account_id
+
+
 @contextmanager
 def serving_tls(handler: type[Handler], folder: Path) -> Iterator[str]:
     """Serve with TLS and a new certificate, which is in ``tls.pem``."""
@@ -274,6 +284,30 @@ def test_if_botocore_is_not_as_expected_requests_work_without_a_deadline_and_one
 
     assert jobs == [[], []]
     assert ["An answer has no deadline as a whole" in message for message in caplog.messages] == [True]
+
+
+def test_without_a_thread_requests_work_without_a_deadline_until_one_can_be_started(
+    connect: Connect, local_aws: Control, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    local_aws.add_vaults("photos")
+    monkeypatch.setattr(deadlines, "_warned_of_threads", threading.Event())
+    until(lambda: not any(thread.name == "end-requests" for thread in threading.enumerate()))
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "end-requests":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    hook = GlacierJobsHook(aws_conn_id=connect(attempts=None), retry_policy=ONCE)
+    with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
+        patched.setattr(threading.Thread, "start", refused)
+        assert [list(hook.list_jobs("photos")) for _ in range(2)] == [[], []]
+    local_aws.fault("dripping_body")
+
+    assert ["can't start new thread" in message for message in caplog.messages] == [True]
+    with ended_within(8), pytest.raises(ServiceUnavailable, match="was not complete after 1 s"):
+        list(hook.list_jobs("photos"))
 
 
 def test_other_clients_are_not_changed(local_aws: Control) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
@@ -18,9 +20,18 @@ def test_a_vault_arn_is_split_and_joined_again() -> None:
     assert str(arn) == "arn:aws-us-gov:glacier:us-gov-west-1:012345678901:vaults/my.vault_1-a"
 
 
-def test_a_text_that_is_no_vault_arn_is_refused_with_the_text() -> None:
-    with pytest.raises(MalformedAnswer, match="arn:aws:s3:::bucket"):
-        VaultArn.parse("arn:aws:s3:::bucket")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:s3:::bucket",
+        "arn:aws:glacier:us-east-1::vaults/a",
+        "arn:aws:glacier:us-east-1:1234:vaults/a",
+        "arn:aws:glacier:us-east-1:123456789012:vaults/a\ud800",
+    ],
+)
+def test_a_text_that_is_no_vault_arn_is_refused_with_the_text(text: str) -> None:
+    with pytest.raises(MalformedAnswer, match=re.escape(repr(text))):
+        VaultArn.parse(text)
 
 
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "x" * 255])

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from glacier_jobs.errors import AccessDenied, FinalError, ProxyDenied
+from glacier_jobs.glacier.error_mapping import translated
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from local_aws.http_server import Handler, serving
@@ -55,6 +59,53 @@ def test_a_proxy_that_wants_a_login_is_named_without_its_login_and_asked_once(
     assert requests == [method]
     assert "hunter2secret" not in str(caught.value)
     assert isinstance(caught.value, AccessDenied | FinalError)
+
+
+ROLE = "arn:aws:iam::123456789012:role/reader"
+
+
+@pytest.mark.parametrize(
+    ("extra", "request_sts"),
+    [
+        ({}, lambda hook: hook.account_id),
+        ({"role_arn": ROLE}, lambda hook: list(hook.list_vaults())),
+        ({"role_arn": ROLE}, lambda hook: list(hook.list_jobs("photos"))),
+        ({"role_arn": ROLE}, lambda hook: hook.account_id),
+    ],
+)
+@pytest.mark.parametrize(("scheme", "method"), [("http", "POST"), ("https", "CONNECT")])
+def test_a_proxy_that_wants_a_login_for_sts_is_named_and_asked_once(
+    connect: Connect,
+    proxy: tuple[str, list[str]],
+    scheme: str,
+    method: str,
+    extra: dict[str, Any],
+    request_sts: Callable[[GlacierJobsHook], Any],
+) -> None:
+    url, requests = proxy
+    service_config = {"sts": {"endpoint_url": f"{scheme}://sts.test"}}
+    hook = GlacierJobsHook(
+        aws_conn_id=connect(attempts=None, service_config=service_config, **extra),
+        config={"proxies": {"http": url, "https": url}},
+    )
+
+    with pytest.raises(ProxyDenied, match=rf"The proxy {url} answered HTTP 407"):
+        request_sts(hook)
+
+    assert requests == [method]
+
+
+def test_a_refused_tunnel_is_named_also_where_the_client_is_another(proxy: tuple[str, list[str]]) -> None:
+    url, _ = proxy
+    config = Config(proxies={"https": url}, retries={"mode": "standard", "total_max_attempts": 1})
+    session = boto3.Session("login", "secret", region_name="us-east-1")
+    client: Any = session.client("sts", endpoint_url="https://sts.test", config=config)
+
+    with (
+        pytest.raises(ProxyDenied, match=rf"read a file: The proxy {url} answered HTTP 407"),
+        translated("read a file"),
+    ):
+        client.get_caller_identity()
 
 
 # Not 303: urllib3 fails at it before botocore sees it, with an error that names neither status nor Location.

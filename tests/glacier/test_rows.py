@@ -113,6 +113,8 @@ def test_a_field_added_to_the_inventory_parameters_is_kept_too() -> None:
         ("2012-05-01T00:00:06.663", datetime(2012, 5, 1, 0, 0, 6, 663000, tzinfo=timezone.utc)),
         ("2012-05-01T00:00:06.123456789Z", datetime(2012, 5, 1, 0, 0, 6, 123456, tzinfo=timezone.utc)),
         ("2012-05-01T02:00:06.5+02:00", datetime(2012, 5, 1, 0, 0, 6, 500000, tzinfo=timezone.utc)),
+        ("0001-01-01T00:00:00Z", datetime.min.replace(tzinfo=timezone.utc)),
+        ("9999-12-31T23:59:59.999999Z", datetime.max.replace(tzinfo=timezone.utc)),
     ],
 )
 def test_a_date_is_read_as_utc_to_the_microsecond(text: str, moment: datetime) -> None:
@@ -141,6 +143,9 @@ def converted(*jobs: dict[str, Any]) -> ConvertedJobs:
         ("CreationDate", "creation_date", ""),
         ("CompletionDate", "completion_date", "2012-13-01T00:00:00Z"),
         ("CompletionDate", "completion_date", 1335830406),
+        ("CompletionDate", "completion_date", "0000-01-01T00:00:00Z"),
+        ("CompletionDate", "completion_date", "0001-01-01T00:00:00+14:00"),
+        ("CompletionDate", "completion_date", "9999-12-31T23:59:59-10:00"),
         ("ArchiveSizeInBytes", "archive_size_in_bytes", "many"),
         ("ArchiveSizeInBytes", "archive_size_in_bytes", "1e4"),
         ("ArchiveSizeInBytes", "archive_size_in_bytes", 5.0),
@@ -282,3 +287,21 @@ def test_a_vaults_number_that_does_not_fit_is_null_and_counted() -> None:
     assert (found.columns["size_in_bytes"], found.columns["number_of_archives"]) == (None, 3)
     assert found.odd.by_field == {"SizeInBytes": 1}
     assert found.odd.first == "vault 'photos': SizeInBytes is 'big'; expected a whole number"
+
+
+def test_a_vaults_date_that_python_does_not_have_is_null_and_counted() -> None:
+    found = converted_vault({"VaultName": "photos", "CreationDate": "0000-01-01T00:00:00Z"})
+
+    assert found.columns["creation_date"] is None
+    assert found.odd.by_field == {"CreationDate": 1}
+
+
+def test_a_value_of_a_vault_that_is_nested_too_deeply_is_null_and_counted() -> None:
+    nested: list[Any] = []
+    for _ in range(2000):
+        nested = [nested]
+
+    found = converted_vault({"VaultName": "photos", "SizeInBytes": nested, "NumberOfArchives": 3})
+
+    assert (found.columns["size_in_bytes"], found.columns["number_of_archives"]) == (None, 3)
+    assert "SizeInBytes is a value that is nested too deeply; expected" in str(found.odd.first)

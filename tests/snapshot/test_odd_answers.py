@@ -12,8 +12,10 @@ from urllib.parse import unquote
 import pytest
 
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.errors import WrongAccount
+from glacier_jobs.errors import VaultsUnavailable, WrongAccount
+from glacier_jobs.glacier.rows import ConvertedJobs, converted_pages
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.snapshot import listing
 from glacier_jobs.snapshot.observe import observe
 from local_aws.http_server import Handler, serving
 from tests.conftest import Connect
@@ -105,6 +107,13 @@ def test_an_odd_answer_to_list_jobs_fails_its_vault_alone(
         ({"VaultName": "odd", "VaultARN": 7}, "odd"),
         ({"VaultName": "a/b", "VaultARN": f"{ARN}a/b"}, "a/b"),
         ({"VaultName": "o\ud800", "VaultARN": f"{ARN}o\ud800"}, r"o\ud800"),
+        ({"VaultName": "odd", "VaultARN": f"{ARN}odd\ud800"}, "odd"),
+        ({"VaultName": "odd", "VaultARN": "arn:aws:glacier:us-east-1::vaults/odd"}, "odd"),
+        ({"VaultName": "odd", "VaultARN": "arn:aws:glacier:us-east-1:12345:vaults/odd"}, "odd"),
+        ({"VaultName": None, "VaultARN": f"{ARN}odd"}, "odd"),
+        ({"VaultName": 7, "VaultARN": f"{ARN}odd"}, "odd"),
+        ({"VaultName": 7}, "(without name 1)"),
+        ({"VaultName": ""}, "(without name 1)"),
     ],
 )
 def test_an_odd_description_of_a_vault_fails_this_vault_alone(
@@ -119,6 +128,67 @@ def test_an_odd_description_of_a_vault_fails_this_vault_alone(
     assert outcome == "failed"
     assert str(message).startswith("List Vaults describes the vault {'VaultName': ")
     assert recorded(dataset)["good"] == ("listed", None)
+    [arn] = [row["vault_arn"] for row in dataset.scan("vaults").to_table().to_pylist() if row["vault_name"] == name]
+    assert arn == f"{ARN}{name}"
+
+
+@pytest.mark.parametrize("entries", [[None], ["text"], [{}, 7, []]])
+def test_vaults_without_a_name_are_recorded_as_failed_and_no_vault_counts_as_deleted(
+    connect: Connect, dataset: Dataset, entries: list[Any]
+) -> None:
+    with glacier_of([*entries, GOOD]) as url:
+        hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=url))
+        observed = observe(hook, dataset, account_id=ACCOUNT, on_vault_error="record")
+
+    assert observed.failed_vaults == [f"(without name {number + 1})" for number in range(len(entries))]
+    assert recorded(dataset)["good"] == ("listed", None)
+    [row] = dataset.scan("observations").to_table().to_pylist()
+    assert row["scope"] == "named"
+
+
+def test_a_vault_that_is_described_twice_is_listed_by_its_correct_description(
+    connect: Connect, dataset: Dataset
+) -> None:
+    with glacier_of([{"VaultARN": f"{ARN}good"}, GOOD, {"VaultName": "good"}]) as url:
+        hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=url))
+        observed = observe(hook, dataset, account_id=ACCOUNT)
+
+    assert (observed.jobs, observed.failed_vaults) == (1, [])
+    [row] = dataset.scan("observations").to_table().to_pylist()
+    assert row["scope"] == "all"
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_job_with_an_odd_account_in_its_arn_fails_its_vault_alone(connect: Connect, dataset: Dataset) -> None:
+    with glacier_of([GOOD, ODD], odd=body_of("odd", VaultARN="arn:aws:glacier:us-east-1::vaults/odd")) as url:
+        hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=url, attempts=1))
+        observed = observe(hook, dataset, account_id=ACCOUNT, on_vault_error="record")
+
+    assert observed.failed_vaults == ["odd"]
+    assert recorded(dataset)["good"] == ("listed", None)
+
+
+def test_an_unexpected_error_fails_its_vault_alone_and_is_logged(
+    connect: Connect, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(pages: Any, *, vault_name: str, **others: Any) -> ConvertedJobs:
+        if vault_name == "odd":
+            raise ZeroDivisionError("division by zero")
+        return converted_pages(pages, vault_name=vault_name, **others)
+
+    monkeypatch.setattr(listing, "converted_pages", failing)
+    with glacier_of([GOOD, ODD]) as url:
+        hook = GlacierJobsHook(aws_conn_id=connect(endpoint_url=url))
+        observed = observe(hook, dataset, account_id=ACCOUNT, on_vault_error="record")
+        with pytest.raises(VaultsUnavailable, match="odd: unexpected ZeroDivisionError: division by zero"):
+            observe(hook, dataset, account_id=ACCOUNT)
+
+    assert (observed.jobs, observed.failed_vaults) == (1, ["odd"])
+    assert recorded(dataset)["odd"] == (
+        "failed",
+        "unexpected ZeroDivisionError: division by zero; the log has its traceback",
+    )
+    assert "Traceback" in caplog.text
 
 
 def test_a_vault_of_another_account_still_fails_the_snapshot(connect: Connect, dataset: Dataset) -> None:

@@ -55,9 +55,10 @@ def lock_folder(folder: Path) -> None:
 
 def discard_folder(folder: Path) -> None:
     """Remove a folder that this process created. A failure to remove it is ignored; a later run removes it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    # First: NFS keeps a file that is still open under another name, and the folder with it.
     if (descriptor := _locks.pop(folder, None)) is not None:
         os.close(descriptor)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path, prefix: str = "") -> None:

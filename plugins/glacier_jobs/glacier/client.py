@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import botocore.exceptions
 import botocore.session
+from airflow.providers.amazon.aws.hooks.base_aws import SessionFactory
 from airflow.providers.amazon.aws.hooks.glacier import GlacierHook
 from botocore.config import Config
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
@@ -21,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from glacier_jobs import __version__
 from glacier_jobs.arguments import checked_rate
 from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
-from glacier_jobs.glacier.deadlines import answers_within, limit_answers, pause
+from glacier_jobs.glacier.deadlines import answers_within, limit_answers, limit_answers_of_clients, pause
 from glacier_jobs.glacier.error_mapping import is_expired, translated
 from glacier_jobs.glacier.pace import Pace
 from glacier_jobs.glacier.transport import register_handlers
@@ -77,6 +78,10 @@ POLLING_RETRY_POLICY = RetryPolicy(
     read_timeout_seconds=15.0,
     answer_timeout_seconds=30.0,
 )
+
+#: STS answers in less than a second. Its requests have no further rounds of attempts.
+_STS_ATTEMPTS = 3
+_STS_ANSWER_SECONDS = 30.0
 
 _SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1})
 
@@ -160,7 +165,7 @@ class GlacierCalls(GlacierHook):
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             # botocore would report an error of the connection to AWS, as if a later call could succeed.
             raise InvalidArgument(f"verify is {self.verify!r}; expected true, false, or the path of a CA bundle")
-        with translated("build a client for Amazon Glacier"):
+        with translated("build a client for Amazon Glacier"), self._sts_answers_in_time():
             client: Any = super().get_client_type(region_name=region_name, config=config, deferrable=deferrable)
         register_handlers(client)
         limit_answers(client)
@@ -170,6 +175,16 @@ class GlacierCalls(GlacierHook):
         if self.aws_conn_id and not self.conn_config:
             self._log_ambient_account()
         return client
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Build a session whose requests to STS for the credentials of a role end in time, too."""
+        factory = SessionFactory(conn=self.conn_config, region_name=region_name, config=self.config)
+        if self.conn_config and factory.role_arn:
+            limit_answers_of_clients(factory.basic_session)
+        return factory.create_session(deferrable=deferrable)
+
+    def _sts_answers_in_time(self) -> AbstractContextManager[None]:
+        return answers_within(min(_STS_ANSWER_SECONDS, self.retry_policy.answer_timeout_seconds))
 
     def _wait_for_turn(self, **_: Any) -> None:
         if self._pace is not None:
@@ -181,8 +196,22 @@ class GlacierCalls(GlacierHook):
 
         Source: AWS Security Token Service API, GetCallerIdentity.
         """
-        with translated("get the account of the credentials from STS (GetCallerIdentity)"):
-            return super().account_id
+        config = self.config
+        if not self._retries_are_given:
+            config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": _STS_ATTEMPTS}))
+        with (
+            translated("get the account of the credentials from STS (GetCallerIdentity)"),
+            self._sts_answers_in_time(),
+        ):
+            client: Any = self.get_session(region_name=self.region_name).client(
+                "sts",
+                endpoint_url=self.conn_config.get_service_endpoint_url("sts"),
+                config=config,
+                verify=self.verify,
+            )
+            limit_answers(client)
+            account_id: str = client.get_caller_identity()["Account"]
+        return account_id
 
     def _call(self, action: str, request: Request) -> dict[str, Any]:
         """Make one request and return its whole answer."""

@@ -38,6 +38,7 @@ else:
 _TICK_SECONDS = 0.5
 
 _warned = threading.Event()
+_warned_of_threads = threading.Event()
 
 log = logging.getLogger(__name__)
 
@@ -165,12 +166,23 @@ class _Watchdog:
             with self._lock:
                 self._awaited.add(awaited)
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._watch, name="end-requests", daemon=True)
-                    self._thread.start()
+                    self._thread = self._started()
             yield
         finally:
             with self._lock:
                 self._awaited.discard(awaited)
+
+    def _started(self) -> threading.Thread | None:
+        """Start the thread. If the system has no thread left, the next request tries it again."""
+        thread = threading.Thread(target=self._watch, name="end-requests", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not _warned_of_threads.is_set():
+                _warned_of_threads.set()
+                log.warning("Until a thread can be started (%s), an answer has no deadline as a whole", error)
+            return None
+        return thread
 
     def end_requests(self) -> None:
         """End the requests that are due now."""
@@ -234,6 +246,21 @@ def limit_answers(client: Any) -> None:
         return
     classes.update(shown)
     session.send = partial(_sent, session, lambda request: original.send(session, request))
+
+
+def limit_answers_of_clients(session: Any) -> None:
+    """Do as :func:`limit_answers` does for all clients that will be built by a boto3 session."""
+    session.events.register(
+        "creating-client-class",
+        lambda base_classes, **_: base_classes.insert(0, _LimitedClient),
+        unique_id="glacier-jobs-limit-answers",
+    )
+
+
+class _LimitedClient:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        limit_answers(self)
 
 
 def _pool_of_shown_connections(pool: Any) -> Any:

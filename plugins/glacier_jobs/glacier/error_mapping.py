@@ -21,7 +21,7 @@ from glacier_jobs.errors import (
     Throttled,
     VaultNotFound,
 )
-from glacier_jobs.glacier.proxies import ProxyRefusedError, without_secrets
+from glacier_jobs.glacier.proxies import ProxyRefusedError, refusal, without_secrets
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException", "InsufficientCapacityException"}
@@ -100,15 +100,27 @@ def translated(action: str) -> Iterator[None]:
         raise InvalidArgument(
             f"{action}: the Region is not set; pass region_name, or set it in the Airflow connection's extra"
         ) from error
+    except botocore.exceptions.ProxyConnectionError as error:
+        if refused := refusal(error):
+            raise _from_proxy(action, refused) from error
+        raise _from_silence(action, error) from error
     except _NO_ANSWER as error:
-        raise ServiceUnavailable(f"{action}: no usable answer after all attempts ({error}); try again later") from error
+        raise _from_silence(action, error) from error
     except ProxyRefusedError as error:
-        raise ProxyDenied(
-            f"{action}: {error}; check the proxy and its login in the proxy settings of this machine, the connection's "
-            "config_kwargs or botocore_config"
-        ) from error
+        raise _from_proxy(action, error) from error
     except botocore.exceptions.BotoCoreError as error:
         raise RequestRefused(f"{action}: the request could not be made ({error})") from error
+
+
+def _from_proxy(action: str, error: ProxyRefusedError) -> ProxyDenied:
+    return ProxyDenied(
+        f"{action}: {error}; check the proxy and its login in the proxy settings of this machine, the connection's "
+        "config_kwargs or botocore_config"
+    )
+
+
+def _from_silence(action: str, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"{action}: no usable answer after all attempts ({error}); try again later")
 
 
 def _code(error: botocore.exceptions.ClientError) -> str:

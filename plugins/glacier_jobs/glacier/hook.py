@@ -66,28 +66,35 @@ class GlacierJobsHook(GlacierCalls):
         Source: Amazon Glacier API 2012-06-01, List Vaults.
         """
         check_account_id(account_id)
-        return self._list_vaults(account_id, required=("VaultARN", "VaultName"))
+        return self._list_vaults(account_id)
 
-    def list_named_vaults(self, account_id: str = "-") -> Iterator[dict[str, Any]]:
-        """List all vaults as :meth:`list_vaults` does, also those whose description has no ``VaultARN``.
-
-        Example::
-
-            names = [vault["VaultName"] for vault in hook.list_named_vaults()]
-
-        :return: descriptions that have at least a ``VaultName``, as AWS returns them, without duplicates.
-        """
-        check_account_id(account_id)
-        return self._list_vaults(account_id, required=("VaultName",))
-
-    def _list_vaults(self, account_id: str, required: Sequence[str]) -> Iterator[dict[str, Any]]:
-        action = f"List Vaults of account {account_id} in {self._region_text()}"
+    def _list_vaults(self, account_id: str) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
-        for answer, _ in self._pages(action, PagedListing("list_vaults", {"accountId": account_id}, decoded_json)):
-            for vault in _objects(answer.get("VaultList"), "VaultList", action, required=required):
+        for entries, action in self._vault_lists(account_id):
+            for vault in _objects(entries, "VaultList", action, required=("VaultARN", "VaultName")):
                 if vault["VaultName"] not in seen:
                     seen.add(vault["VaultName"])
                     yield vault
+
+    def list_vault_entries(self, account_id: str = "-") -> Iterator[Any]:
+        """List all vaults as :meth:`list_vaults` does, also those whose description is not as AWS documents it.
+
+        Example::
+
+            described = [entry for entry in hook.list_vault_entries() if isinstance(entry, dict)]
+
+        :return: what AWS returns for each vault, of any type, with duplicates.
+        """
+        check_account_id(account_id)
+        return (
+            entry for entries, action in self._vault_lists(account_id) for entry in _list(entries, "VaultList", action)
+        )
+
+    def _vault_lists(self, account_id: str) -> Iterator[tuple[object, str]]:
+        """Yield the list of vaults of each page, unchecked, and the name of the request."""
+        action = f"List Vaults of account {account_id} in {self._region_text()}"
+        for answer, _ in self._pages(action, PagedListing("list_vaults", {"accountId": account_id}, decoded_json)):
+            yield answer.get("VaultList"), action
 
     def list_job_pages(
         self,
@@ -311,9 +318,8 @@ def _decoded_records(body: bytes) -> dict[str, Any]:
 
 def _objects(found: object, name: str, action: str, *, required: Sequence[str]) -> list[dict[str, Any]]:
     """Return a list of objects of an answer, after a check that each has the required fields."""
-    if not isinstance(found, list):
-        raise MalformedAnswer(f"{action}: the answer's {name} is {type(found).__name__}; expected a list")
-    for item in found:
+    items = _list(found, name, action)
+    for item in items:
         if not isinstance(item, dict):
             raise MalformedAnswer(f"{action}: {name} holds {type(item).__name__}; expected objects")
         for field in required:
@@ -321,6 +327,12 @@ def _objects(found: object, name: str, action: str, *, required: Sequence[str]) 
                 raise MalformedAnswer(
                     f"{action}: {name} holds an object whose {field} is {item.get(field)!r}; expected text"
                 )
+    return items
+
+
+def _list(found: object, name: str, action: str) -> list[Any]:
+    if not isinstance(found, list):
+        raise MalformedAnswer(f"{action}: the answer's {name} is {type(found).__name__}; expected a list")
     return found
 
 

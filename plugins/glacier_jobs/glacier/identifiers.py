@@ -12,7 +12,9 @@ StatusCode: TypeAlias = Literal["InProgress", "Succeeded", "Failed"]
 
 STATUS_CODES: tuple[str, ...] = get_args(StatusCode)
 
-_VAULT_ARN = re.compile(r"arn:(?P<partition>[^:]+):glacier:(?P<region>[^:]*):(?P<account_id>[^:]*):vaults/(?P<name>.+)")
+_VAULT_ARN = re.compile(
+    r"arn:(?P<partition>[^:]+):glacier:(?P<region>[^:]*):(?P<account_id>[0-9]{12}):vaults/(?P<name>.+)"
+)
 _VAULT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _VAULT_PATTERN = re.compile(r"[A-Za-z0-9_.*?!\[\]-]{1,255}")
 _ACCOUNT_ID = re.compile(r"[0-9]{12}")
@@ -34,12 +36,24 @@ class VaultArn:
         :raises MalformedAnswer: the text is no vault's ARN; the message shows it.
         """
         match = _VAULT_ARN.fullmatch(arn)
-        if match is None:
-            raise MalformedAnswer(f"found {arn!r}; expected a vault's ARN (arn:aws:glacier:Region:account:vaults/name)")
+        if match is None or not is_encodable(arn):
+            raise MalformedAnswer(
+                f"found {arn!r}; expected a vault's ARN (arn:aws:glacier:Region:account:vaults/name), with an account "
+                "of 12 digits"
+            )
         return cls(**match.groupdict())
 
     def __str__(self) -> str:
         return f"arn:{self.partition}:glacier:{self.region}:{self.account_id}:vaults/{self.name}"
+
+
+def is_encodable(text: str) -> bool:
+    """Tell whether a text can be encoded as UTF-8; one with a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_vault_name(vault_name: object) -> str:

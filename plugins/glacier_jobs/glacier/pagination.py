@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer, MarkerRepeated
-from glacier_jobs.glacier.identifiers import STATUS_CODES
+from glacier_jobs.glacier.identifiers import STATUS_CODES, is_encodable
 
 #: One job as AWS describes it. A field that AWS left out or sent as null is absent, as in boto3's answers.
 #: A field that botocore's service model does not know is kept.
@@ -67,18 +67,9 @@ def check_marker(marker: object) -> str | None:
 
     :raises InvalidArgument: names what was found.
     """
-    if marker is None or (isinstance(marker, str) and marker and _is_encodable(marker)):
+    if marker is None or (isinstance(marker, str) and marker and is_encodable(marker)):
         return marker
     raise InvalidArgument(f"marker is {marker!r}; expected the marker of an earlier page, or None for the beginning")
-
-
-def _is_encodable(text: str) -> bool:
-    """Tell whether a text can be sent. JSON may contain lone surrogates, which have no encoding."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def list_jobs_parameters(
@@ -122,7 +113,7 @@ class MarkerTrail:
             return None
         if not isinstance(marker, str):
             raise MalformedAnswer(f"{self._listing}: the answer's Marker is {marker!r}; expected text or null")
-        if not _is_encodable(marker):
+        if not is_encodable(marker):
             raise MalformedAnswer(f"{self._listing}: the answer's Marker is {marker!r}; expected Unicode text")
         if marker in self._seen:
             raise MarkerRepeated(

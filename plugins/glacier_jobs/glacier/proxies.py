@@ -28,14 +28,21 @@ def send_through_proxy(send: Callable[[Any], Any], session: Any, request: Any) -
     try:
         answer = send(request)
     except ProxyConnectionError as error:
-        if refused := _TUNNEL_REFUSED.search(str(error.kwargs.get("error"))):
-            proxy_url = without_secrets(str(error.kwargs.get("proxy_url")))
-            raise ProxyRefusedError(proxy_url=proxy_url, status=refused[1]) from error
+        if refused := refusal(error):
+            raise refused from error
         raise
     if getattr(answer, "status_code", None) == 407:
         proxy_url = without_secrets(str(session._proxy_config.proxy_url_for(request.url)))
         raise ProxyRefusedError(proxy_url=proxy_url, status=407)
     return answer
+
+
+def refusal(error: ProxyConnectionError) -> ProxyRefusedError | None:
+    """Return the error of a proxy that refused a tunnel; ``None`` if the proxy could not be reached, for example."""
+    refused = _TUNNEL_REFUSED.search(str(error.kwargs.get("error")))
+    if refused is None:
+        return None
+    return ProxyRefusedError(proxy_url=without_secrets(str(error.kwargs.get("proxy_url"))), status=refused[1])
 
 
 def without_secrets(url: str) -> str:

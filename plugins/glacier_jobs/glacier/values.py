@@ -8,10 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from types import NoneType
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from glacier_jobs.dataset.schema import UTC_MICROSECONDS
 from glacier_jobs.errors import MalformedAnswer
@@ -76,7 +78,10 @@ class OddValues:
 
 def shortened(value: object) -> str:
     """Return a value for a message."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
@@ -168,10 +173,23 @@ def _utc_text(value: object) -> str | None:
     second, fraction, offset = match.groups()
     text = f"{second}.{(fraction or '0')[:6]}{offset or 'Z'}"
     try:
-        pa.scalar(text).cast(UTC_MICROSECONDS)
+        _timestamps([text])
     except pa.ArrowException as error:
         raise ValueError(expected) from error
     return text
+
+
+_FIRST_MICROSECOND = pa.scalar(datetime.min.replace(tzinfo=timezone.utc), UTC_MICROSECONDS).value
+_LAST_MICROSECOND = pa.scalar(datetime.max.replace(tzinfo=timezone.utc), UTC_MICROSECONDS).value
+
+
+def _timestamps(values: Sequence[Any]) -> pa.Array:
+    """Convert dates and times. Arrow can hold moments that Python, and with it each reader of rows, cannot."""
+    array = pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
+    limits = pc.min_max(array.view(pa.int64())).as_py()
+    if limits["min"] is not None and not _FIRST_MICROSECOND <= limits["min"] <= limits["max"] <= _LAST_MICROSECOND:
+        raise OverflowError("expected a date and time between the years 1 and 9999 in UTC")
+    return array
 
 
 _CHECKS: Mapping[pa.DataType, Callable[[object], Any]] = {
@@ -187,7 +205,7 @@ _WHOLE_NUMBER_OR_NULL = frozenset({int, NoneType})
 
 def _array(values: Sequence[Any], data_type: pa.DataType) -> pa.Array:
     if data_type == UTC_MICROSECONDS:
-        return pa.array(values, pa.string()).cast(UTC_MICROSECONDS)
+        return _timestamps(values)
     # Arrow would drop fractions silently, and take true for 1.
     if data_type == pa.int64() and not _WHOLE_NUMBER_OR_NULL.issuperset(map(type, values)):
         raise TypeError("found other values than whole numbers")

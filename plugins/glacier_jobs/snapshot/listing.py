@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 from glacier_jobs.dataset.schema import Observation
-from glacier_jobs.errors import GlacierJobsError, VaultNotFound, WrongAccount
+from glacier_jobs.errors import GlacierJobsError, TransientError, VaultNotFound, WrongAccount
+from glacier_jobs.glacier.deadlines import Cancelled
 from glacier_jobs.glacier.decoding import values_of
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.rows import ObservedPage, converted_pages
@@ -86,7 +87,8 @@ class VaultLister:
         """List one vault. If it is not found, it is listed once more before it counts as gone.
 
         :param put: receives the rows as they arrive.
-        :raises WrongAccount: the vault belongs to another account. All other errors are in the result.
+        :raises WrongAccount: the vault belongs to another account.
+        :raises Cancelled: the listing was cancelled. All other errors are in the result.
         """
         began_at = datetime.now(timezone.utc)
         read = _Read()
@@ -101,13 +103,17 @@ class VaultLister:
                 log.warning("%s. Vault %s is listed once more, from its first page", not_found, vault.name)
                 # The rows that were put before are repeated; the writer keeps the later ones.
                 self._read(vault, put, read)
-        except WrongAccount:
+        except (WrongAccount, Cancelled):
             raise
         except VaultNotFound as not_found:
             # A named vault whose first page is refused never existed, which is an error. Others were deleted meanwhile.
             error, outcome = (not_found, "failed") if self.named and not read.pages else (not_found, "gone")
         except GlacierJobsError as failure:
             error, outcome = failure, "failed"
+        except Exception as unexpected:
+            log.exception("Vault %s could not be listed", vault.name)
+            error = TransientError(f"unexpected {type(unexpected).__name__}: {unexpected}; the log has its traceback")
+            outcome = "failed"
         listing = Listing(
             vault=vault,
             pages=read.pages,

@@ -100,6 +100,8 @@ def observe(
             vaults = all_vaults(hook, account_id, observation, exclusion)
         else:
             vaults = named_vaults(vault_names, observation, hook.conn_partition, exclusion)
+        # Then a vault without a row counts as deleted. One whose description has no name may be any vault.
+        has_all = vault_names is None and not exclude_vaults and all(vault.is_known for vault in vaults)
         # A single thread converts all rows: Arrow's allocator keeps a heap for each thread that it was used in.
         with ThreadPoolExecutor(1, thread_name_prefix="make-rows") as converter:
             lister = VaultLister(
@@ -121,8 +123,7 @@ def observe(
             vaults=[_vault_row(listing, jobs_by_vault) for listing in listings],
             observation={
                 "ended_at": datetime.now(timezone.utc),
-                # With "all", a vault without a row counts as deleted.
-                "scope": "all" if vault_names is None and not exclude_vaults else "named",
+                "scope": "all" if has_all else "named",
                 **{
                     f"vaults_{outcome}": sum(listing.outcome == outcome for listing in listings)
                     for outcome in get_args(Outcome)

@@ -25,6 +25,7 @@ class Vault:
     :param columns: the values of the table ``vaults`` that only List Vaults returns.
     :param odd: the values that List Vaults returned and that do not fit these columns.
     :param error: why the vault cannot be listed, if its description already shows that.
+    :param is_known: whether the description says which vault it is.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Vault:
     columns: Mapping[str, Any] = field(default_factory=dict)
     odd: OddCounts = NO_ODD_VALUES
     error: GlacierJobsError | None = None
+    is_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,24 +67,49 @@ class Exclusion:
 def all_vaults(hook: GlacierJobsHook, account_id: str, observation: Observation, exclusion: Exclusion) -> list[Vault]:
     """Return the vaults that List Vaults returns, without those that are excluded.
 
+    A vault whose description is not as AWS documents it has an error. If the description has no name, that in its ARN
+    is used, or else a substitute.
+
     :raises WrongAccount: a vault's ARN names another account.
     """
-    described = {vault["VaultName"]: vault for vault in hook.list_named_vaults(account_id)}
-    return [_described(described[name], observation, hook.conn_partition) for name in exclusion.kept(described)]
+    found: dict[str, Vault] = {}
+    unknown = 0
+    for entry in hook.list_vault_entries(account_id):
+        vault = _described(entry, observation, hook.conn_partition, substitute=f"(without name {unknown + 1})")
+        unknown += not vault.is_known
+        if vault.name not in found or (found[vault.name].error and not vault.error):
+            found[vault.name] = vault
+    if unknown:
+        log.warning("List Vaults describes %d vaults without a name; they are recorded as failed", unknown)
+    return [found[name] for name in exclusion.kept(found)]
 
 
-def _described(description: Mapping[str, Any], observation: Observation, partition: str) -> Vault:
-    name = encodable(description["VaultName"])
-    arn = description.get("VaultARN")
-    converted = converted_vault(description)
-    error: GlacierJobsError | None = None
+def _described(entry: object, observation: Observation, partition: str, substitute: str) -> Vault:
+    description: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    name, arn = description.get("VaultName"), description.get("VaultARN")
+    name_of_arn: str | None = None
+    problems: list[str] = []
     try:
         check_vault_name(name)
+    except InvalidArgument as invalid:
+        problems.append(str(invalid))
+    try:
         refuse_other_accounts({arn if isinstance(arn, str) else repr(arn)}, observation)
-    except (InvalidArgument, MalformedAnswer) as malformed:
-        error = MalformedAnswer(f"List Vaults describes the vault {shortened(description)}: {malformed}")
-        arn = _arn(name, observation, partition)
-    return Vault(name=name, arn=str(arn), columns=converted.columns, odd=converted.odd, error=error)
+        name_of_arn = VaultArn.parse(str(arn)).name
+    except MalformedAnswer as malformed:
+        problems.append(str(malformed))
+    known = encodable(name) if isinstance(name, str) and name else name_of_arn
+    name = known or substitute
+    converted = converted_vault(description)
+    error = MalformedAnswer(f"List Vaults describes the vault {shortened(entry)}: {'; '.join(problems)}")
+    return Vault(
+        name=name,
+        arn=_arn(name, observation, partition) if problems else str(arn),
+        columns=converted.columns,
+        odd=converted.odd,
+        error=error if problems else None,
+        is_known=known is not None,
+    )
 
 
 def _arn(name: str, observation: Observation, partition: str) -> str:
