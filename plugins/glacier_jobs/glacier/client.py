@@ -20,9 +20,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from glacier_jobs import __version__
 from glacier_jobs.arguments import checked_rate
+from glacier_jobs.aws_errors.error_mapping import AWAY_CREDENTIALS, is_expired, translated
 from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
 from glacier_jobs.glacier.deadlines import answers_within, limit_answers, pause
-from glacier_jobs.glacier.error_mapping import AWAY_CREDENTIALS, is_expired, translated
 from glacier_jobs.glacier.pace import Pace
 from glacier_jobs.glacier.transport import register_handlers
 

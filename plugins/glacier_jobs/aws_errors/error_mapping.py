@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import botocore.exceptions
 from botocore.parsers import ResponseParserError
 
+from glacier_jobs.aws_errors.proxies import ProxyRefusedError, without_secrets
 from glacier_jobs.errors import (
     AccessDenied,
     CredentialsUnavailable,
@@ -21,7 +22,6 @@ from glacier_jobs.errors import (
     Throttled,
     VaultNotFound,
 )
-from glacier_jobs.glacier.proxies import ProxyRefusedError, without_secrets
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException", "InsufficientCapacityException"}
