@@ -1,4 +1,4 @@
-"""A source of credentials on a socket, as ECS and EC2 offer one, that can be away."""
+"""Sources of credentials that can be away: on a socket, as ECS and EC2 offer one, and a process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from itertools import chain, repeat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local_aws.http_server import Handler, serving
@@ -48,15 +49,30 @@ class CredentialSource:
             return 200, "token"
         if path.endswith("/security-credentials/"):
             return 200, "role"
-        expires_at = datetime.now(timezone.utc) + timedelta(minutes=5)
-        credentials = {
-            "Code": "Success",
-            "AccessKeyId": "LOCALAWSACCESSKEY000",
-            "SecretAccessKey": "local-aws-secret",
-            "Token": "local-aws-token",
-            "Expiration": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        return 200, json.dumps(credentials)
+        return 200, json.dumps({"Code": "Success", "Token": "local-aws-token", **soon_expired()})
+
+
+def soon_expired() -> dict[str, str]:
+    """Return credentials that botocore requests again before each call."""
+    expires_at = datetime.now(timezone.utc) + timedelta(minutes=5)
+    return {
+        "AccessKeyId": "LOCALAWSACCESSKEY000",
+        "SecretAccessKey": "local-aws-secret",
+        "Expiration": f"{expires_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+class CredentialProcess:
+    """The profile ``archive``, whose credentials a process prints until it is broken."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._output = folder / "credentials.json"
+        self._output.write_text(json.dumps({"Version": 1, "SessionToken": "local-aws-token", **soon_expired()}))
+        (folder / "config").write_text(f"[profile archive]\ncredential_process = cat {self._output}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+
+    def breaks(self) -> None:
+        self._output.unlink()
 
 
 @contextmanager

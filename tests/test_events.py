@@ -141,6 +141,43 @@ def test_each_job_is_in_one_event_with_those_that_completed_together(glacier: An
     asyncio.run(test())
 
 
+@pytest.mark.parametrize("arn", ["photos", ""])
+def test_a_malformed_vault_arn_stops_no_event(
+    arn: str, glacier: Any, local_aws: Control, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local_aws.add_jobs("photos", [{**completed("odd"), "VaultARN": arn}, job("late")])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", account_id="123456789012", **glacier) as watcher:
+            payload = await watcher.next()
+            assert payload == {
+                "vault_name": "photos",
+                "account_id": "123456789012",
+                "region": None,
+                "jobs": ["odd"],
+                "count": 1,
+            }
+            assert f"No new job of vault photos has a valid VaultARN (the first: {arn!r})" in capsys.readouterr().out
+            local_aws.advance(5 * HOUR)
+            assert await watcher.next_ids() == {"late"}
+
+    asyncio.run(test())
+
+
+def test_account_and_region_are_those_of_the_first_valid_vault_arn(glacier: Any, local_aws: Control) -> None:
+    """A malformed one is listed first, and another last."""
+    first, last = ({**completed(job_id), "VaultARN": "photos"} for job_id in ("first", "last"))
+    local_aws.add_jobs("photos", [first, completed("good"), last])
+
+    async def test() -> None:
+        async with watching(AssetState(), begin_with="everything", **glacier) as watcher:
+            payload = await watcher.next()
+            assert set(payload["jobs"]) == {"first", "good", "last"}
+            assert (payload["account_id"], payload["region"]) == ("123456789012", "us-east-1")
+
+    asyncio.run(test())
+
+
 def test_an_event_holds_at_most_a_hundred_ids_and_counts_all(glacier: Any, local_aws: Control) -> None:
     ids = [str(number) for number in range(250)]
     local_aws.add_jobs("photos", [completed(job_id) for job_id in ids])

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "plugins" / "glacier_jobs"
 #: A room is a package or a module. It imports only itself and the rooms of earlier lines.
 ROOMS = [
     ["errors"],
-    ["arguments", "links"],
+    ["arguments", "aws_errors", "links"],
     ["dataset", "sql", "alerts"],
     ["glacier", "history"],
     ["waiting", "snapshot", "reports"],
@@ -40,8 +40,8 @@ PAGE = [
 
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
-    "alerts.notifier", "dataset.storage", "events", "glacier.client", "glacier.deadlines", "glacier.error_mapping",
-    "glacier.proxies", "glacier.transport", "links", "operators", "page.security", "page.service", "sensors",
+    "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "dataset.storage", "events", "glacier.client",
+    "glacier.deadlines", "glacier.transport", "links", "operators", "page.security", "page.service", "sensors",
     "triggers", "uri_fields",
 }  # fmt: skip
 

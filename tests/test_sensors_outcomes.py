@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -11,10 +12,12 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
+from glacier_jobs.errors import ServiceUnavailable
 from glacier_jobs.sensors import GlacierJobSensor
 from local_aws.client import Control
 from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
+from tests.credential_source import CredentialSource
 from tests.waits import MODES, Ended, Mode, new_context, wait
 
 HOUR = 3600
@@ -186,6 +189,47 @@ def test_a_failure_is_reported_also_if_its_outcomes_cannot_be_written(
     assert ended.how == "failed at once"
     assert "a failed: Torn" in ended.value
     assert f"outcome_uri is '{uri}', which cannot be written now" in ended.value
+
+
+@in_all_modes
+@pytest.mark.parametrize("error", [MemoryError("full"), ServiceUnavailable("away")])
+def test_no_error_of_the_store_replaces_the_failure_of_the_wait(
+    mode: Mode, error: Exception, glacier: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_outcomes(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("glacier_jobs.sensors.write_outcomes", write_outcomes)
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0, outcome="Failed", status_message="Torn")])
+
+    ended = wait(mode, job_id="a", **glacier)
+
+    assert ended.how == "failed at once"
+    assert "a failed: Torn" in ended.value
+    assert ended.value.endswith(str(error))
+
+
+@in_all_modes
+def test_a_store_whose_credentials_are_away_at_the_start_is_waited_for(
+    mode: Mode,
+    connect: Connect,
+    local_aws: Control,
+    ids_on_s3: IdsOnS3,
+    credentials: CredentialSource,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wait that defers does so after its first good poll only."""
+    credentials.serve_a_container(monkeypatch)
+    credentials.is_away(count=3)
+    conn_id = connect(f"outcomes_{secrets.token_hex(4)}", access_key=None, attempts=1)
+    uri = f"s3://{conn_id}@ids/today.parquet"
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0)])
+    context = new_context()
+
+    ended = wait(mode, context, job_id="a", vault_name="photos", aws_conn_id=connect(attempts=1), outcome_uri=uri)
+
+    assert ended.how == ("to be retried" if mode == "deferrable" else "success")
+    assert credentials.requests >= 3
 
 
 @in_all_modes

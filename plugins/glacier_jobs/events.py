@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
-from glacier_jobs.errors import GlacierJobsError, InvalidArgument
+from glacier_jobs.errors import GlacierJobsError, InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 from glacier_jobs.glacier.pagination import check_statuscode
 from glacier_jobs.waiting.backoff import next_delay_seconds
@@ -32,7 +33,8 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
     """Yield an event when jobs of a vault have completed, for an ``AssetWatcher``: at most one event a poll.
 
     An event's payload is ``{"vault_name", "account_id", "region", "jobs", "count"}``: ``count`` is how many jobs have
-    completed since the last event, and ``jobs`` are the ids of the first :data:`JOBS_IN_PAYLOAD` of them.
+    completed since the last event, and ``jobs`` are the ids of the first :data:`JOBS_IN_PAYLOAD` of them. Account and
+    Region are those of the jobs' ``VaultARN``, or if none of them is valid, the arguments of this trigger.
 
     An event wakes a DAG up; it is not a message queue. Airflow merges events of an asset that arrive together: the run
     that they start receives some of them only. So a DAG lists the vault's completed jobs itself, and keeps its own
@@ -161,14 +163,28 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         return payload
 
     def _payload(self, jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        arn = VaultArn.parse(jobs[0]["VaultARN"])
+        account_id, region = self._account_and_region(jobs)
         return {
             "vault_name": self.vault_name,
-            "account_id": arn.account_id,
-            "region": arn.region,
+            "account_id": account_id,
+            "region": region,
             "jobs": [job["JobId"] for job in jobs[:JOBS_IN_PAYLOAD]],
             "count": len(jobs),
         }
+
+    def _account_and_region(self, jobs: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
+        """Return what the jobs' descriptions say, or if none of them does, this trigger's arguments."""
+        for job in jobs:
+            with contextlib.suppress(MalformedAnswer):
+                arn = VaultArn.parse(job["VaultARN"])
+                return arn.account_id, arn.region
+        self.log.warning(
+            "No new job of vault %s has a valid VaultARN (the first: %r); its event names the trigger's account_id and "
+            "region_name",
+            self.vault_name,
+            jobs[0]["VaultARN"],
+        )
+        return self.account_id, self.region_name
 
     def _request(self) -> PollRequest:
         return PollRequest(delivered=frozenset(self._delivered or ()))

@@ -105,19 +105,21 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Make one observation."""
-        from glacier_jobs.dataset.storage import open_dataset
+        from glacier_jobs.dataset.storage import denials_without_credentials, open_dataset
         from glacier_jobs.snapshot.observe import observe
 
         try:
-            observed = observe(
-                self.hook,
-                open_dataset(self.dataset_uri),
-                account_id=self.account_id,
-                vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
-                exclude_vaults=self._exclude_vaults(),
-                on_vault_error=self.on_vault_error,
-                provenance=self._provenance(context),
-            )
+            dataset = open_dataset(self.dataset_uri)
+            with denials_without_credentials(dataset.filesystem, self.dataset_uri, "dataset_uri"):
+                observed = observe(
+                    self.hook,
+                    dataset,
+                    account_id=self.account_id,
+                    vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
+                    exclude_vaults=self._exclude_vaults(),
+                    on_vault_error=self.on_vault_error,
+                    provenance=self._provenance(context),
+                )
         except FinalError as error:
             raise AirflowFailException(str(error)) from error
         return {

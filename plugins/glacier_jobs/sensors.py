@@ -402,7 +402,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             return failure
         try:
             write_outcomes(self.outcome_uri, self.vault_name, wait)
-        except GlacierJobsError as error:
+        except Exception as error:
             self.log.warning("The outcomes are not written: %s", error)
             return _raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
         if "ti" in context and self.do_xcom_push:
@@ -435,7 +435,7 @@ class _Refused(AirflowFailException):
     """The wait cannot succeed for a reason other than its jobs: ``soft_fail`` does not apply, and no retry helps."""
 
 
-def _raisable(error: GlacierJobsError) -> Exception:
+def _raisable(error: Exception) -> Exception:
     return _Refused(str(error)) if isinstance(error, FinalError) else error
 
 

@@ -32,7 +32,7 @@ from glacier_jobs.glacier.client import DEFAULT_RETRY_SECONDS
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.credential_source import CredentialSource
+from tests.credential_source import CredentialProcess, CredentialSource
 
 
 @pytest.fixture
@@ -371,6 +371,24 @@ def test_a_source_of_credentials_that_is_away_is_a_transient_error(
         credentials.is_away(count=0)
 
         assert len(list(hook.list_jobs("photos"))) == 1
+
+
+@pytest.mark.parametrize("failures", [1, 2], ids=["in a call", "while a client is built"])
+def test_a_corrected_connection_replaces_a_source_of_credentials_that_is_away(
+    failures: int, connect: Connect, local_aws: Control, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fill(local_aws, 1)
+    process = CredentialProcess(tmp_path, monkeypatch)
+    hook = GlacierJobsHook(aws_conn_id=connect(access_key=None, profile_name="archive"))
+    assert len(list(hook.list_jobs("photos"))) == 1
+
+    process.breaks()
+    for _ in range(failures):
+        with pytest.raises(CredentialsUnavailable, match="check the Airflow connection"):
+            list(hook.list_jobs("photos"))
+    connect()
+
+    assert len(list(hook.list_jobs("photos"))) == 1
 
 
 @pytest.mark.parametrize(

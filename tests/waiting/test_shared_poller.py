@@ -10,11 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from glacier_jobs.errors import AccessDenied, ConnectionNotFound, ServiceUnavailable, TransientError
+from glacier_jobs.errors import (
+    AccessDenied,
+    ConnectionNotFound,
+    CredentialsUnavailable,
+    ServiceUnavailable,
+    TransientError,
+)
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.waiting.poll import PollRequest
 from glacier_jobs.waiting.poll_threads import MOST_THREADS_PER_CLIENT, POLL_THREADS
@@ -24,6 +31,7 @@ from glacier_jobs.waiting.state import PollResult
 from local_aws.client import Control
 from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect
+from tests.credential_source import CredentialProcess
 
 
 def in_a_loop(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -422,6 +430,27 @@ def test_all_vaults_use_the_client_that_a_corrected_connection_gives_a_refused_v
         while isinstance(await refused.next_result(), AccessDenied):
             pass
         await until(lambda: local_aws.requests("ListJobs", "films")[-1]["access_key"] == "LOCALAWSACCESSKEY111")
+
+    in_a_loop(test)
+
+
+def test_a_corrected_connection_replaces_a_source_of_credentials_that_is_away(
+    connect: Connect, local_aws: Control, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    process = CredentialProcess(tmp_path, monkeypatch)
+    conn_id = connect(attempts=1, access_key=None, profile_name="archive")
+
+    async def test() -> None:
+        own = subscribe(key_of(conn_id), "a")
+        await result_of(own)
+        process.breaks()
+        while not isinstance(await own.next_result(), CredentialsUnavailable):
+            pass
+        connect(attempts=1, access_key="LOCALAWSACCESSKEY111")
+        while isinstance(await own.next_result(), CredentialsUnavailable):
+            pass
+        assert local_aws.requests("ListJobs", "photos")[-1]["access_key"] == "LOCALAWSACCESSKEY111"
 
     in_a_loop(test)
 

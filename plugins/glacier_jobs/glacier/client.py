@@ -21,9 +21,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from glacier_jobs import __version__
 from glacier_jobs.arguments import checked_rate
+from glacier_jobs.aws_errors.error_mapping import AWAY_CREDENTIALS, is_expired, translated
 from glacier_jobs.errors import ConnectionNotFound, GlacierJobsError, InvalidArgument, ServiceUnavailable, Throttled
 from glacier_jobs.glacier.deadlines import answers_within, limit_answers, limit_answers_of_clients, pause
-from glacier_jobs.glacier.error_mapping import is_expired, translated
 from glacier_jobs.glacier.pace import Pace
 from glacier_jobs.glacier.transport import register_handlers
 
@@ -155,7 +155,12 @@ class GlacierCalls(GlacierHook):
         # is built. If STS sends no answer, that takes minutes.
         with self._renewing:
             if "conn" not in self.__dict__:
-                self.__dict__["conn"] = self.get_client_type(region_name=self.region_name)
+                try:
+                    self.__dict__["conn"] = self.get_client_type(region_name=self.region_name)
+                except BaseException:
+                    # The Airflow connection may be corrected before the next call.
+                    self._forget(None)
+                    raise
             return self.conn
 
     def get_client_type(
@@ -257,8 +262,9 @@ class GlacierCalls(GlacierHook):
             client = self.get_conn()
             try:
                 return request(client)
-            except botocore.exceptions.NoCredentialsError:
-                # A client that was built without credentials never gets any.
+            except AWAY_CREDENTIALS:
+                # A client keeps its source of credentials, also if the connection names another by now. One that was
+                # built without credentials never gets any.
                 with self._renewing:
                     self._forget(client)
                 raise
@@ -274,7 +280,10 @@ class GlacierCalls(GlacierHook):
             return self.get_conn()
 
     def _forget(self, stale: Any) -> None:
-        """Let the next call build a new client, unless another thread has replaced this one already."""
+        """Let the next call build a new client, unless another thread has replaced this one already.
+
+        :param stale: the client; ``None`` if it could not be built.
+        """
         if self.__dict__.get("conn") is stale:
             for cached in ("conn", "_client", "conn_config"):
                 self.__dict__.pop(cached, None)

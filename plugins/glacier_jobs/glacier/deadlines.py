@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import botocore
 from botocore.exceptions import ReadTimeoutError
 
-from glacier_jobs.glacier.proxies import send_through_proxy
+from glacier_jobs.aws_errors.proxies import send_through_proxy
 
 if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection as _Connection

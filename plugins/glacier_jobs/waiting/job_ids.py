@@ -30,6 +30,7 @@ def awaited_ids(value: object) -> tuple[str, ...]:
     :raises InvalidArgument: names what was found and what was expected.
     :raises ConnectionNotFound: the URI names a connection that does not exist.
     :raises AccessDenied: the URI's file may not be read.
+    :raises CredentialsUnavailable: there are no credentials now to read the URI's file.
     :raises ServiceUnavailable: the URI's store gave no usable answer; the same call may succeed later.
     """
     value = _unrendered(value)
@@ -72,12 +73,13 @@ def _checked(job_ids: Iterable[str]) -> tuple[str, ...]:
 def _read(uri: str) -> list[str]:
     # Imported here, like pyarrow: DAG files import this module, and their parsing must be fast.
     from glacier_jobs.dataset.reader import unreadable_as_os_error
-    from glacier_jobs.dataset.storage import open_path
+    from glacier_jobs.dataset.storage import denials_without_credentials, open_location
 
-    path = open_path(uri, "job_id")
+    filesystem, path = open_location(uri, "job_id")
     try:
-        with unreadable_as_os_error(uri):
-            content = path.read_bytes()
+        with denials_without_credentials(filesystem, uri, "job_id"), unreadable_as_os_error(uri):
+            # Not path.read_bytes(), which without a connection uses another file system.
+            content: bytes = filesystem.cat_file(path.path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InvalidArgument(f"job_id is {uri!r}, which is not a file") from error
     except PermissionError as error:

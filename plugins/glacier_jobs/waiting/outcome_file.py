@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from glacier_jobs.errors import AccessDenied, InvalidArgument, ServiceUnavailable
 
 if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
     from glacier_jobs.dataset.publisher import Publisher
     from glacier_jobs.waiting.state import Wait
 
@@ -15,10 +17,15 @@ _NAME = "outcome_uri"
 
 
 def check_outcome_uri(uri: str) -> None:
-    """Check a URI before a wait begins, which takes hours; no request is made to the store.
+    """Check a URI before a wait begins, which takes hours: the store is opened, but not written to.
+
+    To open a store can take requests for its credentials, for example to AWS's STS.
 
     :raises InvalidArgument: the URI is not valid, or names a folder.
     :raises ConnectionNotFound: the connection does not exist.
+    :raises AccessDenied: the credentials are not usable.
+    :raises CredentialsUnavailable: the source of the credentials gave none.
+    :raises ServiceUnavailable: the store cannot be opened now.
     :raises StoreNotSuitable: the store cannot create an object atomically.
     """
     _opened(uri)
@@ -36,6 +43,7 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
 
     :param uri: ``file:///absolute/path``, ``s3://bucket/path`` or ``s3://conn_id@bucket/path`` of the file.
     :raises AccessDenied: the file may not be written.
+    :raises CredentialsUnavailable: the file may not be written without credentials, and there are none now.
     :raises ServiceUnavailable: the store gave no usable answer; a later try may succeed.
 
     Other errors are those of :func:`check_outcome_uri`.
@@ -44,7 +52,9 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    publisher, path = _opened(uri)
+    from glacier_jobs.dataset.storage import denials_without_credentials
+
+    publisher, filesystem, path = _opened(uri)
     job_ids = list(wait.verdicts)
     table = pa.table(
         {
@@ -59,7 +69,8 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
         try:
             staged = folder / "outcomes.part"
             pq.write_table(table, staged, compression="zstd")
-            publisher.replace(staged, path)
+            with denials_without_credentials(filesystem, uri, _NAME):
+                publisher.replace(staged, path)
         finally:
             publisher.discard(folder)
     except PermissionError as error:
@@ -70,15 +81,15 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
         raise ServiceUnavailable(f"{_NAME} is {uri!r}, which cannot be written now ({error})") from error
 
 
-def _opened(uri: str) -> tuple[Publisher, str]:
-    """Return the publisher for the URI's folder, and the path of the file in its store."""
+def _opened(uri: str) -> tuple[Publisher, AbstractFileSystem, str]:
+    """Return the publisher for the URI's folder, its file system, and the path of the file there."""
     from glacier_jobs.dataset.publisher import publisher_for
-    from glacier_jobs.dataset.storage import open_path
+    from glacier_jobs.dataset.storage import open_location
 
-    path = open_path(uri, _NAME)
+    filesystem, path = open_location(uri, _NAME)
     if path.path.endswith("/") or uri.endswith("/"):
         raise InvalidArgument(f"{_NAME} is {uri!r}; expected the URI of a file, not of a folder")
-    return publisher_for(path.fs, path.parent.path), path.path
+    return publisher_for(filesystem, path.parent.path), filesystem, path.path
 
 
 def _utf8(text: str | None) -> str | None:

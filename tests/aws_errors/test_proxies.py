@@ -7,8 +7,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from glacier_jobs.aws_errors.error_mapping import translated
 from glacier_jobs.errors import AccessDenied, FinalError, ProxyDenied
-from glacier_jobs.glacier.error_mapping import translated
 from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from local_aws.http_server import Handler, serving

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from glacier_jobs.aws_errors.error_mapping import translated
 from glacier_jobs.errors import GlacierJobsError, RequestRefused, ServiceUnavailable
-from glacier_jobs.glacier.error_mapping import translated
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import botocore.exceptions
 from botocore.parsers import ResponseParserError
 
+from glacier_jobs.aws_errors.proxies import ProxyRefusedError, refusal, without_secrets
 from glacier_jobs.errors import (
     AccessDenied,
     CredentialsUnavailable,
@@ -21,7 +22,6 @@ from glacier_jobs.errors import (
     Throttled,
     VaultNotFound,
 )
-from glacier_jobs.glacier.proxies import ProxyRefusedError, refusal, without_secrets
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
 _UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException", "InsufficientCapacityException"}
@@ -59,7 +59,7 @@ _UNUSABLE_CREDENTIALS = (
 
 #: The source of the credentials did not answer. botocore raises ``NoCredentialsError`` also where the metadata service
 #: of an EC2 instance is away, which it cannot tell from an instance without credentials.
-_AWAY_CREDENTIALS = (
+AWAY_CREDENTIALS = (
     botocore.exceptions.CredentialRetrievalError,
     botocore.exceptions.MetadataRetrievalError,
     botocore.exceptions.NoCredentialsError,
@@ -91,7 +91,7 @@ def translated(action: str) -> Iterator[None]:
         raise _from_answer(action, error) from error
     except _UNUSABLE_CREDENTIALS as error:
         raise AccessDenied(f"{action}: no usable credentials ({error}); check the Airflow connection") from error
-    except _AWAY_CREDENTIALS as error:
+    except AWAY_CREDENTIALS as error:
         raise CredentialsUnavailable(
             f"{action}: no credentials ({error}); check the Airflow connection, or if it names none, the source of the "
             "environment's credentials (ECS, EKS, EC2, profile). If they are set up, try again later"

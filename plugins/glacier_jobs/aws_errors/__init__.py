@@ -1,0 +1,1 @@
+"""Errors of AWS's SDK as errors of this package."""
