@@ -299,6 +299,23 @@ def test_a_file_system_that_lacks_what_publishing_needs_is_found_before_anything
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_system_without_hard_links_can_hold_files_that_are_only_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+
+    folder = publisher.stage("a", only_replaces=True)
+    (folder / "file").write_bytes(b"content")
+    publisher.replace(folder / "file", str(tmp_path / "file"))
+    publisher.discard(folder)
+
+    assert (tmp_path / "file").read_bytes() == b"content"
+    monkeypatch.setattr(os, "fsync", refusing(errno.EINVAL))
+    with pytest.raises(StoreNotSuitable, match="fsync of a folder"):
+        publisher.stage("b", only_replaces=True)
+
+
 def test_a_full_disk_does_not_make_a_store_unsuitable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", refusing(errno.ENOSPC))
 
