@@ -196,6 +196,51 @@ def test_a_folder_of_another_machine_or_without_an_owner_is_removed_only_once_it
     assert not other.exists()
 
 
+def left_by_a_killed_run(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "owner").write_bytes(Path("/proc/sys/kernel/random/boot_id").read_bytes().strip())
+    return folder
+
+
+def test_a_young_folder_of_another_user_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+    anothers = left_by_a_killed_run(tmp_path / ".staging" / "anothers")
+    user = os.geteuid()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: user + 1)
+        publisher.stage("by-another-user")
+    assert anothers.exists()
+
+    publisher.stage("by-its-user")
+    assert not anothers.exists()
+
+
+@pytest.mark.parametrize("store", ["local", "objects"])
+def test_a_pipe_or_a_link_in_place_of_the_lock_does_not_stop_a_run(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    publisher = (
+        publisher_for(LocalFileSystem(), str(tmp_path)) if store == "local" else _ObjectPublisher(LocalFileSystem())
+    )
+    parent = tmp_path / ".staging" if store == "local" else tmp_path
+    pipe, link = parent / "glacier-jobs-staging-pipe", parent / "glacier-jobs-staging-link"
+    elsewhere = left_by_a_killed_run(tmp_path / "elsewhere")
+    for folder in (pipe, link):
+        folder.mkdir(parents=True)
+    os.mkfifo(pipe / "owner")
+    (link / "owner").symlink_to(elsewhere / "owner")
+
+    staging_thread = threading.Thread(target=publisher.stage, args=("next",), daemon=True)
+    staging_thread.start()
+    staging_thread.join(10)
+
+    assert not staging_thread.is_alive()
+    assert pipe.exists()
+    assert link.exists()
+
+
 def test_a_discarded_folder_is_removed_with_its_lock(tmp_path: Path) -> None:
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     folder = publisher.stage("a")
@@ -252,6 +297,23 @@ def test_a_file_system_that_lacks_what_publishing_needs_is_found_before_anything
         pytest.fail("the listing began")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_hard_links_can_hold_files_that_are_only_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    publisher = publisher_for(LocalFileSystem(), str(tmp_path))
+
+    folder = publisher.stage("a", only_replaces=True)
+    (folder / "file").write_bytes(b"content")
+    publisher.replace(folder / "file", str(tmp_path / "file"))
+    publisher.discard(folder)
+
+    assert (tmp_path / "file").read_bytes() == b"content"
+    monkeypatch.setattr(os, "fsync", refusing(errno.EINVAL))
+    with pytest.raises(StoreNotSuitable, match="fsync of a folder"):
+        publisher.stage("b", only_replaces=True)
 
 
 def test_a_full_disk_does_not_make_a_store_unsuitable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

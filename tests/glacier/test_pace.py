@@ -9,7 +9,7 @@ import pytest
 from glacier_jobs.errors import InvalidArgument, ServiceUnavailable
 from glacier_jobs.glacier.deadlines import Cancellation, Cancelled
 from glacier_jobs.glacier.pace import Pace
-from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.hooks import GlacierJobsHook, RetryPolicy
 from local_aws.client import Control
 from tests.conftest import Connect
 
@@ -45,6 +45,22 @@ def test_the_attempts_of_a_request_count_too(connect: Connect, local_aws: Contro
 
     assert time.monotonic() - began >= 4 / 10
     assert local_aws.calls().by_operation["ListJobs"] == 5
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_the_wait_for_a_turn_takes_no_time_from_the_retries(connect: Connect, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{"JobId": "a"}])
+    local_aws.fault("throttling", operation="ListJobs", count=3)
+    hook = GlacierJobsHook(
+        aws_conn_id=connect(attempts=None),
+        requests_per_second=2,
+        retry_policy=RetryPolicy(attempts=1, seconds=0.4),
+    )
+    # The client's first request takes the first turn, so that the next attempts wait longer than retries may take.
+    list(hook.list_vaults())
+
+    assert [job["JobId"] for job in hook.list_jobs("photos")] == ["a"]
+    assert local_aws.calls().by_operation["ListJobs"] == 4
 
 
 def test_a_pause_before_the_next_request_does_not_add_up_to_more(connect: Connect, local_aws: Control) -> None:

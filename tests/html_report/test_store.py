@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pyarrow as pa
@@ -75,6 +78,18 @@ def test_which_alerts_were_sent_is_stored(files: ReportFiles) -> None:
     files.store_notified({"failed arn b": NOON})
 
     assert files.notified() == {"failed arn b": NOON}
+
+
+def test_which_alerts_were_sent_is_stored_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    files = ReportFiles(local_dataset(tmp_path))
+
+    files.store_notified({"failed arn a": NOON})
+
+    assert files.notified() == {"failed arn a": NOON}
 
 
 def test_the_latest_report_is_complete_at_any_time(tmp_path: Path) -> None:

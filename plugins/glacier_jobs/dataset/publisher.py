@@ -30,9 +30,10 @@ _PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EM
 class Publisher(Protocol):
     """Stages files, and makes complete files visible."""
 
-    def stage(self, name: str) -> Path:
+    def stage(self, name: str, *, only_replaces: bool = False) -> Path:
         """Return a new local folder for files that are not visible yet. Removes what killed runs left.
 
+        :param only_replaces: whether the files will be made visible with :meth:`replace` only, which more stores can.
         :raises StoreNotSuitable: a complete file cannot be made visible atomically and durably; nothing is left behind.
         """
 
@@ -73,13 +74,13 @@ class _LocalPublisher:
     def __init__(self, root: Path) -> None:
         self._staging = root / ".staging"
 
-    def stage(self, name: str) -> Path:
+    def stage(self, name: str, *, only_replaces: bool = False) -> Path:
         self._staging.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self._staging)
         folder = self._staging / name
         make_folder(folder)
         try:
-            self._check_store(folder)
+            self._check_store(folder, links=not only_replaces)
         except BaseException:
             discard_folder(folder)
             with contextlib.suppress(OSError):
@@ -90,15 +91,16 @@ class _LocalPublisher:
     def discard(self, folder: Path) -> None:
         discard_folder(folder)
 
-    def _check_store(self, folder: Path) -> None:
-        """Do what :meth:`publish` does, before hours are spent on what cannot be published."""
+    def _check_store(self, folder: Path, *, links: bool) -> None:
+        """Do what :meth:`publish` or :meth:`replace` does, before hours are spent on what cannot be made visible."""
         probe, linked = folder / "probe", folder / "probe.linked"
         probe.touch()
-        with self._refusing("create hard links"):
-            os.link(probe, linked)
+        if links:
+            with self._refusing("create hard links"):
+                os.link(probe, linked)
+            linked.unlink()
         with self._refusing("make the names of new files durable (fsync of a folder)"):
             _sync_folder(folder)
-        linked.unlink()
         probe.unlink()
 
     @contextlib.contextmanager
@@ -151,7 +153,7 @@ class _ObjectPublisher:
     def __init__(self, filesystem: AbstractFileSystem) -> None:
         self._filesystem = filesystem
 
-    def stage(self, name: str) -> Path:
+    def stage(self, name: str, *, only_replaces: bool = False) -> Path:
         remove_abandoned(Path(tempfile.gettempdir()), _STAGING_PREFIX)
         folder = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{name}-"))
         lock_folder(folder)

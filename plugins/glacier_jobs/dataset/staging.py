@@ -68,7 +68,9 @@ def remove_abandoned(parent: Path, prefix: str = "") -> None:
         try:
             status = path.lstat()
             is_folder = stat.S_ISDIR(status.st_mode)
-            if status.st_mtime >= oldest and not (is_folder and _owner_has_ended(path)):
+            # Other users may create folders in a temporary folder. What is in theirs is not to be trusted.
+            is_own = is_folder and status.st_uid == os.geteuid()
+            if status.st_mtime >= oldest and not (is_own and _owner_has_ended(path)):
                 continue
             if is_folder:
                 shutil.rmtree(path)
@@ -86,7 +88,8 @@ def _owner_has_ended(folder: Path) -> bool:
         # On NFS, a lock does not exclude the process that holds it, and is lost when this process closes the file.
         return False
     try:
-        descriptor = os.open(folder / _OWNER, os.O_RDWR)
+        # Where a pipe or a link has the name, neither this call nor the next one waits or follows it.
+        descriptor = os.open(folder / _OWNER, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

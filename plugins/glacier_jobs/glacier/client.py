@@ -52,7 +52,8 @@ class RetryPolicy:
         hook = GlacierJobsHook(retry_policy=RetryPolicy(attempts=3, seconds=0.0))
 
     :param attempts: the number of attempts in botocore's standard mode.
-    :param seconds: after these attempts, further rounds of attempts start until this long after the first attempt.
+    :param seconds: after these attempts, further rounds of attempts start until this long after the first attempt,
+        without the time in which attempts waited because of ``requests_per_second``.
     :param connect_timeout_seconds: how long an attempt waits for a connection; ``None`` for botocore's default.
     :param read_timeout_seconds: how long an attempt waits for more of an answer; ``None`` for botocore's default.
     :param answer_timeout_seconds: how long an attempt waits for the whole of an answer, its connection included.
@@ -220,7 +221,7 @@ class GlacierCalls(GlacierHook):
 
     def _call(self, action: str, request: Request) -> dict[str, Any]:
         """Make one request and return its whole answer."""
-        began = time.monotonic()
+        began = self._now()
         try:
             return self._call_once(action, request)
         except (Throttled, ServiceUnavailable) as error:
@@ -228,8 +229,12 @@ class GlacierCalls(GlacierHook):
                 raise
             return self._call_again(partial(self._call_once, action, request), error, began + self.retry_policy.seconds)
 
+    def _now(self) -> float:
+        """Return the time of a clock that stands still while this thread waits for its turn."""
+        return time.monotonic() - (self._pace.waited_seconds if self._pace is not None else 0.0)
+
     def _call_again(self, call: Callable[[], dict[str, Any]], first_error: Exception, until: float) -> dict[str, Any]:
-        """Retry a failed request until the given time of the monotonic clock."""
+        """Retry a failed request until the given time of :meth:`_now`."""
         failed = [first_error]
 
         def attempt() -> dict[str, Any]:
@@ -240,7 +245,7 @@ class GlacierCalls(GlacierHook):
         repeated = Retrying(
             retry=retry_if_exception_type((Throttled, ServiceUnavailable)),
             wait=wait_random_exponential(max=15),
-            stop=lambda _: time.monotonic() >= until,
+            stop=lambda _: self._now() >= until,
             sleep=pause,
             before_sleep=self._log_retry,
             reraise=True,

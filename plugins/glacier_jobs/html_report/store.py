@@ -111,7 +111,7 @@ class ReportFiles:
     def store_notified(self, notified: Mapping[str, datetime]) -> None:
         """Store what :meth:`notified` returns, in place of what was stored before."""
         publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
-        folder = publisher.stage(f"notified-{secrets.token_hex(6)}")
+        folder = publisher.stage(f"notified-{secrets.token_hex(6)}", only_replaces=True)
         try:
             staged = folder / "told.json.part"
             self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in notified.items()}, indent=1))

@@ -65,7 +65,7 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
         }
     )
     try:
-        folder = publisher.stage(f"outcomes-{secrets.token_hex(8)}")
+        folder = publisher.stage(f"outcomes-{secrets.token_hex(8)}", only_replaces=True)
         try:
             staged = folder / "outcomes.part"
             pq.write_table(table, staged, compression="zstd")
