@@ -570,7 +570,7 @@ def test_what_only_a_person_can_correct_fails_without_a_retry_also_with_soft_fai
 
 @pytest.mark.parametrize("name", ["job_id", "outcome_uri"])
 def test_a_uri_with_a_secret_is_refused_when_the_dag_is_parsed(name: str) -> None:
-    uris = {"job_id": "a", name: "s3://login:pa55word@bucket/file"}
+    uris: dict[str, Any] = {"job_id": "a", name: "s3://login:pa55word@bucket/file"}
 
     with pytest.raises(AirflowFailException, match=f"{name} has a text of .* not the id of a connection") as caught:
         GlacierJobSensor(task_id="wait", vault_name="photos", **uris)

@@ -115,6 +115,21 @@ def test_a_wait_that_is_refused_writes_what_is_known(
 
 
 @in_all_modes
+def test_a_wait_with_a_status_that_is_not_documented_writes_what_the_same_poll_showed(
+    mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path
+) -> None:
+    odd = {"JobId": "b", "StatusCode": "Paused", "Completed": False, "_life": {"verbatim": True}}
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0), odd])
+
+    ended = wait(mode, job_id=["a", "b"], **glacier)
+
+    assert ended == Ended(
+        "failed at once", "job b: StatusCode is 'Paused'; expected one of InProgress, Succeeded, Failed"
+    )
+    assert rows(tmp_path) == [("a", "succeeded", None), ("b", "pending", None)]
+
+
+@in_all_modes
 def test_ten_thousand_jobs_have_their_outcomes(mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path) -> None:
     jobs = [
         job(f"job-{number:05}", duration_seconds=HOUR, outcome="Failed" if number % 3 == 0 else "Succeeded")

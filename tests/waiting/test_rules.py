@@ -79,8 +79,16 @@ def test_the_wait_is_judged_once_a_job_failed_also_if_another_cannot_be_describe
     assert after(WAIT, replace(shown(a="Failed"), refused={"b": AccessDenied("no")})).ending is Ending.JUDGED
 
 
-def test_an_undocumented_status_is_refused() -> None:
-    assert after(WAIT, shown(a="Paused")).ending is Ending.REFUSED
+def test_an_undocumented_status_is_refused_and_what_else_the_poll_showed_is_kept() -> None:
+    step = after(WAIT, shown(a="Paused", b="Succeeded"))
+
+    assert (step.ending, type(step.error)) == (Ending.REFUSED, MalformedAnswer)
+    assert step.wait.verdicts == {"a": Verdict.PENDING, "b": Verdict.SUCCEEDED}
+
+
+def test_an_undocumented_status_of_a_job_that_is_not_awaited_is_ignored() -> None:
+    """The poll was shared with others."""
+    assert after(WAIT, shown(a="InProgress", c="Paused")).ending is None
 
 
 def test_the_default_interval_is_shorter_for_expedited_jobs() -> None:

@@ -78,13 +78,10 @@ class WaitRules:
         """
         if isinstance(result, GlacierJobsError):
             return self._after_bad_poll(wait, wait, result)
-        try:
-            known = wait.after(result, now, self.missing_grace)
-        except FinalError as error:
-            return Step(wait=wait, ending=Ending.REFUSED, error=error)
+        known = wait.after(result, now, self.missing_grace)
         if known.is_over(wait_for_all=self.wait_for_all):
             return Step(wait=known, ending=Ending.JUDGED)
-        if refusal := _refusal(known, result.refused):
+        if refusal := _refusal(result.refusals(known.pending)):
             return self._after_bad_poll(wait, known, refusal)
         return Step(wait=known)
 
@@ -100,10 +97,9 @@ class WaitRules:
         return Step(wait=wait, ending=ending, error=error)
 
 
-def _refusal(wait: Wait, refused: Mapping[str, FinalError]) -> FinalError | None:
-    """Return why Glacier refuses to describe a pending job; a denial only if there is no other reason."""
-    errors = [refused[job_id] for job_id in wait.pending if job_id in refused]
-    return min(errors, key=lambda error: isinstance(error, AccessDenied), default=None)
+def _refusal(refusals: Mapping[str, FinalError]) -> FinalError | None:
+    """Return one of these errors; a denial only if there is no other."""
+    return min(refusals.values(), key=lambda error: isinstance(error, AccessDenied), default=None)
 
 
 def default_interval_seconds(wait: Wait) -> float:
