@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from dataclasses import replace
@@ -152,6 +153,65 @@ def test_the_stored_state_of_a_rescheduled_sensor_is_read(
     found: Any = sensor.poke(context).xcom_value
 
     assert found["succeeded"] == succeeded
+
+
+def stored_by_0_1_0(job_ids: list[str], pending: list[str], **counts: Any) -> dict[str, Any]:
+    """Return the state of a rescheduled sensor after a poll that listed the pending jobs."""
+    bits = f"{int('1' + ''.join(str(int(job_id in pending)) for job_id in job_ids), 2):x}"
+    digest = hashlib.sha256("\n".join(job_ids).encode()).hexdigest()[:16]
+    return {**WAIT_OF_0_1_0, "digest": digest, "pending": bits, "seen": bits, **counts}
+
+
+@pytest.mark.parametrize(
+    ("counts", "succeeded"),
+    [
+        ({"succeeded": 99, "failed": 1, "problems": [["job-000", "failed", "torn"]]}, 299),
+        ({"succeeded": 70, "failed": 30, "problems": [[f"job-{n:03}", "failed", "torn"] for n in range(20)]}, 270),
+    ],
+    ids=["all problems are named", "20 of 30 problems are named"],
+)
+def test_the_stored_verdicts_of_many_jobs_are_kept_by_each_poke(
+    counts: dict[str, Any], succeeded: int, local_aws: Control, connect: Connect
+) -> None:
+    """Glacier has dropped the jobs that are final. So many ids are not stored."""
+    job_ids = [f"job-{number:03}" for number in range(300)]
+    started_at = datetime.now(timezone.utc).isoformat()
+    wait = {**stored_by_0_1_0(job_ids, job_ids[100:], **counts), "started_at": started_at}
+    local_aws.add_jobs(
+        "photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * 3600}} for job_id in job_ids[100:]]
+    )
+    context = new_context()
+    context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": wait})
+    conn_id = connect()
+
+    def poke() -> Any:
+        sensor = GlacierJobSensor(
+            task_id="wait", vault_name="photos", job_id=job_ids, wait_for_all=True, aws_conn_id=conn_id
+        )
+        return sensor.poke(context)
+
+    assert not poke()
+    assert not poke()
+    local_aws.advance(5 * 3600)
+    with pytest.raises(AirflowFailException) as failed:
+        poke()
+
+    assert f"300 jobs: {succeeded} succeeded, {300 - succeeded} failed" in str(failed.value)
+    assert "- job-000 failed: torn" in str(failed.value)
+
+
+def test_the_verdicts_of_version_0_1_0_are_in_the_order_of_the_ids() -> None:
+    problems = {"failed": 1, "problems": [["d", "failed", "gone"]]}
+
+    wait = from_json(stored_by_0_1_0(list("abcd"), ["b"], succeeded=2, **problems), list("abcd"))
+
+    assert list(wait.verdicts.items()) == [
+        ("a", Verdict.SUCCEEDED),
+        ("b", Verdict.PENDING),
+        ("c", Verdict.SUCCEEDED),
+        ("d", Verdict.FAILED),
+    ]
+    assert wait.unnamed == {}
 
 
 STORED = Wait(

@@ -108,19 +108,27 @@ def _unpacked(packed: str) -> str:
     return zlib.decompress(base64.b64decode(packed)).decode("utf-8", "surrogatepass")
 
 
-def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **known: Any) -> Wait:
-    """Read a state of version 0.1.0: bits for the pending jobs, and the ids of the first 20 jobs that have problems."""
+def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **polls: Any) -> Wait:
+    """Read a state of version 0.1.0: bits for the pending jobs, and the ids of the first 20 jobs that have problems.
+
+    If these are all awaited ids, and all that have problems are named, the others succeeded. A trigger of version 0.1.0
+    has the pending ids only.
+    """
     pending = dict.fromkeys(_chosen(stored["pending"], job_ids), Verdict.PENDING)
     problems = {job_id: Verdict(verdict) for job_id, verdict, _ in stored["problems"]}
     counts = {Verdict.SUCCEEDED: stored["succeeded"]}
     counts |= {verdict: stored[verdict.value] - list(problems.values()).count(verdict) for verdict in PROBLEMS}
+    verdicts = {**problems, **pending}
+    if counts[Verdict.SUCCEEDED] + len(verdicts) == len(job_ids) and not any(counts[verdict] for verdict in PROBLEMS):
+        verdicts = {job_id: verdicts.get(job_id, Verdict.SUCCEEDED) for job_id in job_ids}
+        counts = {}
     return Wait(
-        verdicts={**problems, **pending},
+        verdicts=verdicts,
         seen=frozenset(_chosen(stored["seen"], job_ids)),
         messages={job_id: message for job_id, _, message in stored["problems"] if message is not None},
         unnamed={verdict: count for verdict, count in counts.items() if count},
         pages=stored["pages"],
-        **known,
+        **polls,
     )
 
 
