@@ -790,17 +790,25 @@ def test_a_rescheduled_wait_continues_for_the_same_jobs_if_its_templates_are_ren
     assert result["JobId"] == "a"
 
 
-def test_state_is_discarded_if_many_ids_change_between_two_pokes(glacier: Any, local_aws: Control) -> None:
-    """So many ids are not stored."""
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_a_wait_whose_many_ids_change_between_two_pokes_is_refused(
+    soft_fail: bool, glacier: Any, local_aws: Control
+) -> None:
+    """So many ids are not stored. A new try begins with the new ids."""
     ids = local_aws.add_jobs("photos", [job(f"job-{number:03}") for number in range(STORED_IDS_AT_MOST + 1)])
     context = new_context()
     with pytest.raises(AirflowRescheduleException):
         GlacierJobSensor(task_id="wait", job_id=ids, **glacier).execute(context)
     local_aws.advance(5 * HOUR)
+    sensor = GlacierJobSensor(task_id="wait", job_id=ids[1:], soft_fail=soft_fail, **glacier)
 
-    result = GlacierJobSensor(task_id="wait", job_id=ids[:1], **glacier).execute(context)
+    with pytest.raises(
+        AirflowFailException, match=r"the ids of this wait have changed(.|\n)* expected the same 101 ids"
+    ):
+        sensor.execute(context)
 
-    assert result["jobs"] == result["succeeded"] == 1
+    context["ti"] = TaskInstance(try_number=2)
+    assert sensor.execute(context)["succeeded"] == STORED_IDS_AT_MOST
 
 
 def test_a_rescheduled_poke_does_not_start_before_airflow_has_ended_the_last_one(

@@ -15,6 +15,7 @@ from glacier_jobs.triggers import GlacierJobTrigger
 from glacier_jobs.waiting.shared_poller import PollerRegistry
 from glacier_jobs.waiting.state import Verdict
 from glacier_jobs.waiting.stored_state import from_json
+from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.waits import (
@@ -205,6 +206,18 @@ def test_after_the_deadline_the_same_jobs_are_looked_for(glacier: Any, local_aws
     context = overdue(glacier, job_id="a")
 
     assert resumed_after_timeout(context, job_id="b", timeout=2 * HOUR, **glacier).how == "timed out"
+
+
+def test_after_the_deadline_a_wait_whose_many_ids_have_changed_is_refused(glacier: Any, local_aws: Control) -> None:
+    """So many ids are not stored."""
+    ids = local_aws.add_jobs("photos", [job(f"job-{number:03}") for number in range(STORED_IDS_AT_MOST + 1)])
+    local_aws.add_jobs("photos", [{"JobId": "b", "StatusCode": "Succeeded"}])
+    context = overdue(glacier, job_id=ids)
+
+    result = resumed_after_timeout(context, job_id=["b"], timeout=2 * HOUR, **glacier)
+
+    assert result.how == "failed at once"
+    assert "the ids of this wait have changed since its first poll" in result.value
 
 
 def test_a_trigger_that_airflow_cannot_run_is_retried_also_with_soft_fail(glacier: Any) -> None:

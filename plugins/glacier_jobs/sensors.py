@@ -94,9 +94,9 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     :param vault_name: the vault of the jobs. (templated)
     :param job_id: one id; several ids, for example an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids,
-        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, a URI of more
-        than 100 ids is read at each poll. The answer to Initiate Job (``{"jobId"}``) or a job's description
-        (``{"JobId"}``) is accepted in place of an id. (templated)
+        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, more than
+        100 ids are read at each poll; if they have changed, the wait fails. The answer to Initiate Job (``{"jobId"}``)
+        or a job's description (``{"JobId"}``) is accepted in place of an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param outcome_uri: a ``file://`` or ``s3://`` URI of a Parquet file that is written before the wait succeeds or
         fails, with the columns ``vault_name``, ``job_id``, ``outcome`` (``succeeded``, ``failed``, ``missing`` or

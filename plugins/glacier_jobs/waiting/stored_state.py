@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.waiting.state import PROBLEMS, Verdict, Wait
 
 #: How many characters of status messages are stored; further messages are dropped. Airflow's state store of a task
@@ -50,11 +51,11 @@ def to_json(wait: Wait) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool = False) -> Wait:
     """Return the wait that :func:`to_json` was given.
 
-    Where the ids have changed, nothing is known of the new ones: only the start of the wait and what is known of the
-    polls are kept.
-
-    :param job_ids: the ids of the wait, in their order.
-    :param single: whether one id was given, for other ids, and for a state of version 0.1.0, which does not hold it.
+    :param job_ids: the ids of the wait, in their order; without ids, because they must be read first, the wait has only
+        what is known of its start and its polls.
+    :param single: whether one id was given, for a state without ids, and for one of version 0.1.0, which does not hold
+        it.
+    :raises InvalidArgument: the wait is for other ids.
     """
     known: dict[str, Any] = {
         "started_at": datetime.fromisoformat(stored["started_at"]),
@@ -62,6 +63,12 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
         "bad_polls": stored["bad_polls"],
     }
     if stored["digest"] != _digest(job_ids):
+        if job_ids and stored["digest"] != _digest(()):
+            raise InvalidArgument(
+                "the ids of this wait have changed since its first poll: job_id now gives other ids, or another order "
+                f"({len(job_ids)} ids, the first is {job_ids[0]}); expected the same {_number_of_ids(stored)} ids in "
+                "the same order until the wait is over"
+            )
         return Wait(verdicts=dict.fromkeys(job_ids, Verdict.PENDING), single=single, **known)
     if "jobs" not in stored:
         return _from_first_version(stored, job_ids, single=single, **known)
@@ -93,6 +100,10 @@ def _grouped_messages(wait: Wait) -> tuple[list[str], list[int | None]]:
                 numbers[message] = len(numbers)
             of_jobs.append(None if message is None else numbers.get(message))
     return list(numbers), of_jobs
+
+
+def _number_of_ids(stored: Mapping[str, Any]) -> int:
+    return len(_unpacked(stored["jobs"])) if "jobs" in stored else len(_bits(stored["pending"]))
 
 
 def _digest(job_ids: Iterable[str]) -> str:
@@ -133,4 +144,8 @@ def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **pol
 
 
 def _chosen(bits: str, job_ids: Sequence[str]) -> Iterable[str]:
-    return (job_id for job_id, flag in zip(job_ids, f"{int(bits, 16):b}"[1:], strict=True) if flag == "1")
+    return (job_id for job_id, flag in zip(job_ids, _bits(bits), strict=True) if flag == "1")
+
+
+def _bits(stored: str) -> str:
+    return f"{int(stored, 16):b}"[1:]
