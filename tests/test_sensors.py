@@ -20,7 +20,7 @@ from glacier_jobs.waiting.state import NAMED_AT_MOST
 from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
-from local_aws.faulty_proxy import Fault
+from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialSource
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
@@ -354,6 +354,37 @@ def test_access_that_stays_denied_fails_without_a_retry(
         "3 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending). The last error:"
     )
     assert "AccessDeniedException" in ended.value
+
+
+@in_all_modes
+@pytest.mark.parametrize("operation", ["ListJobs", "DescribeJob"])
+def test_a_connection_that_is_corrected_after_a_denial_is_read_again(
+    mode: Mode, operation: str, connect: Connect, local_aws: Control
+) -> None:
+    """The key is denied from the second poll on, in which the job a is not listed and must be described."""
+    old, new = "LOCALAWSACCESSKEYOLD", "LOCALAWSACCESSKEYNEW"
+    local_aws.add_jobs("photos", [job("a"), job("b")])
+    local_aws.hook("remove_jobs", {"vault_name": "photos", "job_ids": ["a"]}, operation="ListJobs", count=1)
+    local_aws.fault(
+        "unrecognized_client", operation=operation, access_key=old, skip=1 if operation == "ListJobs" else 0
+    )
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", access_key=new)
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        conn_id = connect("corrected", endpoint_url=proxy.endpoint, access_key=old, attempts=1)
+        requests: list[str] = []
+
+        def correct(method: str, path: str) -> None:
+            requests.append(path)
+            if len(requests) == (2 if operation == "ListJobs" else 3):
+                local_aws.add_jobs("photos", [job("a")])
+                connect("corrected", endpoint_url=proxy.endpoint, access_key=new, attempts=1)
+
+        proxy.rule = correct
+        ended = wait(mode, job_id=["a", "b"], vault_name="photos", aws_conn_id=conn_id, timeout=20)
+
+    assert ended.value == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+    keys = [request["access_key"] for request in local_aws.requests()]
+    assert keys == [old] * (2 if operation == "ListJobs" else 3) + [new] * 2
 
 
 @in_all_modes

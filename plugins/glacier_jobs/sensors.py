@@ -25,6 +25,9 @@ from airflow.sdk.exceptions import (
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
 from glacier_jobs.dataset.uris import check_literal_uri, is_uri
 from glacier_jobs.errors import (
+    AccessDenied,
+    ConnectionNotFound,
+    CredentialsUnavailable,
     FinalError,
     GlacierJobsError,
     InvalidArgument,
@@ -305,11 +308,14 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         step = self._rules.after(wait, result, datetime.now(timezone.utc))
         if step.error is not None:
             self.log.warning("Bad poll %d in a row: %s", step.wait.bad_polls, step.error)
-        if isinstance(result, GlacierJobsError):
-            return step, None
-        self.log.info("%s", step.wait)
-        self._link(context)
-        return step, result
+        if isinstance(result, PollResult):
+            self.log.info("%s", step.wait)
+            self._link(context)
+        errors = result.refused.values() if isinstance(result, PollResult) else [result]
+        if any(isinstance(error, AccessDenied | ConnectionNotFound | CredentialsUnavailable) for error in errors):
+            # The next poll reads the connection again, which may have been corrected.
+            self.__dict__.pop("hook", None)
+        return step, result if isinstance(result, PollResult) else None
 
     def _last_poll(self, context: Mapping[str, Any], wait: Wait) -> Any:
         """Poll once more at the deadline, as the other modes do."""
