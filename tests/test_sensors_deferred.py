@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.triggers import GlacierJobTrigger
+from glacier_jobs.waiting.description import to_event
 from glacier_jobs.waiting.shared_poller import PollerRegistry
 from glacier_jobs.waiting.state import Verdict
 from glacier_jobs.waiting.stored_state import from_json
@@ -55,6 +56,71 @@ def stored(trigger: Any, *, hours_ago: float) -> GlacierJobTrigger:
     return rebuilt(trigger, quiet_seconds=0.0, wait={**arguments["wait"], "stored_at": stored_at.isoformat()})
 
 
+def without_description(event: Any) -> dict[str, Any]:
+    """Return the payload of an event as version 0.1.0 made it."""
+    return {name: value for name, value in event.payload.items() if name != "description"}
+
+
+@pytest.mark.parametrize("kind", ["access_denied", "service_unavailable"])
+def test_a_resumption_needs_no_answer_from_glacier(kind: str, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holiday"}])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    local_aws.fault(kind)
+    calls = local_aws.calls().total
+
+    result = resumed(deferred, event.payload, job_id="a", **glacier)
+
+    assert (result["JobId"], result["StatusCode"], result["JobDescription"]) == ("a", "Succeeded", "holiday")
+    assert local_aws.calls().total == calls
+
+
+@pytest.mark.parametrize("reason", ["access_denied", "no credentials"])
+def test_a_description_that_cannot_be_requested_on_resumption_is_retried(
+    reason: str, glacier: Any, connect: Connect, local_aws: Control
+) -> None:
+    """The job was polled with success, so this can be a change of the credentials that is not complete yet."""
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    if reason == "no credentials":
+        connect(access_key=None, attempts=1)
+    else:
+        local_aws.fault("access_denied", operation="DescribeJob")
+
+    def resume() -> Any:
+        return resumed(deferred, without_description(event), job_id="a", soft_fail=True, **glacier)
+
+    result = ended(resume)
+
+    assert result.how == "to be retried"
+    assert "Describe Job a of vault photos" in result.value
+
+
+@pytest.mark.parametrize("job_id", ["a", ["a"]])
+def test_the_event_describes_the_only_job_if_it_was_given_as_one_id(
+    job_id: Any, glacier: Any, local_aws: Control
+) -> None:
+    """Also if version 0.1.0 created the trigger, which does not know how the id was given."""
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id=job_id, **glacier)
+    local_aws.advance(5 * HOUR)
+    _, arguments = deferred.trigger.serialize()
+    kept = {name: arguments["wait"][name] for name in ("digest", "started_at", "bad_polls", "pages")}
+    wait = {**kept, "pending": "3", "seen": "3", "succeeded": 0, "failed": 0, "missing": 0, "problems": []}
+
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    event_of_0_1_0 = run(rebuilt(deferred.trigger, quiet_seconds=0.0, wait=wait))
+
+    assert (event.payload["description"] is not None) == (job_id == "a")
+    for payload in (event.payload, event_of_0_1_0.payload):
+        result = resumed(deferred, payload, job_id=job_id, **glacier)
+        assert result.get("JobId") == (job_id if job_id == "a" else None)
+        assert result.get("succeeded") == (None if job_id == "a" else 1)
+
+
 def test_a_template_that_is_rendered_differently_on_resumption_does_not_change_the_described_job(
     glacier: Any, local_aws: Control
 ) -> None:
@@ -64,27 +130,42 @@ def test_a_template_that_is_rendered_differently_on_resumption_does_not_change_t
     local_aws.advance(5 * HOUR)
     event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
 
-    result = resumed(deferred, event.payload, **{**glacier, "job_id": ["b"], "vault_name": "films"})
+    for payload in (event.payload, without_description(event)):
+        result = resumed(deferred, payload, **{**glacier, "job_id": ["b"], "vault_name": "films"})
+        assert (result["JobId"], result["StatusCode"]) == ("a", "Succeeded")
 
-    assert (result["JobId"], result["StatusCode"]) == ("a", "Succeeded")
 
-
-@pytest.mark.parametrize("status_code", ["InProgress", "Failed"])
-def test_the_status_of_the_described_job_is_checked(status_code: str, glacier: Any, local_aws: Control) -> None:
+def test_the_description_of_another_job_is_not_used(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     deferred = deferral(job_id="a", **glacier)
     local_aws.advance(5 * HOUR)
     event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
-    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": status_code}])
+    event.payload["description"] = to_event({"JobId": "b", "StatusCode": "Succeeded"})
+
+    assert resumed(deferred, event.payload, job_id="a", **glacier)["JobId"] == "a"
+
+
+@pytest.mark.parametrize("in_event", [False, True])
+@pytest.mark.parametrize("status_code", ["InProgress", "Failed"])
+def test_the_status_of_the_described_job_is_checked(
+    status_code: str, in_event: bool, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    odd = {"JobId": "a", "StatusCode": status_code}
+    local_aws.add_jobs("photos", [odd])
+    payload = {**event.payload, "description": to_event(odd) if in_event else None}
 
     with pytest.raises(AirflowFailException, match=f"StatusCode is '{status_code}'; expected Succeeded") as caught:
-        resumed(deferred, event.payload, job_id="a", soft_fail=True, **glacier)
+        resumed(deferred, payload, job_id="a", soft_fail=True, **glacier)
 
     assert isinstance(caught.value.__cause__, MalformedAnswer)
 
 
 @pytest.mark.parametrize(("soft_fail", "how"), [(False, "failed at once"), (True, "skipped")])
-def test_a_job_that_expires_between_the_event_and_the_resumption_is_missing(
+def test_a_job_that_expires_before_the_resumption_is_missing_only_if_the_event_does_not_describe_it(
     soft_fail: bool, how: str, glacier: Any, local_aws: Control
 ) -> None:
     local_aws.add_jobs("photos", [job("a")])
@@ -94,10 +175,11 @@ def test_a_job_that_expires_between_the_event_and_the_resumption_is_missing(
     local_aws.advance(30 * HOUR)
 
     def resume() -> Any:
-        return resumed(deferred, event.payload, job_id="a", soft_fail=soft_fail, **glacier)
+        return resumed(deferred, without_description(event), job_id="a", soft_fail=soft_fail, **glacier)
 
     result = ended(resume)
 
+    assert resumed(deferred, event.payload, job_id="a", **glacier)["StatusCode"] == "Succeeded"
     assert result.how == how
     if not soft_fail:
         assert "- a is missing" in result.value

@@ -52,6 +52,10 @@ WAIT = {
     "pages": 3,
 }
 
+#: A wait for the job a, given as one id, after the poll that showed its success; and the description of the job.
+WAIT_FOR_A = {**WAIT, "digest": "ca978112ca1bbdca", "single": True, "jobs": "eJwzAgAAMwAz", "bad_polls": 0}
+DESCRIPTION_OF_A = "eJyrVvLKT/JMUbJSUEpU0lFQCi5JLCktds5PSQUJBZcmJ6empqSmKNUCAP2mDLY="
+
 JOB_TRIGGER = {
     "vault_name": "photos",
     "account_id": "-",
@@ -120,11 +124,28 @@ def test_the_event_of_a_stored_trigger_has_the_fields_that_a_stored_deferral_rea
 
     event = run(created("glacier_jobs.triggers.GlacierJobTrigger", JOB_TRIGGER))
 
-    assert event.payload.keys() == {"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}
+    assert event.payload.keys() == {"outcome", "vault_name", "account_id", "job_ids", "wait", "message", "description"}
     assert (event.payload["outcome"], event.payload["wait"].keys()) == ("judged", WAIT.keys())
     sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id="local_aws")
     with pytest.raises(AirflowFailException, match=r"1 of 2 awaited jobs(.|\n)*a failed: gone"):
         sensor.execute_complete({}, event.payload)
+
+
+def test_a_stored_event_that_describes_its_job_is_read(local_aws: Control, connect: Connect) -> None:
+    """The job has been dropped."""
+    local_aws.add_vaults("photos")
+    event = {
+        "outcome": "judged",
+        "vault_name": "photos",
+        "account_id": "-",
+        "job_ids": ["a"],
+        "wait": WAIT_FOR_A,
+        "message": None,
+        "description": DESCRIPTION_OF_A,
+    }
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", aws_conn_id=connect())
+
+    assert sensor.execute_complete(new_context(), event) == {"JobId": "a", "StatusCode": "Succeeded"}
 
 
 def test_a_stored_event_is_read(local_aws: Control, connect: Connect) -> None:

@@ -32,7 +32,6 @@ from glacier_jobs.errors import (
     GlacierJobsError,
     InvalidArgument,
     JobNotFound,
-    MalformedAnswer,
     ServiceUnavailable,
     TransientError,
 )
@@ -42,6 +41,7 @@ from glacier_jobs.links import GlacierVaultLink
 from glacier_jobs.triggers import PROGRESS, GlacierJobTrigger
 from glacier_jobs.waiting import task_state
 from glacier_jobs.waiting.backoff import next_delay_seconds
+from glacier_jobs.waiting.description import check_succeeded, described, from_event
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
 from glacier_jobs.waiting.outcome_file import check_outcome_uri, write_outcomes
 from glacier_jobs.waiting.poll import PollRequest, poll
@@ -196,12 +196,12 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         :param context: the task's context. Without one, the state of the wait is kept in this object.
         """
         known: Mapping[str, Any] = context or {}
-        step, result = self._step(known, self._wait or self._restored(known))
+        step, found = self._step(known, self._wait or self._restored(known))
         self._wait = wait = step.wait
         if self.default_poke_interval:
             self.poke_interval = default_interval_seconds(wait)
         if step.ending is not None:
-            return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, result))
+            return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, found))
         if datetime.now(timezone.utc) < self._deadline(wait):
             if self.deferrable:
                 self._defer_until_deadline(known, wait)
@@ -222,7 +222,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             self._defer_until_deadline(context, wait)
         if event["outcome"] in (PROGRESS, Ending.TIMED_OUT.value):
             return self._last_poll(context, wait)
-        return self._end(context, wait, Ending(event["outcome"]), event["message"])
+        return self._end(context, wait, Ending(event["outcome"]), event["message"], from_event(event))
 
     def execute_after_deadline(self, context: Context) -> Any:
         """Resume after Airflow ended the deferral, because no triggerer ran at the deadline."""
@@ -292,8 +292,8 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             return replace(from_json(stored["wait"], job_ids, single=single), bad_polls=wait.bad_polls)
         return replace(wait, verdicts=Wait.for_jobs(job_ids, started_at=wait.started_at).verdicts, single=single)
 
-    def _step(self, context: Mapping[str, Any], wait: Wait) -> tuple[Step, PollResult | None]:
-        """Poll once. Reading the ids is a part of that."""
+    def _step(self, context: Mapping[str, Any], wait: Wait) -> tuple[Step, Mapping[str, Mapping[str, Any]]]:
+        """Poll once. Reading the ids is a part of that. Return also the descriptions of the jobs that exist."""
         result: PollResult | GlacierJobsError
         try:
             wait = self._with_jobs(context, wait)
@@ -315,12 +315,12 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         if any(isinstance(error, AccessDenied | ConnectionNotFound | CredentialsUnavailable) for error in errors):
             # The next poll reads the connection again, which may have been corrected.
             self.__dict__.pop("hook", None)
-        return step, result if isinstance(result, PollResult) else None
+        return step, result.found if isinstance(result, PollResult) else {}
 
     def _last_poll(self, context: Mapping[str, Any], wait: Wait) -> Any:
         """Poll once more at the deadline, as the other modes do."""
-        step, result = self._step(context, wait)
-        return self._end(context, step.wait, step.ending or Ending.TIMED_OUT, step.error, result)
+        step, found = self._step(context, wait)
+        return self._end(context, step.wait, step.ending or Ending.TIMED_OUT, step.error, found)
 
     def _defer_until_deadline(self, context: Mapping[str, Any], wait: Wait) -> NoReturn:
         # Airflow hands nothing on from a deferral that it ends itself.
@@ -353,14 +353,17 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         wait: Wait,
         ending: Ending,
         error: GlacierJobsError | str | None = None,
-        result: PollResult | None = None,
+        found: Mapping[str, Mapping[str, Any]] = {},
     ) -> Any:
-        """Write the outcomes, and return the result of the wait or raise why it has none."""
+        """Write the outcomes, and return the result of the wait or raise why it has none.
+
+        :param found: id -> description of jobs, as the last poll showed them.
+        """
         description: Mapping[str, Any] | None = None
         failure = self._failure(wait, ending, str(error))
         if failure is None and wait.single:
             try:
-                description = self._description(wait, result)
+                description = self._description(wait, found)
             except JobNotFound:
                 wait = replace(wait, verdicts=dict.fromkeys(wait.verdicts, Verdict.MISSING), unnamed={})
                 failure = self._failure(wait, ending, None)
@@ -387,19 +390,14 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         message = unreachable_message(self.vault_name, wait, str(reason))
         return _Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
 
-    def _description(self, wait: Wait, result: PollResult | None) -> Mapping[str, Any]:
-        """Return the description of the only job, which the trigger's event does not carry."""
+    def _description(self, wait: Wait, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         # A wait that version 0.1.0 stored does not name the jobs that succeeded.
         (job_id,) = wait.verdicts or awaited_ids(self.job_id)
-        if result is not None and job_id in result.found:
-            return result.found[job_id]
-        hook = GlacierJobsHook(**super()._hook_parameters)
-        description = hook.get_job(self.vault_name, job_id, self.account_id)
-        if description.get("StatusCode") != "Succeeded":
-            raise MalformedAnswer(
-                f"job {job_id} of vault {self.vault_name}: StatusCode is {description.get('StatusCode')!r}; expected "
-                "Succeeded, which an earlier poll showed"
-            )
+        description = found.get(job_id)
+        if description is None:
+            hook = GlacierJobsHook(**super()._hook_parameters)
+            description = described(hook, self.vault_name, job_id, self.account_id)
+        check_succeeded(description, self.vault_name)
         return description
 
     def _written(self, context: Mapping[str, Any], wait: Wait, failure: Exception | None) -> Exception | None:

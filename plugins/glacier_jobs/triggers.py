@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from glacier_jobs.errors import GlacierJobsError
+from glacier_jobs.waiting.description import to_event
 from glacier_jobs.waiting.poll import PollRequest
 from glacier_jobs.waiting.progress import Progress
 from glacier_jobs.waiting.rules import Ending, WaitRules, default_interval_seconds
 from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
-from glacier_jobs.waiting.state import PollResult, Wait
+from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 from glacier_jobs.waiting.stored_state import from_json, to_json
 
 #: How long a trigger yields no event. Airflow 3.3.2 can fail a task whose trigger yields its event in the first seconds
@@ -30,10 +32,11 @@ _LONG_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
 class GlacierJobTrigger(BaseTrigger):
     """Wait until the awaited jobs are final, or until a deadline.
 
-    It yields one event, ``{"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}``: ``outcome`` is
-    ``judged`` (the wait is over), ``timed_out``, ``unreachable`` (too many failed polls in a row), ``denied`` (the last
-    of them was denied), ``refused`` (Glacier would refuse again) or ``progress``; ``wait`` is the state as
-    :mod:`glacier_jobs.waiting.stored_state` stores it.
+    It yields one event, ``{"outcome", "vault_name", "account_id", "job_ids", "wait", "message", "description"}``:
+    ``outcome`` is ``judged`` (the wait is over), ``timed_out``, ``unreachable`` (too many failed polls in a row),
+    ``denied`` (the last of them was denied), ``refused`` (Glacier would refuse again) or ``progress``; ``wait`` is the
+    state as :mod:`glacier_jobs.waiting.stored_state` stores it. If one id was given, and its job succeeded,
+    ``description`` is what :mod:`glacier_jobs.waiting.description` makes of its description, and otherwise ``None``.
 
     ``progress`` stores verdicts that changed: the sensor defers again with the new state. A trigger that is created
     again, after a restart of the triggerer, does not poll for these jobs any more, which Glacier may have dropped.
@@ -157,7 +160,7 @@ class GlacierJobTrigger(BaseTrigger):
                     self.log.info("%s", step.wait)
                 wait = step.wait
                 if step.ending is not None:
-                    return self._event_of(step.ending.value, wait, step.error)
+                    return self._event_of(step.ending.value, wait, step.error, self._description(wait, result))
                 if progress.is_due(now):
                     return self._event_of(PROGRESS, wait)
                 if self._poll_seconds(wait) != subscription.poll_seconds:
@@ -169,14 +172,32 @@ class GlacierJobTrigger(BaseTrigger):
     def _poll_seconds(self, wait: Wait) -> float:
         return default_interval_seconds(wait) if self.poll_seconds is None else self.poll_seconds
 
-    def _event_of(self, outcome: str, wait: Wait, error: Exception | None = None) -> dict[str, Any]:
+    def _description(self, wait: Wait, result: PollResult | GlacierJobsError) -> str | None:
+        if self._single is False or not isinstance(result, PollResult):
+            return None
+        succeeded = [
+            result.found[job_id]
+            for job_id, verdict in wait.verdicts.items()
+            if verdict is Verdict.SUCCEEDED and job_id in result.found
+        ]
+        return to_event(succeeded[0]) if len(succeeded) == wait.jobs == 1 else None
+
+    @property
+    def _single(self) -> bool | None:
+        """Whether one id was given; ``None`` if version 0.1.0 stored this trigger: the sensor knows it."""
+        return self.wait.get("single")
+
+    def _event_of(
+        self, outcome: str, wait: Wait, error: Exception | None = None, description: str | None = None
+    ) -> dict[str, Any]:
         return {
             "outcome": outcome,
             "vault_name": self.vault_name,
             "account_id": self.account_id,
             "job_ids": list(wait.verdicts),
-            "wait": to_json(wait),
+            "wait": {**to_json(wait), "single": self._single},
             "message": None if error is None else str(error),
+            "description": description,
         }
 
     def _poll_key(self) -> PollKey:

@@ -38,8 +38,8 @@ def to_json(wait: Wait) -> dict[str, Any]:
         "digest": _digest(wait.verdicts),
         "started_at": wait.started_at.isoformat(),
         "single": wait.single,
-        "jobs": _packed("".join(_DIGIT_OF[verdict, job_id in wait.seen] for job_id, verdict in wait.verdicts.items())),
-        "messages": _packed(json.dumps(_grouped_messages(wait), ensure_ascii=False)),
+        "jobs": packed("".join(_DIGIT_OF[verdict, job_id in wait.seen] for job_id, verdict in wait.verdicts.items())),
+        "messages": packed(json.dumps(_grouped_messages(wait), ensure_ascii=False)),
         "unnamed": {verdict.value: count for verdict, count in wait.unnamed.items()},
         "polled": wait.polled,
         "expedited": wait.expedited,
@@ -53,8 +53,8 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
 
     :param job_ids: the ids of the wait, in their order; without ids, because they must be read first, the wait has only
         what is known of its start and its polls.
-    :param single: whether one id was given, for a state without ids, and for one of version 0.1.0, which does not hold
-        it.
+    :param single: whether one id was given, for a state without ids, and for one of version 0.1.0 or of its trigger,
+        which do not hold it.
     :raises InvalidArgument: the wait is for other ids.
     """
     known: dict[str, Any] = {
@@ -72,12 +72,12 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
         return Wait(verdicts=dict.fromkeys(job_ids, Verdict.PENDING), single=single, **known)
     if "jobs" not in stored:
         return _from_first_version(stored, job_ids, single=single, **known)
-    jobs = dict(zip(job_ids, (_DIGITS[digit] for digit in _unpacked(stored["jobs"])), strict=True))
+    jobs = dict(zip(job_ids, (_DIGITS[digit] for digit in unpacked(stored["jobs"])), strict=True))
     failed = [job_id for job_id, (verdict, _) in jobs.items() if verdict is Verdict.FAILED]
-    texts, numbers = json.loads(_unpacked(stored["messages"]))
+    texts, numbers = json.loads(unpacked(stored["messages"]))
     return Wait(
         verdicts={job_id: verdict for job_id, (verdict, _) in jobs.items()},
-        single=stored["single"],
+        single=single if stored["single"] is None else stored["single"],
         seen=frozenset(job_id for job_id, (_, seen) in jobs.items() if seen),
         messages={job_id: texts[number] for job_id, number in zip(failed, numbers, strict=True) if number is not None},
         unnamed={Verdict(verdict): count for verdict, count in stored["unnamed"].items()},
@@ -85,6 +85,17 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
         pages=stored["pages"],
         **known,
     )
+
+
+def packed(text: str) -> str:
+    """Return a text compressed to ASCII."""
+    # A status message may hold half of a surrogate pair, which JSON allows and UTF-8 does not.
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode()
+
+
+def unpacked(packed: str) -> str:
+    """Return the text that :func:`packed` was given."""
+    return zlib.decompress(base64.b64decode(packed)).decode("utf-8", "surrogatepass")
 
 
 def _grouped_messages(wait: Wait) -> tuple[list[str], list[int | None]]:
@@ -103,20 +114,11 @@ def _grouped_messages(wait: Wait) -> tuple[list[str], list[int | None]]:
 
 
 def _number_of_ids(stored: Mapping[str, Any]) -> int:
-    return len(_unpacked(stored["jobs"])) if "jobs" in stored else len(_bits(stored["pending"]))
+    return len(unpacked(stored["jobs"])) if "jobs" in stored else len(_bits(stored["pending"]))
 
 
 def _digest(job_ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(job_ids).encode()).hexdigest()[:16]
-
-
-def _packed(text: str) -> str:
-    # A status message may hold half of a surrogate pair, which JSON allows and UTF-8 does not.
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode()
-
-
-def _unpacked(packed: str) -> str:
-    return zlib.decompress(base64.b64decode(packed)).decode("utf-8", "surrogatepass")
 
 
 def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **polls: Any) -> Wait:
