@@ -792,7 +792,7 @@ def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None
     """The second try does not use the state of the first, so the job is not missing. It has its own timeout."""
     local_aws.add_jobs("photos", [job("a")])
     context = new_context()
-    sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, **glacier)
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, poke_interval=600, **glacier)
     with pytest.raises(AirflowRescheduleException):
         sensor.execute(context)
     local_aws.remove_jobs("photos", ["a"])

@@ -396,11 +396,12 @@ def test_progress_after_the_deadline_is_followed_by_the_last_poll(glacier: Any, 
     assert result["succeeded"] == 2
 
 
-def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
-    glacier: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("grace", "tier", "expected"), [(900, "Bulk", [60.0, 600.0]), (0, "Expedited", [600.0, 60.0])])
+def test_jobs_that_are_not_listed_yet_are_polled_as_their_tier_says_once_they_are(
+    grace: float, tier: str, expected: list[float], glacier: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local_aws.add_jobs("photos", [{**job("a", listed_after_seconds=60), "Tier": "Expedited"}])
-    deferred = deferral(job_id="a", **{**glacier, "poke_interval": None})
+    local_aws.add_jobs("photos", [{**job("a", listed_after_seconds=60), "Tier": tier}])
+    deferred = deferral(job_id="a", missing_grace=900, **{**glacier, "poke_interval": None})
     local_aws.advance(120)
     intervals: list[float] = []
     subscribe = PollerRegistry.subscribe
@@ -412,7 +413,9 @@ def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
     monkeypatch.setattr(PollerRegistry, "subscribe", recorded)
 
     async def until_subscribed_again() -> None:
-        task = asyncio.ensure_future(first_event(rebuilt(deferred.trigger, quiet_seconds=0.0)))
+        task = asyncio.ensure_future(
+            first_event(rebuilt(deferred.trigger, quiet_seconds=0.0, missing_grace_seconds=grace))
+        )
         while len(intervals) < 2 and not task.done():  # noqa: ASYNC110 - the poll runs in a thread
             await asyncio.sleep(0.01)
         task.cancel()
@@ -420,4 +423,4 @@ def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
 
     asyncio.run(until_subscribed_again())
 
-    assert intervals == [600.0, 60.0]
+    assert intervals == expected

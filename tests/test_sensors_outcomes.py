@@ -225,6 +225,19 @@ def test_a_time_that_cannot_be_represented_is_refused_with_the_longest_one() -> 
                 GlacierJobSensor(**{**arguments, name: value})
 
 
+@pytest.mark.parametrize(("given", "seconds"), [(None, 60.0), (300, 300.0)])
+def test_a_job_that_is_not_listed_yet_is_polled_every_minute(
+    given: float | None, seconds: float, glacier: Any, local_aws: Control
+) -> None:
+    """It may be Expedited."""
+    local_aws.add_vaults("photos")
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", mode="poke", poke_interval=given, **glacier)
+
+    assert not sensor.poke(new_context())
+
+    assert sensor._get_next_poke_interval(0.0, lambda: 0.0, 1) == seconds
+
+
 @pytest.mark.parametrize(
     ("tiers", "given", "seconds"),
     [

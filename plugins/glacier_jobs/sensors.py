@@ -45,7 +45,7 @@ from glacier_jobs.waiting.description import check_succeeded, described, from_ev
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
 from glacier_jobs.waiting.outcome_file import check_outcome_uri, write_outcomes
 from glacier_jobs.waiting.poll import PollRequest, poll
-from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules
 from glacier_jobs.waiting.state import (
     PollResult,
     Verdict,
@@ -112,8 +112,9 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     :param deferrable: whether the sensor waits in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: the time between two polls; by default 60 seconds while all pending jobs have the tier
-        Expedited, and otherwise 10 minutes. In the mode ``reschedule``, it is at least 15 seconds. For a deferred
-        sensor, ``exponential_backoff`` does not lengthen it, because the poll is shared.
+        Expedited, or within ``missing_grace`` none of them has been listed, and otherwise 10 minutes. In the mode
+        ``reschedule``, it is at least 15 seconds. For a deferred sensor, ``exponential_backoff`` does not lengthen it,
+        because the poll is shared.
     :param timeout: the time from the first start of this try, 24 hours by default, and at most 3,650 days.
     :param soft_fail: whether the task is skipped if jobs failed, are missing, or are pending after ``timeout``. For
         all other reasons, it fails.
@@ -199,7 +200,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         step, found = self._step(known, self._wait or self._restored(known))
         self._wait = wait = step.wait
         if self.default_poke_interval:
-            self.poke_interval = default_interval_seconds(wait)
+            self.poke_interval = self._rules.default_interval_seconds(wait, datetime.now(timezone.utc))
         if step.ending is not None:
             return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, found))
         if datetime.now(timezone.utc) < self._deadline(wait):

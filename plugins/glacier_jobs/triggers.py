@@ -13,7 +13,7 @@ from glacier_jobs.errors import GlacierJobsError
 from glacier_jobs.waiting.description import to_event
 from glacier_jobs.waiting.poll import PollRequest
 from glacier_jobs.waiting.progress import Progress
-from glacier_jobs.waiting.rules import Ending, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.rules import Ending, WaitRules
 from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
 from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 from glacier_jobs.waiting.stored_state import from_json, to_json
@@ -47,7 +47,7 @@ class GlacierJobTrigger(BaseTrigger):
     :param deadline: a time with time zone in ISO 8601. It is absolute, so that restarts of the triggerer do not extend
         the wait.
     :param missing_grace_seconds: how long after the start of the wait a job that was never listed is not missing yet.
-    :param poll_seconds: the interval between two polls; ``None`` for the default of the jobs' tier. Triggers that share
+    :param poll_seconds: the interval between two polls; ``None`` for the sensor's default. Triggers that share
         their polls share the shortest interval.
     :param max_bad_polls: how many polls in a row may fail; ``None`` for any number.
     :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
@@ -122,11 +122,7 @@ class GlacierJobTrigger(BaseTrigger):
         wait = from_json(self.wait, self.job_ids)
         progress = Progress(stored_at=datetime.fromisoformat(self.wait.get("stored_at", _LONG_AGO.isoformat())))
         deadline = datetime.fromisoformat(self.deadline)
-        rules = WaitRules(
-            missing_grace=timedelta(seconds=self.missing_grace_seconds),
-            max_bad_polls=self.max_bad_polls,
-            wait_for_all=self.wait_for_all,
-        )
+        rules = self._rules
 
         def request() -> PollRequest:
             return PollRequest(
@@ -170,7 +166,17 @@ class GlacierJobTrigger(BaseTrigger):
             subscription.cancel()
 
     def _poll_seconds(self, wait: Wait) -> float:
-        return default_interval_seconds(wait) if self.poll_seconds is None else self.poll_seconds
+        if self.poll_seconds is None:
+            return self._rules.default_interval_seconds(wait, datetime.now(timezone.utc))
+        return self.poll_seconds
+
+    @property
+    def _rules(self) -> WaitRules:
+        return WaitRules(
+            missing_grace=timedelta(seconds=self.missing_grace_seconds),
+            max_bad_polls=self.max_bad_polls,
+            wait_for_all=self.wait_for_all,
+        )
 
     def _description(self, wait: Wait, result: PollResult | GlacierJobsError) -> str | None:
         if self._single is False or not isinstance(result, PollResult):
