@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 import glacier_jobs
@@ -905,10 +906,30 @@ def test_a_misspelt_region_is_refused() -> None:
         GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", region="eu-west-1")
 
 
-@pytest.mark.parametrize("max_bad_polls", [-1, 1.5, True, "3"])
-def test_an_invalid_number_of_bad_polls_is_refused(max_bad_polls: Any) -> None:
-    with pytest.raises(InvalidArgument, match="max_bad_polls is"):
-        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", max_bad_polls=max_bad_polls)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_bad_polls", value) for value in (-1, 1.5, True, "3")),
+        *(
+            (name, value)
+            for name in ("timeout", "poke_interval", "missing_grace", "max_wait")
+            for value in (-1, "1", 1e15)
+        ),
+        ("outcome_uri", "s3://login:pa55word@bucket/file"),
+    ],
+)
+def test_an_invalid_argument_of_a_mapped_task_fails_without_a_retry(name: str, value: Any) -> None:
+    """Airflow creates a mapped task in its run, and retries all other errors."""
+    with DAG("waits", schedule=None):
+        mapped = GlacierJobSensor.partial(task_id="wait", vault_name="photos", job_id="a").expand_kwargs(
+            [{name: value}]
+        )
+
+    with pytest.raises(AirflowFailException, match=f"^{name} ") as caught:
+        mapped.unmap({name: value})
+
+    assert isinstance(caught.value, InvalidArgument)
+    assert isinstance(caught.value, ValueError)
 
 
 def test_every_template_field_is_an_argument_and_those_of_the_aws_base_class_are_included() -> None:

@@ -11,9 +11,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
 from glacier_jobs.dataset.uris import check_literal_uri
-from glacier_jobs.errors import FinalError, InvalidArgument
+from glacier_jobs.errors import FinalError
 from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
 from glacier_jobs.glacier.hook import GlacierJobsHook
+from glacier_jobs.no_retries import arguments_refused
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,11 +83,8 @@ class GlacierJobsToParquetOperator(AwsBaseOperator[GlacierJobsHook]):
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
         super().__init__(**kwargs)
-        try:
+        with arguments_refused():
             check_literal_uri(dataset_uri, "dataset_uri")
-        except InvalidArgument as error:
-            # A mapped task is created in its run, where this is not retried.
-            raise AirflowFailException(str(error)) from error
         self.dataset_uri = dataset_uri
         self.vault_names = vault_names
         self.exclude_vaults = exclude_vaults

@@ -22,15 +22,13 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from glacier_jobs.arguments import checked_seconds, refuse_discarded
+from glacier_jobs.arguments import checked_count, checked_seconds, refuse_discarded
 from glacier_jobs.dataset.uris import check_literal_uri, is_uri
 from glacier_jobs.errors import (
     AccessDenied,
     ConnectionNotFound,
     CredentialsUnavailable,
-    FinalError,
     GlacierJobsError,
-    InvalidArgument,
     JobNotFound,
     ServiceUnavailable,
     TransientError,
@@ -38,6 +36,7 @@ from glacier_jobs.errors import (
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.links import GlacierVaultLink
+from glacier_jobs.no_retries import Refused, arguments_refused, raisable
 from glacier_jobs.triggers import PROGRESS, GlacierJobTrigger
 from glacier_jobs.waiting import task_state
 from glacier_jobs.waiting.backoff import next_delay_seconds
@@ -154,13 +153,19 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         **kwargs: Any,
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
-        for name, seconds in {
-            "timeout": timeout,
-            "poke_interval": poke_interval,
-            "max_wait": kwargs.get("max_wait"),
-        }.items():
-            if seconds is not None:
-                checked_seconds(seconds, name, zero=True)
+        with arguments_refused():
+            for name, seconds in {
+                "timeout": timeout,
+                "poke_interval": poke_interval,
+                "max_wait": kwargs.get("max_wait"),
+            }.items():
+                if seconds is not None:
+                    checked_seconds(seconds, name, zero=True)
+            missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
+            checked_count(max_bad_polls, "max_bad_polls")
+            if isinstance(job_id, str) and is_uri(job_id):
+                check_literal_uri(job_id.strip(), "job_id")
+            check_literal_uri(outcome_uri, "outcome_uri")
         super().__init__(
             poke_interval=INTERVAL_SECONDS if poke_interval is None else poke_interval,
             timeout=timeout,
@@ -168,16 +173,13 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             **kwargs,
         )
         self.vault_name = vault_name
-        if isinstance(job_id, str) and is_uri(job_id):
-            _check_literal(job_id.strip(), "job_id")
         self.job_id = job_id
         self.account_id = account_id
-        _check_literal(outcome_uri, "outcome_uri")
         self.outcome_uri = outcome_uri
         self.default_poke_interval = poke_interval is None
         self.wait_for_all = wait_for_all
-        self.missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
-        self.max_bad_polls = _checked_count(max_bad_polls)
+        self.missing_grace = missing_grace
+        self.max_bad_polls = max_bad_polls
         self.deferrable = deferrable
         self._wait: Wait | None = None
 
@@ -263,7 +265,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             yield
         except AirflowSkipException as skip:
             cause = skip.__cause__
-            if self.soft_fail and isinstance(cause, _Refused | TaskDeferralError):
+            if self.soft_fail and isinstance(cause, Refused | TaskDeferralError):
                 raise cause from cause.__cause__
             raise
 
@@ -369,7 +371,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
                 wait = replace(wait, verdicts=dict.fromkeys(wait.verdicts, Verdict.MISSING), unnamed={})
                 failure = self._failure(wait, ending, None)
             except GlacierJobsError as not_described:
-                failure, error = _raisable(not_described), not_described
+                failure, error = raisable(not_described), not_described
         failure = self._written(context, wait, failure)
         if failure is not None:
             raise failure from (error if isinstance(error, GlacierJobsError) else None)
@@ -387,9 +389,9 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         if ending is Ending.TIMED_OUT:
             return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
         if ending is Ending.REFUSED:
-            return _Refused(reason)
+            return Refused(reason)
         message = unreachable_message(self.vault_name, wait, str(reason))
-        return _Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
+        return Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
 
     def _description(self, wait: Wait, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         # A wait that version 0.1.0 stored does not name the jobs that succeeded.
@@ -409,7 +411,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             write_outcomes(self.outcome_uri, self.vault_name, wait)
         except GlacierJobsError as error:
             self.log.warning("The outcomes are not written: %s", error)
-            return _raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
+            return raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
         if "ti" in context and self.do_xcom_push:
             context["ti"].xcom_push(key="outcome_uri", value=self.outcome_uri)
         return failure
@@ -436,29 +438,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             )
 
 
-class _Refused(AirflowFailException):
-    """The wait cannot succeed for a reason other than its jobs: ``soft_fail`` does not apply, and no retry helps."""
-
-
-def _raisable(error: GlacierJobsError) -> Exception:
-    return _Refused(str(error)) if isinstance(error, FinalError) else error
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _checked_count(max_bad_polls: object) -> int:
-    if isinstance(max_bad_polls, int) and not isinstance(max_bad_polls, bool) and max_bad_polls >= 0:
-        return max_bad_polls
-    raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number of at least 0")
-
-
-def _check_literal(uri: object, name: str) -> None:
-    try:
-        check_literal_uri(uri, name)
-    except InvalidArgument as error:
-        # A mapped task is created in its run, where this is not retried.
-        raise AirflowFailException(str(error)) from error
