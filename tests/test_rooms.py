@@ -18,7 +18,7 @@ PACKAGE = ROOT / "plugins" / "glacier_jobs"
 #: A room is a package or a module. It imports only itself and the rooms of earlier lines.
 ROOMS = [
     ["errors"],
-    ["arguments", "aws_errors", "links"],
+    ["arguments", "aws_errors", "links", "no_retries"],
     ["dataset", "sql", "alerts"],
     ["glacier", "history"],
     ["waiting", "snapshot", "reports"],
@@ -41,8 +41,8 @@ PAGE = [
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "dataset.storage", "events", "glacier.client",
-    "glacier.deadlines", "glacier.transport", "links", "operators", "page.security", "page.service", "sensors",
-    "triggers", "uri_fields",
+    "glacier.deadlines", "glacier.transport", "links", "no_retries", "operators", "page.security", "page.service",
+    "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

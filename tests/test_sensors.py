@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 import glacier_jobs
@@ -20,7 +21,7 @@ from glacier_jobs.waiting.state import NAMED_AT_MOST
 from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from local_aws.faults import KINDS
-from local_aws.faulty_proxy import Fault
+from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialSource
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
@@ -354,6 +355,37 @@ def test_access_that_stays_denied_fails_without_a_retry(
         "3 polls in a row of the jobs of vault photos failed (2 jobs: 2 pending). The last error:"
     )
     assert "AccessDeniedException" in ended.value
+
+
+@in_all_modes
+@pytest.mark.parametrize("operation", ["ListJobs", "DescribeJob"])
+def test_a_connection_that_is_corrected_after_a_denial_is_read_again(
+    mode: Mode, operation: str, connect: Connect, local_aws: Control
+) -> None:
+    """The key is denied from the second poll on, in which the job a is not listed and must be described."""
+    old, new = "LOCALAWSACCESSKEYOLD", "LOCALAWSACCESSKEYNEW"
+    local_aws.add_jobs("photos", [job("a"), job("b")])
+    local_aws.hook("remove_jobs", {"vault_name": "photos", "job_ids": ["a"]}, operation="ListJobs", count=1)
+    local_aws.fault(
+        "unrecognized_client", operation=operation, access_key=old, skip=1 if operation == "ListJobs" else 0
+    )
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", access_key=new)
+    with faulty_proxy(local_aws.endpoint) as proxy:
+        conn_id = connect("corrected", endpoint_url=proxy.endpoint, access_key=old, attempts=1)
+        requests: list[str] = []
+
+        def correct(method: str, path: str) -> None:
+            requests.append(path)
+            if len(requests) == (2 if operation == "ListJobs" else 3):
+                local_aws.add_jobs("photos", [job("a")])
+                connect("corrected", endpoint_url=proxy.endpoint, access_key=new, attempts=1)
+
+        proxy.rule = correct
+        ended = wait(mode, job_id=["a", "b"], vault_name="photos", aws_conn_id=conn_id, timeout=20)
+
+    assert ended.value == {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}
+    keys = [request["access_key"] for request in local_aws.requests()]
+    assert keys == [old] * (2 if operation == "ListJobs" else 3) + [new] * 2
 
 
 @in_all_modes
@@ -761,7 +793,7 @@ def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None
     """The second try does not use the state of the first, so the job is not missing. It has its own timeout."""
     local_aws.add_jobs("photos", [job("a")])
     context = new_context()
-    sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, **glacier)
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", timeout=HOUR, poke_interval=600, **glacier)
     with pytest.raises(AirflowRescheduleException):
         sensor.execute(context)
     local_aws.remove_jobs("photos", ["a"])
@@ -790,17 +822,25 @@ def test_a_rescheduled_wait_continues_for_the_same_jobs_if_its_templates_are_ren
     assert result["JobId"] == "a"
 
 
-def test_state_is_discarded_if_many_ids_change_between_two_pokes(glacier: Any, local_aws: Control) -> None:
-    """So many ids are not stored."""
+@pytest.mark.parametrize("soft_fail", [False, True])
+def test_a_wait_whose_many_ids_change_between_two_pokes_is_refused(
+    soft_fail: bool, glacier: Any, local_aws: Control
+) -> None:
+    """So many ids are not stored. A new try begins with the new ids."""
     ids = local_aws.add_jobs("photos", [job(f"job-{number:03}") for number in range(STORED_IDS_AT_MOST + 1)])
     context = new_context()
     with pytest.raises(AirflowRescheduleException):
         GlacierJobSensor(task_id="wait", job_id=ids, **glacier).execute(context)
     local_aws.advance(5 * HOUR)
+    sensor = GlacierJobSensor(task_id="wait", job_id=ids[1:], soft_fail=soft_fail, **glacier)
 
-    result = GlacierJobSensor(task_id="wait", job_id=ids[:1], **glacier).execute(context)
+    with pytest.raises(
+        AirflowFailException, match=r"the ids of this wait have changed(.|\n)* expected the same 101 ids"
+    ):
+        sensor.execute(context)
 
-    assert result["jobs"] == result["succeeded"] == 1
+    context["ti"] = TaskInstance(try_number=2)
+    assert sensor.execute(context)["succeeded"] == STORED_IDS_AT_MOST
 
 
 def test_a_rescheduled_poke_does_not_start_before_airflow_has_ended_the_last_one(
@@ -866,10 +906,30 @@ def test_a_misspelt_region_is_refused() -> None:
         GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", region="eu-west-1")
 
 
-@pytest.mark.parametrize("max_bad_polls", [-1, 1.5, True, "3"])
-def test_an_invalid_number_of_bad_polls_is_refused(max_bad_polls: Any) -> None:
-    with pytest.raises(InvalidArgument, match="max_bad_polls is"):
-        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", max_bad_polls=max_bad_polls)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_bad_polls", value) for value in (-1, 1.5, True, "3")),
+        *(
+            (name, value)
+            for name in ("timeout", "poke_interval", "missing_grace", "max_wait")
+            for value in (-1, "1", 1e15)
+        ),
+        ("outcome_uri", "s3://login:pa55word@bucket/file"),
+    ],
+)
+def test_an_invalid_argument_of_a_mapped_task_fails_without_a_retry(name: str, value: Any) -> None:
+    """Airflow creates a mapped task in its run, and retries all other errors."""
+    with DAG("waits", schedule=None):
+        mapped = GlacierJobSensor.partial(task_id="wait", vault_name="photos", job_id="a").expand_kwargs(
+            [{name: value}]
+        )
+
+    with pytest.raises(AirflowFailException, match=f"^{name} ") as caught:
+        mapped.unmap({name: value})
+
+    assert isinstance(caught.value, InvalidArgument)
+    assert isinstance(caught.value, ValueError)
 
 
 def test_every_template_field_is_an_argument_and_those_of_the_aws_base_class_are_included() -> None:
@@ -902,28 +962,17 @@ def test_a_deferral_keeps_every_setting_and_the_timeout(glacier: Any, local_aws:
     assert timedelta(hours=2) < deferred.timeout < timedelta(hours=2, minutes=2)
 
 
-def test_the_trigger_and_its_event_carry_no_descriptions(glacier: Any, local_aws: Control) -> None:
-    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holiday pictures"}])
+@pytest.mark.parametrize("job_id", ["a", ["a", "b"]])
+def test_no_description_can_be_read_in_a_trigger_or_its_event(job_id: Any, glacier: Any, local_aws: Control) -> None:
+    """Airflow logs events."""
+    local_aws.add_jobs("photos", [{**job(job_id), "JobDescription": "holiday pictures"} for job_id in "ab"])
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
 
-    deferred = deferral(job_id="a", **glacier)
+    deferred = deferral(job_id=job_id, **glacier)
     event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
 
     assert "holiday" not in str(deferred.trigger.serialize()) + str(event.payload)
-
-
-def test_a_job_that_expires_between_the_event_and_the_resumption_fails_at_once(
-    glacier: Any, local_aws: Control
-) -> None:
-    local_aws.add_jobs("photos", [job("a")])
-    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs")
-    deferred = deferral(job_id="a", **glacier)
-    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
-    local_aws.advance(30 * HOUR)
-
-    sensor = GlacierJobSensor(task_id="wait", job_id="a", **glacier)
-    with pytest.raises(AirflowFailException, match="finished jobs are kept for about 24 hours"):
-        sensor.resume_execution("execute_complete", {"event": event.payload}, new_context())
+    assert (event.payload["description"] is None) == (job_id != "a")
 
 
 def test_the_tasks_page_in_airflow_links_to_the_vault(glacier: Any, local_aws: Control) -> None:

@@ -12,9 +12,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.triggers import GlacierJobTrigger
+from glacier_jobs.waiting.description import to_event
 from glacier_jobs.waiting.shared_poller import PollerRegistry
 from glacier_jobs.waiting.state import Verdict
 from glacier_jobs.waiting.stored_state import from_json
+from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.waits import (
@@ -54,6 +56,71 @@ def stored(trigger: Any, *, hours_ago: float) -> GlacierJobTrigger:
     return rebuilt(trigger, quiet_seconds=0.0, wait={**arguments["wait"], "stored_at": stored_at.isoformat()})
 
 
+def without_description(event: Any) -> dict[str, Any]:
+    """Return the payload of an event as version 0.1.0 made it."""
+    return {name: value for name, value in event.payload.items() if name != "description"}
+
+
+@pytest.mark.parametrize("kind", ["access_denied", "service_unavailable"])
+def test_a_resumption_needs_no_answer_from_glacier(kind: str, glacier: Any, local_aws: Control) -> None:
+    local_aws.add_jobs("photos", [{**job("a"), "JobDescription": "holiday"}])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    local_aws.fault(kind)
+    calls = local_aws.calls().total
+
+    result = resumed(deferred, event.payload, job_id="a", **glacier)
+
+    assert (result["JobId"], result["StatusCode"], result["JobDescription"]) == ("a", "Succeeded", "holiday")
+    assert local_aws.calls().total == calls
+
+
+@pytest.mark.parametrize("reason", ["access_denied", "no credentials"])
+def test_a_description_that_cannot_be_requested_on_resumption_is_retried(
+    reason: str, glacier: Any, connect: Connect, local_aws: Control
+) -> None:
+    """The job was polled with success, so this can be a change of the credentials that is not complete yet."""
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    if reason == "no credentials":
+        connect(access_key=None, attempts=1)
+    else:
+        local_aws.fault("access_denied", operation="DescribeJob")
+
+    def resume() -> Any:
+        return resumed(deferred, without_description(event), job_id="a", soft_fail=True, **glacier)
+
+    result = ended(resume)
+
+    assert result.how == "to be retried"
+    assert "Describe Job a of vault photos" in result.value
+
+
+@pytest.mark.parametrize("job_id", ["a", ["a"]])
+def test_the_event_describes_the_only_job_if_it_was_given_as_one_id(
+    job_id: Any, glacier: Any, local_aws: Control
+) -> None:
+    """Also if version 0.1.0 created the trigger, which does not know how the id was given."""
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id=job_id, **glacier)
+    local_aws.advance(5 * HOUR)
+    _, arguments = deferred.trigger.serialize()
+    kept = {name: arguments["wait"][name] for name in ("digest", "started_at", "bad_polls", "pages")}
+    wait = {**kept, "pending": "3", "seen": "3", "succeeded": 0, "failed": 0, "missing": 0, "problems": []}
+
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    event_of_0_1_0 = run(rebuilt(deferred.trigger, quiet_seconds=0.0, wait=wait))
+
+    assert (event.payload["description"] is not None) == (job_id == "a")
+    for payload in (event.payload, event_of_0_1_0.payload):
+        result = resumed(deferred, payload, job_id=job_id, **glacier)
+        assert result.get("JobId") == (job_id if job_id == "a" else None)
+        assert result.get("succeeded") == (None if job_id == "a" else 1)
+
+
 def test_a_template_that_is_rendered_differently_on_resumption_does_not_change_the_described_job(
     glacier: Any, local_aws: Control
 ) -> None:
@@ -63,27 +130,42 @@ def test_a_template_that_is_rendered_differently_on_resumption_does_not_change_t
     local_aws.advance(5 * HOUR)
     event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
 
-    result = resumed(deferred, event.payload, **{**glacier, "job_id": ["b"], "vault_name": "films"})
+    for payload in (event.payload, without_description(event)):
+        result = resumed(deferred, payload, **{**glacier, "job_id": ["b"], "vault_name": "films"})
+        assert (result["JobId"], result["StatusCode"]) == ("a", "Succeeded")
 
-    assert (result["JobId"], result["StatusCode"]) == ("a", "Succeeded")
 
-
-@pytest.mark.parametrize("status_code", ["InProgress", "Failed"])
-def test_the_status_of_the_described_job_is_checked(status_code: str, glacier: Any, local_aws: Control) -> None:
+def test_the_description_of_another_job_is_not_used(glacier: Any, local_aws: Control) -> None:
     local_aws.add_jobs("photos", [job("a")])
     deferred = deferral(job_id="a", **glacier)
     local_aws.advance(5 * HOUR)
     event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
-    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": status_code}])
+    event.payload["description"] = to_event({"JobId": "b", "StatusCode": "Succeeded"})
+
+    assert resumed(deferred, event.payload, job_id="a", **glacier)["JobId"] == "a"
+
+
+@pytest.mark.parametrize("in_event", [False, True])
+@pytest.mark.parametrize("status_code", ["InProgress", "Failed"])
+def test_the_status_of_the_described_job_is_checked(
+    status_code: str, in_event: bool, glacier: Any, local_aws: Control
+) -> None:
+    local_aws.add_jobs("photos", [job("a")])
+    deferred = deferral(job_id="a", **glacier)
+    local_aws.advance(5 * HOUR)
+    event = run(rebuilt(deferred.trigger, quiet_seconds=0.0))
+    odd = {"JobId": "a", "StatusCode": status_code}
+    local_aws.add_jobs("photos", [odd])
+    payload = {**event.payload, "description": to_event(odd) if in_event else None}
 
     with pytest.raises(AirflowFailException, match=f"StatusCode is '{status_code}'; expected Succeeded") as caught:
-        resumed(deferred, event.payload, job_id="a", soft_fail=True, **glacier)
+        resumed(deferred, payload, job_id="a", soft_fail=True, **glacier)
 
     assert isinstance(caught.value.__cause__, MalformedAnswer)
 
 
 @pytest.mark.parametrize(("soft_fail", "how"), [(False, "failed at once"), (True, "skipped")])
-def test_a_job_that_expires_between_the_event_and_the_resumption_is_missing(
+def test_a_job_that_expires_before_the_resumption_is_missing_only_if_the_event_does_not_describe_it(
     soft_fail: bool, how: str, glacier: Any, local_aws: Control
 ) -> None:
     local_aws.add_jobs("photos", [job("a")])
@@ -93,10 +175,11 @@ def test_a_job_that_expires_between_the_event_and_the_resumption_is_missing(
     local_aws.advance(30 * HOUR)
 
     def resume() -> Any:
-        return resumed(deferred, event.payload, job_id="a", soft_fail=soft_fail, **glacier)
+        return resumed(deferred, without_description(event), job_id="a", soft_fail=soft_fail, **glacier)
 
     result = ended(resume)
 
+    assert resumed(deferred, event.payload, job_id="a", **glacier)["StatusCode"] == "Succeeded"
     assert result.how == how
     if not soft_fail:
         assert "- a is missing" in result.value
@@ -207,6 +290,18 @@ def test_after_the_deadline_the_same_jobs_are_looked_for(glacier: Any, local_aws
     assert resumed_after_timeout(context, job_id="b", timeout=2 * HOUR, **glacier).how == "timed out"
 
 
+def test_after_the_deadline_a_wait_whose_many_ids_have_changed_is_refused(glacier: Any, local_aws: Control) -> None:
+    """So many ids are not stored."""
+    ids = local_aws.add_jobs("photos", [job(f"job-{number:03}") for number in range(STORED_IDS_AT_MOST + 1)])
+    local_aws.add_jobs("photos", [{"JobId": "b", "StatusCode": "Succeeded"}])
+    context = overdue(glacier, job_id=ids)
+
+    result = resumed_after_timeout(context, job_id=["b"], timeout=2 * HOUR, **glacier)
+
+    assert result.how == "failed at once"
+    assert "the ids of this wait have changed since its first poll" in result.value
+
+
 def test_a_trigger_that_airflow_cannot_run_is_retried_also_with_soft_fail(glacier: Any) -> None:
     sensor = GlacierJobSensor(task_id="wait", job_id="a", soft_fail=True, **glacier)
 
@@ -301,11 +396,12 @@ def test_progress_after_the_deadline_is_followed_by_the_last_poll(glacier: Any, 
     assert result["succeeded"] == 2
 
 
-def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
-    glacier: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("grace", "tier", "expected"), [(900, "Bulk", [60.0, 600.0]), (0, "Expedited", [600.0, 60.0])])
+def test_jobs_that_are_not_listed_yet_are_polled_as_their_tier_says_once_they_are(
+    grace: float, tier: str, expected: list[float], glacier: Any, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    local_aws.add_jobs("photos", [{**job("a", listed_after_seconds=60), "Tier": "Expedited"}])
-    deferred = deferral(job_id="a", **{**glacier, "poke_interval": None})
+    local_aws.add_jobs("photos", [{**job("a", listed_after_seconds=60), "Tier": tier}])
+    deferred = deferral(job_id="a", missing_grace=900, **{**glacier, "poke_interval": None})
     local_aws.advance(120)
     intervals: list[float] = []
     subscribe = PollerRegistry.subscribe
@@ -317,7 +413,9 @@ def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
     monkeypatch.setattr(PollerRegistry, "subscribe", recorded)
 
     async def until_subscribed_again() -> None:
-        task = asyncio.ensure_future(first_event(rebuilt(deferred.trigger, quiet_seconds=0.0)))
+        task = asyncio.ensure_future(
+            first_event(rebuilt(deferred.trigger, quiet_seconds=0.0, missing_grace_seconds=grace))
+        )
         while len(intervals) < 2 and not task.done():  # noqa: ASYNC110 - the poll runs in a thread
             await asyncio.sleep(0.01)
         task.cancel()
@@ -325,4 +423,4 @@ def test_expedited_jobs_that_are_listed_late_are_polled_more_often_from_then_on(
 
     asyncio.run(until_subscribed_again())
 
-    assert intervals == [600.0, 60.0]
+    assert intervals == expected

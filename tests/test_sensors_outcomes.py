@@ -118,6 +118,21 @@ def test_a_wait_that_is_refused_writes_what_is_known(
 
 
 @in_all_modes
+def test_a_wait_with_a_status_that_is_not_documented_writes_what_the_same_poll_showed(
+    mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path
+) -> None:
+    odd = {"JobId": "b", "StatusCode": "Paused", "Completed": False, "_life": {"verbatim": True}}
+    local_aws.add_jobs("photos", [job("a", duration_seconds=0), odd])
+
+    ended = wait(mode, job_id=["a", "b"], **glacier)
+
+    assert ended == Ended(
+        "failed at once", "job b: StatusCode is 'Paused'; expected one of InProgress, Succeeded, Failed"
+    )
+    assert rows(tmp_path) == [("a", "succeeded", None), ("b", "pending", None)]
+
+
+@in_all_modes
 def test_ten_thousand_jobs_have_their_outcomes(mode: Mode, glacier: Any, local_aws: Control, tmp_path: Path) -> None:
     jobs = [
         job(f"job-{number:05}", duration_seconds=HOUR, outcome="Failed" if number % 3 == 0 else "Succeeded")
@@ -252,6 +267,19 @@ def test_a_time_that_cannot_be_represented_is_refused_with_the_longest_one() -> 
         for value in (1e15, float("inf"), timedelta(days=999_999)):
             with pytest.raises(ValueError, match=f"{name} is .*; expected .* at most 3650 days"):
                 GlacierJobSensor(**{**arguments, name: value})
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 60.0), (300, 300.0)])
+def test_a_job_that_is_not_listed_yet_is_polled_every_minute(
+    given: float | None, seconds: float, glacier: Any, local_aws: Control
+) -> None:
+    """It may be Expedited."""
+    local_aws.add_vaults("photos")
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", mode="poke", poke_interval=given, **glacier)
+
+    assert not sensor.poke(new_context())
+
+    assert sensor._get_next_poke_interval(0.0, lambda: 0.0, 1) == seconds
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from dataclasses import replace
@@ -50,6 +51,10 @@ WAIT = {
     "bad_polls": 2,
     "pages": 3,
 }
+
+#: A wait for the job a, given as one id, after the poll that showed its success; and the description of the job.
+WAIT_FOR_A = {**WAIT, "digest": "ca978112ca1bbdca", "single": True, "jobs": "eJwzAgAAMwAz", "bad_polls": 0}
+DESCRIPTION_OF_A = "eJyrVvLKT/JMUbJSUEpU0lFQCi5JLCktds5PSQUJBZcmJ6empqSmKNUCAP2mDLY="
 
 JOB_TRIGGER = {
     "vault_name": "photos",
@@ -119,11 +124,28 @@ def test_the_event_of_a_stored_trigger_has_the_fields_that_a_stored_deferral_rea
 
     event = run(created("glacier_jobs.triggers.GlacierJobTrigger", JOB_TRIGGER))
 
-    assert event.payload.keys() == {"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}
+    assert event.payload.keys() == {"outcome", "vault_name", "account_id", "job_ids", "wait", "message", "description"}
     assert (event.payload["outcome"], event.payload["wait"].keys()) == ("judged", WAIT.keys())
     sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id=["a", "b"], aws_conn_id="local_aws")
     with pytest.raises(AirflowFailException, match=r"1 of 2 awaited jobs(.|\n)*a failed: gone"):
         sensor.execute_complete({}, event.payload)
+
+
+def test_a_stored_event_that_describes_its_job_is_read(local_aws: Control, connect: Connect) -> None:
+    """The job has been dropped."""
+    local_aws.add_vaults("photos")
+    event = {
+        "outcome": "judged",
+        "vault_name": "photos",
+        "account_id": "-",
+        "job_ids": ["a"],
+        "wait": WAIT_FOR_A,
+        "message": None,
+        "description": DESCRIPTION_OF_A,
+    }
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", aws_conn_id=connect())
+
+    assert sensor.execute_complete(new_context(), event) == {"JobId": "a", "StatusCode": "Succeeded"}
 
 
 def test_a_stored_event_is_read(local_aws: Control, connect: Connect) -> None:
@@ -152,6 +174,65 @@ def test_the_stored_state_of_a_rescheduled_sensor_is_read(
     found: Any = sensor.poke(context).xcom_value
 
     assert found["succeeded"] == succeeded
+
+
+def stored_by_0_1_0(job_ids: list[str], pending: list[str], **counts: Any) -> dict[str, Any]:
+    """Return the state of a rescheduled sensor after a poll that listed the pending jobs."""
+    bits = f"{int('1' + ''.join(str(int(job_id in pending)) for job_id in job_ids), 2):x}"
+    digest = hashlib.sha256("\n".join(job_ids).encode()).hexdigest()[:16]
+    return {**WAIT_OF_0_1_0, "digest": digest, "pending": bits, "seen": bits, **counts}
+
+
+@pytest.mark.parametrize(
+    ("counts", "succeeded"),
+    [
+        ({"succeeded": 99, "failed": 1, "problems": [["job-000", "failed", "torn"]]}, 299),
+        ({"succeeded": 70, "failed": 30, "problems": [[f"job-{n:03}", "failed", "torn"] for n in range(20)]}, 270),
+    ],
+    ids=["all problems are named", "20 of 30 problems are named"],
+)
+def test_the_stored_verdicts_of_many_jobs_are_kept_by_each_poke(
+    counts: dict[str, Any], succeeded: int, local_aws: Control, connect: Connect
+) -> None:
+    """Glacier has dropped the jobs that are final. So many ids are not stored."""
+    job_ids = [f"job-{number:03}" for number in range(300)]
+    started_at = datetime.now(timezone.utc).isoformat()
+    wait = {**stored_by_0_1_0(job_ids, job_ids[100:], **counts), "started_at": started_at}
+    local_aws.add_jobs(
+        "photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * 3600}} for job_id in job_ids[100:]]
+    )
+    context = new_context()
+    context["task_state_store"].set("glacier_jobs_wait", {"try_number": context["ti"].try_number, "wait": wait})
+    conn_id = connect()
+
+    def poke() -> Any:
+        sensor = GlacierJobSensor(
+            task_id="wait", vault_name="photos", job_id=job_ids, wait_for_all=True, aws_conn_id=conn_id
+        )
+        return sensor.poke(context)
+
+    assert not poke()
+    assert not poke()
+    local_aws.advance(5 * 3600)
+    with pytest.raises(AirflowFailException) as failed:
+        poke()
+
+    assert f"300 jobs: {succeeded} succeeded, {300 - succeeded} failed" in str(failed.value)
+    assert "- job-000 failed: torn" in str(failed.value)
+
+
+def test_the_verdicts_of_version_0_1_0_are_in_the_order_of_the_ids() -> None:
+    problems = {"failed": 1, "problems": [["d", "failed", "gone"]]}
+
+    wait = from_json(stored_by_0_1_0(list("abcd"), ["b"], succeeded=2, **problems), list("abcd"))
+
+    assert list(wait.verdicts.items()) == [
+        ("a", Verdict.SUCCEEDED),
+        ("b", Verdict.PENDING),
+        ("c", Verdict.SUCCEEDED),
+        ("d", Verdict.FAILED),
+    ]
+    assert wait.unnamed == {}
 
 
 STORED = Wait(

@@ -59,6 +59,17 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
     raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
 
 
+def checked_count(value: object, name: str) -> int:
+    """Return a whole number of at least 0.
+
+    :param name: the name of the argument in error messages.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise InvalidArgument(f"{name} is {shown(value)}; expected a whole number of at least 0")
+
+
 def checked_rate(value: object, name: str) -> float | None:
     """Return a number of requests per second; ``None`` for no limit.
 

@@ -22,27 +22,30 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from glacier_jobs.arguments import checked_seconds, refuse_discarded
-from glacier_jobs.dataset.uris import check_literal_uri, is_uri
+from glacier_jobs.arguments import checked_count, checked_seconds, refuse_discarded
+from glacier_jobs.dataset.uris import is_uri
 from glacier_jobs.errors import (
-    FinalError,
+    AccessDenied,
+    ConnectionNotFound,
+    CredentialsUnavailable,
     GlacierJobsError,
-    InvalidArgument,
     JobNotFound,
-    MalformedAnswer,
     ServiceUnavailable,
     TransientError,
 )
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.links import GlacierVaultLink
+from glacier_jobs.no_retries import Refused, arguments_refused, raisable
 from glacier_jobs.triggers import PROGRESS, GlacierJobTrigger
+from glacier_jobs.uri_fields import ChecksUris
 from glacier_jobs.waiting import task_state
 from glacier_jobs.waiting.backoff import next_delay_seconds
+from glacier_jobs.waiting.description import check_succeeded, described, from_event
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
 from glacier_jobs.waiting.outcome_file import check_outcome_uri, write_outcomes
 from glacier_jobs.waiting.poll import PollRequest, poll
-from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules
 from glacier_jobs.waiting.state import (
     PollResult,
     Verdict,
@@ -76,7 +79,7 @@ SHORTEST_RESCHEDULE_SECONDS = 15.0
 _DEFERRAL_MARGIN = timedelta(seconds=60)
 
 
-class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
+class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
     """Wait until one or many jobs of a vault have succeeded.
 
     If a job failed or is missing, the task fails immediately and without retries, with a message that names the job and
@@ -94,9 +97,9 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
 
     :param vault_name: the vault of the jobs. (templated)
     :param job_id: one id; several ids, for example an upstream task's XCom; or a ``file://`` or ``s3://`` URI of ids,
-        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, a URI of more
-        than 100 ids is read at each poll. The answer to Initiate Job (``{"jobId"}``) or a job's description
-        (``{"JobId"}``) is accepted in place of an id. (templated)
+        as text with one id a line, or as Parquet with a column ``job_id``. In the mode ``reschedule``, more than
+        100 ids are read at each poll; if they have changed, the wait fails. The answer to Initiate Job (``{"jobId"}``)
+        or a job's description (``{"JobId"}``) is accepted in place of an id. (templated)
     :param account_id: 12 digits, or ``-`` for the account of the credentials. (templated)
     :param outcome_uri: a ``file://`` or ``s3://`` URI of a Parquet file that is written before the wait succeeds or
         fails, with the columns ``vault_name``, ``job_id``, ``outcome`` (``succeeded``, ``failed``, ``missing`` or
@@ -109,8 +112,9 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
     :param deferrable: whether the sensor waits in the triggerer; the default is Airflow's
         ``[operators] default_deferrable``.
     :param poke_interval: the time between two polls; by default 60 seconds while all pending jobs have the tier
-        Expedited, and otherwise 10 minutes. In the mode ``reschedule``, it is at least 15 seconds. For a deferred
-        sensor, ``exponential_backoff`` does not lengthen it, because the poll is shared.
+        Expedited, or within ``missing_grace`` none of them has been listed, and otherwise 10 minutes. In the mode
+        ``reschedule``, it is at least 15 seconds. For a deferred sensor, ``exponential_backoff`` does not lengthen it,
+        because the poll is shared.
     :param timeout: the time from the first start of this try, 24 hours by default, and at most 3,650 days.
     :param soft_fail: whether the task is skipped if jobs failed, are missing, or are pending after ``timeout``. For
         all other reasons, it fails.
@@ -150,13 +154,16 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         **kwargs: Any,
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
-        for name, seconds in {
-            "timeout": timeout,
-            "poke_interval": poke_interval,
-            "max_wait": kwargs.get("max_wait"),
-        }.items():
-            if seconds is not None:
-                checked_seconds(seconds, name, zero=True)
+        with arguments_refused():
+            for name, seconds in {
+                "timeout": timeout,
+                "poke_interval": poke_interval,
+                "max_wait": kwargs.get("max_wait"),
+            }.items():
+                if seconds is not None:
+                    checked_seconds(seconds, name, zero=True)
+            missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
+            checked_count(max_bad_polls, "max_bad_polls")
         super().__init__(
             poke_interval=INTERVAL_SECONDS if poke_interval is None else poke_interval,
             timeout=timeout,
@@ -164,18 +171,20 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             **kwargs,
         )
         self.vault_name = vault_name
-        if isinstance(job_id, str) and is_uri(job_id):
-            _check_literal(job_id.strip(), "job_id")
         self.job_id = job_id
         self.account_id = account_id
-        _check_literal(outcome_uri, "outcome_uri")
         self.outcome_uri = outcome_uri
+        self._check_literal_uris()
         self.default_poke_interval = poke_interval is None
         self.wait_for_all = wait_for_all
-        self.missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
-        self.max_bad_polls = _checked_count(max_bad_polls)
+        self.missing_grace = missing_grace
+        self.max_bad_polls = max_bad_polls
         self.deferrable = deferrable
         self._wait: Wait | None = None
+
+    def _uris(self) -> Mapping[str, object]:
+        ids = self.job_id.strip() if isinstance(self.job_id, str) and is_uri(self.job_id) else None
+        return {"job_id": ids, "outcome_uri": self.outcome_uri}
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:
@@ -193,12 +202,12 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         :param context: the task's context. Without one, the state of the wait is kept in this object.
         """
         known: Mapping[str, Any] = context or {}
-        step, result = self._step(known, self._wait or self._restored(known))
+        step, found = self._step(known, self._wait or self._restored(known))
         self._wait = wait = step.wait
         if self.default_poke_interval:
-            self.poke_interval = default_interval_seconds(wait)
+            self.poke_interval = self._rules.default_interval_seconds(wait, datetime.now(timezone.utc))
         if step.ending is not None:
-            return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, result))
+            return PokeReturnValue(is_done=True, xcom_value=self._end(known, wait, step.ending, step.error, found))
         if datetime.now(timezone.utc) < self._deadline(wait):
             if self.deferrable:
                 self._defer_until_deadline(known, wait)
@@ -219,7 +228,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             self._defer_until_deadline(context, wait)
         if event["outcome"] in (PROGRESS, Ending.TIMED_OUT.value):
             return self._last_poll(context, wait)
-        return self._end(context, wait, Ending(event["outcome"]), event["message"])
+        return self._end(context, wait, Ending(event["outcome"]), event["message"], from_event(event))
 
     def execute_after_deadline(self, context: Context) -> Any:
         """Resume after Airflow ended the deferral, because no triggerer ran at the deadline."""
@@ -259,7 +268,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             yield
         except AirflowSkipException as skip:
             cause = skip.__cause__
-            if self.soft_fail and isinstance(cause, _Refused | TaskDeferralError):
+            if self.soft_fail and isinstance(cause, Refused | TaskDeferralError):
                 raise cause from cause.__cause__
             raise
 
@@ -289,8 +298,8 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             return replace(from_json(stored["wait"], job_ids, single=single), bad_polls=wait.bad_polls)
         return replace(wait, verdicts=Wait.for_jobs(job_ids, started_at=wait.started_at).verdicts, single=single)
 
-    def _step(self, context: Mapping[str, Any], wait: Wait) -> tuple[Step, PollResult | None]:
-        """Poll once. Reading the ids is a part of that."""
+    def _step(self, context: Mapping[str, Any], wait: Wait) -> tuple[Step, Mapping[str, Mapping[str, Any]]]:
+        """Poll once. Reading the ids is a part of that. Return also the descriptions of the jobs that exist."""
         result: PollResult | GlacierJobsError
         try:
             wait = self._with_jobs(context, wait)
@@ -305,16 +314,19 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         step = self._rules.after(wait, result, datetime.now(timezone.utc))
         if step.error is not None:
             self.log.warning("Bad poll %d in a row: %s", step.wait.bad_polls, step.error)
-        if isinstance(result, GlacierJobsError):
-            return step, None
-        self.log.info("%s", step.wait)
-        self._link(context)
-        return step, result
+        if isinstance(result, PollResult):
+            self.log.info("%s", step.wait)
+            self._link(context)
+        errors = result.refused.values() if isinstance(result, PollResult) else [result]
+        if any(isinstance(error, AccessDenied | ConnectionNotFound | CredentialsUnavailable) for error in errors):
+            # The next poll reads the connection again, which may have been corrected.
+            self.__dict__.pop("hook", None)
+        return step, result.found if isinstance(result, PollResult) else {}
 
     def _last_poll(self, context: Mapping[str, Any], wait: Wait) -> Any:
         """Poll once more at the deadline, as the other modes do."""
-        step, result = self._step(context, wait)
-        return self._end(context, step.wait, step.ending or Ending.TIMED_OUT, step.error, result)
+        step, found = self._step(context, wait)
+        return self._end(context, step.wait, step.ending or Ending.TIMED_OUT, step.error, found)
 
     def _defer_until_deadline(self, context: Mapping[str, Any], wait: Wait) -> NoReturn:
         # Airflow hands nothing on from a deferral that it ends itself.
@@ -347,19 +359,22 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         wait: Wait,
         ending: Ending,
         error: GlacierJobsError | str | None = None,
-        result: PollResult | None = None,
+        found: Mapping[str, Mapping[str, Any]] = {},
     ) -> Any:
-        """Write the outcomes, and return the result of the wait or raise why it has none."""
+        """Write the outcomes, and return the result of the wait or raise why it has none.
+
+        :param found: id -> description of jobs, as the last poll showed them.
+        """
         description: Mapping[str, Any] | None = None
         failure = self._failure(wait, ending, str(error))
         if failure is None and wait.single:
             try:
-                description = self._description(wait, result)
+                description = self._description(wait, found)
             except JobNotFound:
                 wait = replace(wait, verdicts=dict.fromkeys(wait.verdicts, Verdict.MISSING), unnamed={})
                 failure = self._failure(wait, ending, None)
             except GlacierJobsError as not_described:
-                failure, error = _raisable(not_described), not_described
+                failure, error = raisable(not_described), not_described
         failure = self._written(context, wait, failure)
         if failure is not None:
             raise failure from (error if isinstance(error, GlacierJobsError) else None)
@@ -377,23 +392,18 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
         if ending is Ending.TIMED_OUT:
             return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
         if ending is Ending.REFUSED:
-            return _Refused(reason)
+            return Refused(reason)
         message = unreachable_message(self.vault_name, wait, str(reason))
-        return _Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
+        return Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
 
-    def _description(self, wait: Wait, result: PollResult | None) -> Mapping[str, Any]:
-        """Return the description of the only job, which the trigger's event does not carry."""
+    def _description(self, wait: Wait, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         # A wait that version 0.1.0 stored does not name the jobs that succeeded.
         (job_id,) = wait.verdicts or awaited_ids(self.job_id)
-        if result is not None and job_id in result.found:
-            return result.found[job_id]
-        hook = GlacierJobsHook(**super()._hook_parameters)
-        description = hook.get_job(self.vault_name, job_id, self.account_id)
-        if description.get("StatusCode") != "Succeeded":
-            raise MalformedAnswer(
-                f"job {job_id} of vault {self.vault_name}: StatusCode is {description.get('StatusCode')!r}; expected "
-                "Succeeded, which an earlier poll showed"
-            )
+        description = found.get(job_id)
+        if description is None:
+            hook = GlacierJobsHook(**super()._hook_parameters)
+            description = described(hook, self.vault_name, job_id, self.account_id)
+        check_succeeded(description, self.vault_name)
         return description
 
     def _written(self, context: Mapping[str, Any], wait: Wait, failure: Exception | None) -> Exception | None:
@@ -404,7 +414,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             write_outcomes(self.outcome_uri, self.vault_name, wait)
         except Exception as error:
             self.log.warning("The outcomes are not written: %s", error)
-            return _raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
+            return raisable(error) if failure is None else type(failure)(f"{failure}\n{error}")
         if "ti" in context and self.do_xcom_push:
             context["ti"].xcom_push(key="outcome_uri", value=self.outcome_uri)
         return failure
@@ -431,29 +441,7 @@ class GlacierJobSensor(AwsBaseSensor[GlacierJobsHook]):
             )
 
 
-class _Refused(AirflowFailException):
-    """The wait cannot succeed for a reason other than its jobs: ``soft_fail`` does not apply, and no retry helps."""
-
-
-def _raisable(error: Exception) -> Exception:
-    return _Refused(str(error)) if isinstance(error, FinalError) else error
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _checked_count(max_bad_polls: object) -> int:
-    if isinstance(max_bad_polls, int) and not isinstance(max_bad_polls, bool) and max_bad_polls >= 0:
-        return max_bad_polls
-    raise InvalidArgument(f"max_bad_polls is {max_bad_polls!r}; expected a whole number of at least 0")
-
-
-def _check_literal(uri: object, name: str) -> None:
-    try:
-        check_literal_uri(uri, name)
-    except InvalidArgument as error:
-        # A mapped task is created in its run, where this is not retried.
-        raise AirflowFailException(str(error)) from error

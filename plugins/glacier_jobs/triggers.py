@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from glacier_jobs.errors import GlacierJobsError
+from glacier_jobs.waiting.description import to_event
 from glacier_jobs.waiting.poll import PollRequest
 from glacier_jobs.waiting.progress import Progress
-from glacier_jobs.waiting.rules import Ending, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.rules import Ending, WaitRules
 from glacier_jobs.waiting.shared_poller import PollerRegistry, PollKey, Subscription
-from glacier_jobs.waiting.state import PollResult, Wait
+from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 from glacier_jobs.waiting.stored_state import from_json, to_json
 
 #: How long a trigger yields no event. Airflow 3.3.2 can fail a task whose trigger yields its event in the first seconds
@@ -30,10 +32,11 @@ _LONG_AGO = datetime(2026, 1, 1, tzinfo=timezone.utc)
 class GlacierJobTrigger(BaseTrigger):
     """Wait until the awaited jobs are final, or until a deadline.
 
-    It yields one event, ``{"outcome", "vault_name", "account_id", "job_ids", "wait", "message"}``: ``outcome`` is
-    ``judged`` (the wait is over), ``timed_out``, ``unreachable`` (too many failed polls in a row), ``denied`` (the last
-    of them was denied), ``refused`` (Glacier would refuse again) or ``progress``; ``wait`` is the state as
-    :mod:`glacier_jobs.waiting.stored_state` stores it.
+    It yields one event, ``{"outcome", "vault_name", "account_id", "job_ids", "wait", "message", "description"}``:
+    ``outcome`` is ``judged`` (the wait is over), ``timed_out``, ``unreachable`` (too many failed polls in a row),
+    ``denied`` (the last of them was denied), ``refused`` (Glacier would refuse again) or ``progress``; ``wait`` is the
+    state as :mod:`glacier_jobs.waiting.stored_state` stores it. If one id was given, and its job succeeded,
+    ``description`` is what :mod:`glacier_jobs.waiting.description` makes of its description, and otherwise ``None``.
 
     ``progress`` stores verdicts that changed: the sensor defers again with the new state. A trigger that is created
     again, after a restart of the triggerer, does not poll for these jobs any more, which Glacier may have dropped.
@@ -44,7 +47,7 @@ class GlacierJobTrigger(BaseTrigger):
     :param deadline: a time with time zone in ISO 8601. It is absolute, so that restarts of the triggerer do not extend
         the wait.
     :param missing_grace_seconds: how long after the start of the wait a job that was never listed is not missing yet.
-    :param poll_seconds: the interval between two polls; ``None`` for the default of the jobs' tier. Triggers that share
+    :param poll_seconds: the interval between two polls; ``None`` for the sensor's default. Triggers that share
         their polls share the shortest interval.
     :param max_bad_polls: how many polls in a row may fail; ``None`` for any number.
     :param wait_for_all: whether the wait continues for the other jobs after one failed or is missing.
@@ -119,11 +122,7 @@ class GlacierJobTrigger(BaseTrigger):
         wait = from_json(self.wait, self.job_ids)
         progress = Progress(stored_at=datetime.fromisoformat(self.wait.get("stored_at", _LONG_AGO.isoformat())))
         deadline = datetime.fromisoformat(self.deadline)
-        rules = WaitRules(
-            missing_grace=timedelta(seconds=self.missing_grace_seconds),
-            max_bad_polls=self.max_bad_polls,
-            wait_for_all=self.wait_for_all,
-        )
+        rules = self._rules
 
         def request() -> PollRequest:
             return PollRequest(
@@ -157,7 +156,7 @@ class GlacierJobTrigger(BaseTrigger):
                     self.log.info("%s", step.wait)
                 wait = step.wait
                 if step.ending is not None:
-                    return self._event_of(step.ending.value, wait, step.error)
+                    return self._event_of(step.ending.value, wait, step.error, self._description(wait, result))
                 if progress.is_due(now):
                     return self._event_of(PROGRESS, wait)
                 if self._poll_seconds(wait) != subscription.poll_seconds:
@@ -167,16 +166,44 @@ class GlacierJobTrigger(BaseTrigger):
             subscription.cancel()
 
     def _poll_seconds(self, wait: Wait) -> float:
-        return default_interval_seconds(wait) if self.poll_seconds is None else self.poll_seconds
+        if self.poll_seconds is None:
+            return self._rules.default_interval_seconds(wait, datetime.now(timezone.utc))
+        return self.poll_seconds
 
-    def _event_of(self, outcome: str, wait: Wait, error: Exception | None = None) -> dict[str, Any]:
+    @property
+    def _rules(self) -> WaitRules:
+        return WaitRules(
+            missing_grace=timedelta(seconds=self.missing_grace_seconds),
+            max_bad_polls=self.max_bad_polls,
+            wait_for_all=self.wait_for_all,
+        )
+
+    def _description(self, wait: Wait, result: PollResult | GlacierJobsError) -> str | None:
+        if self._single is False or not isinstance(result, PollResult):
+            return None
+        succeeded = [
+            result.found[job_id]
+            for job_id, verdict in wait.verdicts.items()
+            if verdict is Verdict.SUCCEEDED and job_id in result.found
+        ]
+        return to_event(succeeded[0]) if len(succeeded) == wait.jobs == 1 else None
+
+    @property
+    def _single(self) -> bool | None:
+        """Whether one id was given; ``None`` if version 0.1.0 stored this trigger: the sensor knows it."""
+        return self.wait.get("single")
+
+    def _event_of(
+        self, outcome: str, wait: Wait, error: Exception | None = None, description: str | None = None
+    ) -> dict[str, Any]:
         return {
             "outcome": outcome,
             "vault_name": self.vault_name,
             "account_id": self.account_id,
             "job_ids": list(wait.verdicts),
-            "wait": to_json(wait),
+            "wait": {**to_json(wait), "single": self._single},
             "message": None if error is None else str(error),
+            "description": description,
         }
 
     def _poll_key(self) -> PollKey:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from glacier_jobs.dataset.uris import check_literal_uri, check_uri
-from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.no_retries import arguments_refused
 
 if TYPE_CHECKING:
     import jinja2
@@ -28,19 +26,14 @@ class ChecksUris:
 
     def _check_literal_uris(self) -> None:
         """Refuse URIs that are not valid, unless only a run knows them."""
-        try:
+        with arguments_refused():
             for name, value in self._uris().items():
                 check_literal_uri(value, name)
-        except InvalidArgument as error:
-            # A mapped task is created in its run, where this is not retried.
-            raise AirflowFailException(str(error)) from error
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the templates of the arguments, and refuse URIs that are not valid."""
         super().render_template_fields(context, jinja_env)  # type: ignore[misc]  # of the operator
-        try:
+        with arguments_refused():
             for name, value in self._uris().items():
                 if value is not None:
                     check_uri(value, name)
-        except InvalidArgument as error:
-            raise AirflowFailException(str(error)) from error

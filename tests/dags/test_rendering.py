@@ -236,10 +236,14 @@ def test_sensors_and_operators_render_a_param_once(mode: Mode, template: str, da
 PASTING = """
 from airflow.sdk import dag
 from glacier_jobs.operators import GlacierJobsToParquetOperator
+from glacier_jobs.sensors import GlacierJobSensor
 
 @dag(dag_id="pasting", schedule=None, params={"uri": ""})
 def pasting():
+    wait = {"vault_name": "photos", "aws_conn_id": "local_aws", "mode": "poke"}
     GlacierJobsToParquetOperator(task_id="keep", dataset_uri="{{ params.uri }}", aws_conn_id="local_aws")
+    GlacierJobSensor(task_id="by_uri", job_id="{{ params.uri }}", **wait)
+    GlacierJobSensor(task_id="outcome", job_id="a", outcome_uri="{{ params.uri }}", **wait)
 
 pasting()
 """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from glacier_jobs.errors import AccessDenied, GlacierJobsError, MalformedAnswer, Throttled, VaultNotFound
-from glacier_jobs.waiting.rules import Ending, WaitRules, default_interval_seconds
+from glacier_jobs.waiting.rules import Ending, WaitRules
 from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 
 START = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -79,9 +79,35 @@ def test_the_wait_is_judged_once_a_job_failed_also_if_another_cannot_be_describe
     assert after(WAIT, replace(shown(a="Failed"), refused={"b": AccessDenied("no")})).ending is Ending.JUDGED
 
 
-def test_an_undocumented_status_is_refused() -> None:
-    assert after(WAIT, shown(a="Paused")).ending is Ending.REFUSED
+def test_an_undocumented_status_is_refused_and_what_else_the_poll_showed_is_kept() -> None:
+    step = after(WAIT, shown(a="Paused", b="Succeeded"))
+
+    assert (step.ending, type(step.error)) == (Ending.REFUSED, MalformedAnswer)
+    assert step.wait.verdicts == {"a": Verdict.PENDING, "b": Verdict.SUCCEEDED}
 
 
-def test_the_default_interval_is_shorter_for_expedited_jobs() -> None:
-    assert (default_interval_seconds(replace(WAIT, expedited=True)), default_interval_seconds(WAIT)) == (60.0, 600.0)
+def test_an_undocumented_status_of_a_job_that_is_not_awaited_is_ignored() -> None:
+    """The poll was shared with others."""
+    assert after(WAIT, shown(a="InProgress", c="Paused")).ending is None
+
+
+@pytest.mark.parametrize(
+    ("known", "minutes", "seconds"),
+    [
+        ({"expedited": True, "seen": frozenset("ab")}, 0, 60.0),
+        ({"seen": frozenset("ab")}, 0, 600.0),
+        ({"seen": frozenset("a")}, 0, 600.0),
+        ({}, 0, 60.0),
+        ({}, 14.9, 60.0),
+        ({}, 15, 600.0),
+        ({"verdicts": {"a": Verdict.SUCCEEDED, "b": Verdict.PENDING}}, 0, 60.0),
+        ({"verdicts": {"a": Verdict.SUCCEEDED, "b": Verdict.SUCCEEDED}}, 0, 600.0),
+        ({"polled": False}, 0, 600.0),
+    ],
+)
+def test_the_default_interval_is_shorter_for_jobs_that_are_or_may_be_expedited(
+    known: dict[str, Any], minutes: float, seconds: float
+) -> None:
+    wait = replace(WAIT, **{"polled": True, **known})
+
+    assert RULES.default_interval_seconds(wait, START + timedelta(minutes=minutes)) == seconds

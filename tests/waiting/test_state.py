@@ -49,9 +49,16 @@ def test_glaciers_message_of_a_failure_is_kept() -> None:
 
 
 @pytest.mark.parametrize("status_code", [None, "", "Paused", "succeeded"])
-def test_a_status_that_is_not_documented_is_an_error(status_code: str | None) -> None:
-    with pytest.raises(MalformedAnswer, match="job a: StatusCode is"):
-        waiting_for("a").after(PollResult(found={"a": {"StatusCode": status_code}}), SOON, GRACE)
+def test_a_job_whose_status_is_not_documented_is_pending_and_named(status_code: str | None) -> None:
+    result = PollResult(found={"a": {"StatusCode": status_code}, "b": {"StatusCode": "Succeeded"}})
+
+    wait = waiting_for("a", "b").after(result, SOON, GRACE)
+
+    assert wait.verdicts == {"a": Verdict.PENDING, "b": Verdict.SUCCEEDED}
+    (refused,) = result.refusals("ab").items()
+    assert refused[0] == "a"
+    assert isinstance(refused[1], MalformedAnswer)
+    assert str(refused[1]).startswith(f"job a: StatusCode is {status_code!r}; expected one of InProgress, ")
 
 
 @pytest.mark.parametrize(

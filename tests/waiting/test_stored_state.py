@@ -4,9 +4,11 @@ import json
 import random
 from datetime import datetime, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.waiting.state import Verdict, Wait
 from glacier_jobs.waiting.stored_state import MESSAGE_CHARACTERS, from_json, to_json
 
@@ -49,21 +51,39 @@ def test_a_wait_comes_back_from_json_as_it_was(wait: Wait) -> None:
     assert list(read.verdicts) == job_ids
 
 
-def test_with_other_ids_only_the_beginning_and_the_polls_are_remembered() -> None:
-    wait = Wait(
-        started_at=BEGAN_AT,
-        verdicts={"a": Verdict.SUCCEEDED, "b": Verdict.PENDING},
-        seen=frozenset("b"),
-        polled=True,
-        bad_polls=3,
-    )
+def test_a_wait_whose_ids_were_not_known_is_for_the_ids_that_are_read_later() -> None:
+    wait = Wait(started_at=BEGAN_AT, verdicts={}, bad_polls=3)
 
     assert from_json(to_json(wait), ["b", "c"], single=True) == Wait(
         started_at=BEGAN_AT,
         verdicts={"b": Verdict.PENDING, "c": Verdict.PENDING},
         single=True,
-        polled=True,
         bad_polls=3,
+    )
+
+
+def test_a_wait_whose_ids_must_be_read_again_has_its_beginning_and_its_polls() -> None:
+    wait = Wait(started_at=BEGAN_AT, verdicts={"a": Verdict.SUCCEEDED}, polled=True, bad_polls=3)
+
+    assert from_json(to_json(wait), ()) == Wait(started_at=BEGAN_AT, verdicts={}, polled=True, bad_polls=3)
+
+
+@pytest.mark.parametrize("job_ids", [["b"], ["a", "b", "c"], ["b", "a"]])
+@pytest.mark.parametrize("version", ["0.1.0", "now"])
+def test_a_wait_for_other_ids_is_refused(version: str, job_ids: list[str]) -> None:
+    wait = Wait(started_at=BEGAN_AT, verdicts={"a": Verdict.SUCCEEDED, "b": Verdict.PENDING})
+    stored = to_json(wait)
+    if version == "0.1.0":
+        del stored["jobs"]
+        stored["pending"] = "5"
+
+    with pytest.raises(InvalidArgument) as caught:
+        from_json(stored, job_ids)
+
+    assert str(caught.value) == (
+        "the ids of this wait have changed since its first poll: job_id now gives other ids, or another order "
+        f"({len(job_ids)} ids, the first is {job_ids[0]}); expected the same 2 ids in the same order until the wait is "
+        "over"
     )
 
 

@@ -16,7 +16,8 @@ from glacier_jobs.waiting.state import PollResult, Wait
 #: The default interval between two polls. Jobs take hours, and each poll in the mode ``reschedule`` starts a process.
 INTERVAL_SECONDS = 600.0
 
-#: The default interval while all pending jobs have the tier Expedited; these typically take 1 to 5 minutes.
+#: The default interval while all pending jobs have the tier Expedited, which typically take 1 to 5 minutes, or may have
+#: it.
 EXPEDITED_INTERVAL_SECONDS = 60.0
 
 
@@ -65,6 +66,14 @@ class WaitRules:
         """Return the pending ids that are missing if the next poll does not show them."""
         return wait.doubtful(now, self.missing_grace)
 
+    def default_interval_seconds(self, wait: Wait, now: datetime) -> float:
+        """Return the interval between two polls where none was given.
+
+        A job that Glacier does not list yet may have the tier Expedited.
+        """
+        not_listed = wait.polled and wait.pending and not wait.seen and now - wait.started_at < self.missing_grace
+        return EXPEDITED_INTERVAL_SECONDS if wait.expedited or not_listed else INTERVAL_SECONDS
+
     def after(self, wait: Wait, result: PollResult | GlacierJobsError, now: datetime) -> Step:
         """Return the wait after a poll, and whether it is over.
 
@@ -78,13 +87,10 @@ class WaitRules:
         """
         if isinstance(result, GlacierJobsError):
             return self._after_bad_poll(wait, wait, result)
-        try:
-            known = wait.after(result, now, self.missing_grace)
-        except FinalError as error:
-            return Step(wait=wait, ending=Ending.REFUSED, error=error)
+        known = wait.after(result, now, self.missing_grace)
         if known.is_over(wait_for_all=self.wait_for_all):
             return Step(wait=known, ending=Ending.JUDGED)
-        if refusal := _refusal(known, result.refused):
+        if refusal := _refusal(result.refusals(known.pending)):
             return self._after_bad_poll(wait, known, refusal)
         return Step(wait=known)
 
@@ -100,12 +106,6 @@ class WaitRules:
         return Step(wait=wait, ending=ending, error=error)
 
 
-def _refusal(wait: Wait, refused: Mapping[str, FinalError]) -> FinalError | None:
-    """Return why Glacier refuses to describe a pending job; a denial only if there is no other reason."""
-    errors = [refused[job_id] for job_id in wait.pending if job_id in refused]
-    return min(errors, key=lambda error: isinstance(error, AccessDenied), default=None)
-
-
-def default_interval_seconds(wait: Wait) -> float:
-    """Return the interval between two polls where none was given."""
-    return EXPEDITED_INTERVAL_SECONDS if wait.expedited else INTERVAL_SECONDS
+def _refusal(refusals: Mapping[str, FinalError]) -> FinalError | None:
+    """Return one of these errors; a denial only if there is no other."""
+    return min(refusals.values(), key=lambda error: isinstance(error, AccessDenied), default=None)

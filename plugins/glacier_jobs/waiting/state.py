@@ -48,6 +48,17 @@ class PollResult:
     completed: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     pages: int = 0
 
+    def refusals(self, job_ids: Iterable[str]) -> Mapping[str, FinalError]:
+        """Return which of these jobs have no verdict that another poll would change: id -> why.
+
+        Glacier refuses to describe such a job, or its status is not documented.
+        """
+        return {
+            job_id: error
+            for job_id in job_ids
+            if (error := self.refused.get(job_id) or _odd_status(job_id, self.found.get(job_id))) is not None
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
@@ -115,10 +126,7 @@ class Wait:
         return self.seen
 
     def after(self, result: PollResult, now: datetime, missing_grace: timedelta) -> Wait:
-        """Return the wait after a successful poll.
-
-        :raises MalformedAnswer: a job has a status that is not documented.
-        """
+        """Return the wait after a successful poll. A job whose status is not documented is pending."""
         doubtful = self.doubtful(now, missing_grace)
         verdicts = {job_id: _verdict(job_id, result, job_id in doubtful) for job_id in self.pending}
         pending = [job_id for job_id, verdict in verdicts.items() if verdict is Verdict.PENDING]
@@ -157,11 +165,14 @@ class Wait:
 
 def _verdict(job_id: str, result: PollResult, doubtful: bool) -> Verdict:
     if job_id in result.found:
-        status = result.found[job_id].get("StatusCode")
-        if not isinstance(status, str) or status not in _BY_STATUS:
-            raise MalformedAnswer(f"job {job_id}: StatusCode is {status!r}; expected one of {', '.join(_BY_STATUS)}")
-        return _BY_STATUS[status]
+        return _BY_STATUS.get(str(result.found[job_id].get("StatusCode")), Verdict.PENDING)
     return Verdict.MISSING if doubtful and job_id in result.gone else Verdict.PENDING
+
+
+def _odd_status(job_id: str, job: Mapping[str, Any] | None) -> MalformedAnswer | None:
+    if job is None or str(status := job.get("StatusCode")) in _BY_STATUS:
+        return None
+    return MalformedAnswer(f"job {job_id}: StatusCode is {status!r}; expected one of {', '.join(_BY_STATUS)}")
 
 
 def failure_message(vault_name: str, wait: Wait) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.waiting.state import PROBLEMS, Verdict, Wait
 
 #: How many characters of status messages are stored; further messages are dropped. Airflow's state store of a task
@@ -37,8 +38,8 @@ def to_json(wait: Wait) -> dict[str, Any]:
         "digest": _digest(wait.verdicts),
         "started_at": wait.started_at.isoformat(),
         "single": wait.single,
-        "jobs": _packed("".join(_DIGIT_OF[verdict, job_id in wait.seen] for job_id, verdict in wait.verdicts.items())),
-        "messages": _packed(json.dumps(_grouped_messages(wait), ensure_ascii=False)),
+        "jobs": packed("".join(_DIGIT_OF[verdict, job_id in wait.seen] for job_id, verdict in wait.verdicts.items())),
+        "messages": packed(json.dumps(_grouped_messages(wait), ensure_ascii=False)),
         "unnamed": {verdict.value: count for verdict, count in wait.unnamed.items()},
         "polled": wait.polled,
         "expedited": wait.expedited,
@@ -50,11 +51,11 @@ def to_json(wait: Wait) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool = False) -> Wait:
     """Return the wait that :func:`to_json` was given.
 
-    Where the ids have changed, nothing is known of the new ones: only the start of the wait and what is known of the
-    polls are kept.
-
-    :param job_ids: the ids of the wait, in their order.
-    :param single: whether one id was given, for other ids, and for a state of version 0.1.0, which does not hold it.
+    :param job_ids: the ids of the wait, in their order; without ids, because they must be read first, the wait has only
+        what is known of its start and its polls.
+    :param single: whether one id was given, for a state without ids, and for one of version 0.1.0 or of its trigger,
+        which do not hold it.
+    :raises InvalidArgument: the wait is for other ids.
     """
     known: dict[str, Any] = {
         "started_at": datetime.fromisoformat(stored["started_at"]),
@@ -62,15 +63,21 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
         "bad_polls": stored["bad_polls"],
     }
     if stored["digest"] != _digest(job_ids):
+        if job_ids and stored["digest"] != _digest(()):
+            raise InvalidArgument(
+                "the ids of this wait have changed since its first poll: job_id now gives other ids, or another order "
+                f"({len(job_ids)} ids, the first is {job_ids[0]}); expected the same {_number_of_ids(stored)} ids in "
+                "the same order until the wait is over"
+            )
         return Wait(verdicts=dict.fromkeys(job_ids, Verdict.PENDING), single=single, **known)
     if "jobs" not in stored:
         return _from_first_version(stored, job_ids, single=single, **known)
-    jobs = dict(zip(job_ids, (_DIGITS[digit] for digit in _unpacked(stored["jobs"])), strict=True))
+    jobs = dict(zip(job_ids, (_DIGITS[digit] for digit in unpacked(stored["jobs"])), strict=True))
     failed = [job_id for job_id, (verdict, _) in jobs.items() if verdict is Verdict.FAILED]
-    texts, numbers = json.loads(_unpacked(stored["messages"]))
+    texts, numbers = json.loads(unpacked(stored["messages"]))
     return Wait(
         verdicts={job_id: verdict for job_id, (verdict, _) in jobs.items()},
-        single=stored["single"],
+        single=single if stored["single"] is None else stored["single"],
         seen=frozenset(job_id for job_id, (_, seen) in jobs.items() if seen),
         messages={job_id: texts[number] for job_id, number in zip(failed, numbers, strict=True) if number is not None},
         unnamed={Verdict(verdict): count for verdict, count in stored["unnamed"].items()},
@@ -78,6 +85,17 @@ def from_json(stored: Mapping[str, Any], job_ids: Sequence[str], *, single: bool
         pages=stored["pages"],
         **known,
     )
+
+
+def packed(text: str) -> str:
+    """Return a text compressed to ASCII."""
+    # A status message may hold half of a surrogate pair, which JSON allows and UTF-8 does not.
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode()
+
+
+def unpacked(packed: str) -> str:
+    """Return the text that :func:`packed` was given."""
+    return zlib.decompress(base64.b64decode(packed)).decode("utf-8", "surrogatepass")
 
 
 def _grouped_messages(wait: Wait) -> tuple[list[str], list[int | None]]:
@@ -95,34 +113,41 @@ def _grouped_messages(wait: Wait) -> tuple[list[str], list[int | None]]:
     return list(numbers), of_jobs
 
 
+def _number_of_ids(stored: Mapping[str, Any]) -> int:
+    return len(unpacked(stored["jobs"])) if "jobs" in stored else len(_bits(stored["pending"]))
+
+
 def _digest(job_ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(job_ids).encode()).hexdigest()[:16]
 
 
-def _packed(text: str) -> str:
-    # A status message may hold half of a surrogate pair, which JSON allows and UTF-8 does not.
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"))).decode()
+def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **polls: Any) -> Wait:
+    """Read a state of version 0.1.0: bits for the pending jobs, and the ids of the first 20 jobs that have problems.
 
-
-def _unpacked(packed: str) -> str:
-    return zlib.decompress(base64.b64decode(packed)).decode("utf-8", "surrogatepass")
-
-
-def _from_first_version(stored: Mapping[str, Any], job_ids: Sequence[str], **known: Any) -> Wait:
-    """Read a state of version 0.1.0: bits for the pending jobs, and the ids of the first 20 jobs that have problems."""
+    If these are all awaited ids, and all that have problems are named, the others succeeded. A trigger of version 0.1.0
+    has the pending ids only.
+    """
     pending = dict.fromkeys(_chosen(stored["pending"], job_ids), Verdict.PENDING)
     problems = {job_id: Verdict(verdict) for job_id, verdict, _ in stored["problems"]}
     counts = {Verdict.SUCCEEDED: stored["succeeded"]}
     counts |= {verdict: stored[verdict.value] - list(problems.values()).count(verdict) for verdict in PROBLEMS}
+    verdicts = {**problems, **pending}
+    if counts[Verdict.SUCCEEDED] + len(verdicts) == len(job_ids) and not any(counts[verdict] for verdict in PROBLEMS):
+        verdicts = {job_id: verdicts.get(job_id, Verdict.SUCCEEDED) for job_id in job_ids}
+        counts = {}
     return Wait(
-        verdicts={**problems, **pending},
+        verdicts=verdicts,
         seen=frozenset(_chosen(stored["seen"], job_ids)),
         messages={job_id: message for job_id, _, message in stored["problems"] if message is not None},
         unnamed={verdict: count for verdict, count in counts.items() if count},
         pages=stored["pages"],
-        **known,
+        **polls,
     )
 
 
 def _chosen(bits: str, job_ids: Sequence[str]) -> Iterable[str]:
-    return (job_id for job_id, flag in zip(job_ids, f"{int(bits, 16):b}"[1:], strict=True) if flag == "1")
+    return (job_id for job_id, flag in zip(job_ids, _bits(bits), strict=True) if flag == "1")
+
+
+def _bits(stored: str) -> str:
+    return f"{int(stored, 16):b}"[1:]

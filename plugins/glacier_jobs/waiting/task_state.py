@@ -31,7 +31,11 @@ def load(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def save(context: Mapping[str, Any], wait: Wait, *, vault_name: str, account_id: str) -> None:
-    """Store a wait, and what it waits for, if Airflow has a store."""
+    """Store a wait, and what it waits for, if Airflow has a store.
+
+    The verdicts of a wait can be restored only with all of its ids, which may not be known: they could not be read, or
+    version 0.1.0 did not store those of some jobs. Then the earlier verdicts are kept.
+    """
     if "ti" not in context or "task_state_store" not in context:
         return
     state: dict[str, Any] = {
@@ -42,7 +46,9 @@ def save(context: Mapping[str, Any], wait: Wait, *, vault_name: str, account_id:
     }
     if wait.jobs and len(wait.verdicts) <= STORED_IDS_AT_MOST:
         state["job_ids"] = list(wait.verdicts)
-    if not wait.jobs and (earlier := load(context)):
-        # Without the ids, the earlier verdicts cannot be restored; they are kept until the ids can be read.
-        state["wait"] = {**earlier["wait"], "bad_polls": wait.bad_polls}
+    if "job_ids" not in state and (wait.unnamed or not wait.jobs):
+        if earlier := load(context):
+            state["wait"] = {**earlier["wait"], "bad_polls": wait.bad_polls}
+        elif wait.unnamed:
+            return  # the wait came from a trigger of version 0.1.0
     context["task_state_store"].set(_KEY, state)
