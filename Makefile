@@ -35,12 +35,10 @@ drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each exec
 	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill \
 		-n 2 --dist loadfile --no-loadscope-reorder
 
-mutants: .venv/.for-mutants ## Change core modules in small ways, in a copy of the last commit, and print what no test notices
+mutants: .venv/.for-mutants ## Change core modules in small ways, and print what no test notices; ARGS="--mutants 50" for more
 	@rm -rf .local/mutants && mkdir -p .local/mutants && git archive HEAD | tar -x -C .local/mutants
 	@ln -s "$(CURDIR)/.venv" .local/mutants/.venv
-	@cd .local/mutants && PATH="$(CURDIR)/.venv/mutants/bin:$$PATH" && \
-		cosmic-ray init tests/mutants.toml session.sqlite && cr-filter-operators session.sqlite tests/mutants.toml && \
-		cosmic-ray exec tests/mutants.toml session.sqlite && cr-report --surviving-only --show-diff session.sqlite
+	@cd .local/mutants && exec .venv/mutants/bin/python tests/mutants.py $(ARGS)
 
 bench-reports: .venv/.for-test ## Measure the reports over months of hourly observations; ARGS="--days 365" for a year
 	@$(RUN) -m benchmarks.reports $(ARGS)

@@ -4,15 +4,25 @@ import pytest
 from botocore.exceptions import ClientError
 
 from glacier_jobs.aws_errors.error_mapping import translated
-from glacier_jobs.errors import GlacierJobsError, RequestRefused, ServiceUnavailable
+from glacier_jobs.errors import AccessDenied, GlacierJobsError, RequestRefused, ServiceUnavailable, Throttled
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(500, ServiceUnavailable), (599, ServiceUnavailable), (400, RequestRefused)]
+    ("status", "error"),
+    [
+        (500, ServiceUnavailable),
+        (599, ServiceUnavailable),
+        (499, RequestRefused),
+        (400, RequestRefused),
+        (401, AccessDenied),
+        (402, RequestRefused),
+        (403, AccessDenied),
+        (428, RequestRefused),
+        (429, Throttled),
+        (430, RequestRefused),
+    ],
 )
-def test_an_unknown_code_is_transient_with_the_status_of_a_server_error(
-    status: int, error: type[GlacierJobsError]
-) -> None:
+def test_an_unknown_code_means_what_its_status_means(status: int, error: type[GlacierJobsError]) -> None:
     answer = {"Error": {"Code": "NeverSeenException"}, "ResponseMetadata": {"HTTPStatusCode": status}}
 
     with pytest.raises(error, match=f"NeverSeenException .HTTP {status}"), translated("List Jobs"):

@@ -420,6 +420,18 @@ def test_an_object_with_nearly_the_same_content_is_a_different_one(
         publisher_for(s3_filesystem, "records").publish(staged(tmp_path), "records/a.parquet")
 
 
+def test_an_error_of_a_stores_client_is_an_os_error_with_the_path(
+    tmp_path: Path, s3_filesystem: S3FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropped(*_: object, **__: object) -> None:
+        raise RuntimeError("the connection was dropped")
+
+    monkeypatch.setattr(s3_filesystem, "put_file", dropped)
+
+    with pytest.raises(OSError, match=r"records/a\.parquet could not be written: the connection was dropped"):
+        publisher_for(s3_filesystem, "records").publish(staged(tmp_path), "records/a.parquet")
+
+
 def test_a_store_that_cannot_create_objects_atomically_is_refused() -> None:
     with pytest.raises(StoreNotSuitable, match="MemoryFileSystem"):
         publisher_for(MemoryFileSystem(), "root")

@@ -24,6 +24,16 @@ def test_a_filter_that_is_not_given_is_not_sent() -> None:
     assert list_jobs_parameters() == {}
 
 
+@pytest.mark.parametrize("marker", [None, "m", "m\u00fc/+="])
+def test_a_listing_resumes_at_a_marker_or_begins_without_one(marker: str | None) -> None:
+    assert check_marker(marker) == marker
+
+
+@pytest.mark.parametrize("page_size", [1, 1000])
+def test_the_smallest_and_the_largest_page_are_allowed(page_size: int) -> None:
+    assert list_jobs_parameters(page_size=page_size) == {"limit": str(page_size)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [

@@ -116,6 +116,23 @@ def test_the_first_problems_are_named_and_the_others_counted() -> None:
     assert "\n- and 30 more\n" in message
 
 
+def test_a_failure_says_what_became_of_each_job() -> None:
+    wait = waiting_for("a", "b", "c").after(
+        PollResult(
+            found={"a": {"StatusCode": "Failed", "StatusMessage": "Torn"}, "b": {"StatusCode": "Failed"}},
+            gone=frozenset("c"),
+        ),
+        LATER,
+        GRACE,
+    )
+
+    assert failure_message("photos", wait).splitlines()[1:-1] == [
+        "- a failed: Torn",
+        "- b failed: Glacier gives no reason",
+        "- c is missing: it is not listed, and Describe Job does not know it",
+    ]
+
+
 def test_a_time_out_names_the_first_that_are_pending() -> None:
     message = timeout_message("photos", waiting_for(*[f"job-{number:03}" for number in range(21)]), 60)
 

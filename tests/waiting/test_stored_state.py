@@ -96,6 +96,49 @@ def test_ten_thousand_jobs_are_remembered_in_a_few_kilobytes() -> None:
     assert len(json.dumps(to_json(wait))) < 6_000
 
 
+def test_a_state_of_version_0_1_0_is_read() -> None:
+    """It names the jobs that have problems, up to 20, and counts all."""
+    job_ids = list("abcdefghij")
+    now = to_json(Wait(started_at=BEGAN_AT, verdicts=dict.fromkeys(job_ids, Verdict.PENDING)))
+    stored = {
+        "digest": now["digest"],
+        "started_at": now["started_at"],
+        "pending": f"{0b1_1010000000:x}",
+        "seen": f"{0b1_1000000000:x}",
+        "problems": [["d", "failed", "Torn"], ["e", "failed", None], ["f", "missing", None]],
+        "succeeded": 1,
+        "failed": 5,
+        "missing": 2,
+        "bad_polls": 4,
+        "pages": 1,
+    }
+
+    assert from_json(stored, job_ids) == Wait(
+        started_at=BEGAN_AT,
+        verdicts={
+            "a": Verdict.PENDING,
+            "c": Verdict.PENDING,
+            "d": Verdict.FAILED,
+            "e": Verdict.FAILED,
+            "f": Verdict.MISSING,
+        },
+        seen=frozenset("a"),
+        messages={"d": "Torn"},
+        unnamed={Verdict.SUCCEEDED: 1, Verdict.FAILED: 3, Verdict.MISSING: 1},
+        polled=True,
+        bad_polls=4,
+        pages=1,
+    )
+
+
+def test_as_many_characters_of_messages_as_allowed_are_remembered() -> None:
+    half = MESSAGE_CHARACTERS // 2
+    messages = {"a": "a" * half, "b": "b" * (MESSAGE_CHARACTERS - half), "c": "c"}
+    wait = Wait(started_at=BEGAN_AT, verdicts=dict.fromkeys(messages, Verdict.FAILED), messages=messages)
+
+    assert from_json(to_json(wait), list("abc")).messages.keys() == {"a", "b"}
+
+
 def test_messages_of_failed_jobs_are_remembered_up_to_a_number_of_characters() -> None:
     """Airflow refuses values above 64 KB in a task's state store."""
     job_ids = [f"{number:092}" for number in range(10_000)]
