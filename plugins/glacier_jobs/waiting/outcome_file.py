@@ -53,6 +53,7 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
     import pyarrow.parquet as pq
 
     from glacier_jobs.dataset.storage import denials_without_credentials
+    from glacier_jobs.glacier.values import encodable
 
     publisher, filesystem, path = _opened(uri)
     job_ids = list(wait.verdicts)
@@ -61,7 +62,10 @@ def write_outcomes(uri: str, vault_name: str, wait: Wait) -> None:
             "vault_name": pa.array([vault_name] * len(job_ids), pa.string()),
             "job_id": pa.array(job_ids, pa.string()),
             "outcome": pa.array([verdict.value for verdict in wait.verdicts.values()], pa.string()),
-            "status_message": pa.array([_utf8(wait.messages.get(job_id)) for job_id in job_ids], pa.string()),
+            "status_message": pa.array(
+                [encodable(wait.messages[job_id]) if job_id in wait.messages else None for job_id in job_ids],
+                pa.string(),
+            ),
         }
     )
     try:
@@ -90,8 +94,3 @@ def _opened(uri: str) -> tuple[Publisher, AbstractFileSystem, str]:
     if path.path.endswith("/") or uri.endswith("/"):
         raise InvalidArgument(f"{_NAME} is {uri!r}; expected the URI of a file, not of a folder")
     return publisher_for(filesystem, path.parent.path), filesystem, path.path
-
-
-def _utf8(text: str | None) -> str | None:
-    """Replace half of a surrogate pair, which JSON allows and UTF-8 does not."""
-    return None if text is None else text.encode("utf-8", "replace").decode()
