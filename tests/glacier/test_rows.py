@@ -298,7 +298,7 @@ def test_a_vaults_date_that_python_does_not_have_is_null_and_counted() -> None:
 
 def test_a_value_of_a_vault_that_is_nested_too_deeply_is_null_and_counted() -> None:
     nested: list[Any] = []
-    for _ in range(2000):
+    for _ in range(100_000):
         nested = [nested]
 
     found = converted_vault({"VaultName": "photos", "SizeInBytes": nested, "NumberOfArchives": 3})
