@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from glacier_jobs.dataset import arrow_files
 from glacier_jobs.dataset.arrow_files import ArrowCalls, arrow_filesystem
 
 FILES = 60
@@ -92,6 +94,26 @@ def test_the_end_comes_with_any_number_of_threads(cpu_threads: int, io_threads: 
     finally:
         pa.set_cpu_count(before[0])
         pa.set_io_thread_count(before[1])
+
+
+def test_the_end_waits_until_the_threads_have_released_its_own_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, released = [], []
+    open_file = arrow_files._MeetingFile.__init__
+
+    def opens(self: Any, meeting: threading.Barrier) -> None:
+        open_file(self, meeting)
+        opened.append(id(self))
+
+    def releases(self: Any) -> None:
+        time.sleep(0.05)
+        released.append(id(self))
+
+    monkeypatch.setattr(arrow_files._MeetingFile, "__init__", opens)
+    monkeypatch.setattr(arrow_files._MeetingFile, "__del__", releases, raising=False)
+
+    ArrowCalls().end()
+
+    assert len(released) == len(opened) >= pa.io_thread_count()
 
 
 def test_a_scan_after_the_end_is_an_error_and_not_an_empty_answer(store: HeldStore) -> None:

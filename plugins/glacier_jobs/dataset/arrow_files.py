@@ -11,6 +11,8 @@ import atexit
 import contextlib
 import io
 import threading
+import time
+import weakref
 from functools import cache
 from typing import Any
 
@@ -99,22 +101,37 @@ class _File:
 
 
 def _wait_for_io_threads() -> None:
+    used = _meet_in_io_threads()
+    # The threads release these objects after the scan has returned, which is a call to Python like any other.
+    deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while any(reference() is not None for reference in used) and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _meet_in_io_threads() -> list[weakref.ref[Any]]:
+    """Return references to the objects that the threads hold, or have held."""
     threads = pa.io_thread_count()
     meeting = threading.Barrier(threads, timeout=_LONGEST_WAIT_SECONDS)
+    used: list[weakref.ref[Any]] = []
 
     class Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
         def open_input_file(self, path: str) -> pa.PythonFile:
-            return pa.PythonFile(_MeetingFile(meeting), mode="r")
+            file = _MeetingFile(meeting)
+            used.append(weakref.ref(file))
+            return pa.PythonFile(file, mode="r")
 
+    handler = Handler(None)
+    used.append(weakref.ref(handler))
     files = pads.FileSystemDataset.from_paths(
         [str(number) for number in range(threads)],
         schema=pa.schema([]),
         format=pads.ParquetFileFormat(),
-        filesystem=pafs.PyFileSystem(Handler(None)),
+        filesystem=pafs.PyFileSystem(handler),
     )
     # The files are not Parquet.
     with contextlib.suppress(pa.ArrowInvalid):
         files.scanner(fragment_readahead=threads, use_threads=False).to_table()
+    return used
 
 
 class _MeetingFile:
