@@ -23,6 +23,7 @@ START = datetime(2026, 11, 18, tzinfo=timezone.utc)
 DAY = timedelta(hours=24)
 VAULTS = ("photos", "films")
 JOB_IDS = ("a", "b", "c")
+_ARN_PARTS = ("account_id", "region", "vault_name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,17 @@ class RawObservation:
     row: dict[str, Any]
     vaults: list[dict[str, Any]]
     jobs: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        """Without null columns and parts of the ARN: Hypothesis raises a warning for a long text, not the failure."""
+        rows = {
+            name: [
+                {column: value for column, value in row.items() if value is not None and column not in _ARN_PARTS}
+                for row in rows
+            ]
+            for name, rows in (("row", [self.row]), ("vaults", self.vaults), ("jobs", self.jobs))
+        }
+        return f"RawObservation({', '.join(f'{name}={value}' for name, value in rows.items())})"
 
     @property
     def day(self) -> date:

@@ -303,6 +303,17 @@ class TestCoverage:
             (NOON + hours(40), True),
         ]
 
+    def test_stretches_of_a_vault_that_is_made_again_within_an_hour_are_in_order(self, dataset: Dataset) -> None:
+        moment = NOON
+        for listings in range(1, 6):
+            for exists in [True] * listings + [False]:
+                observe(dataset, moment, {"photos": []} if exists else {})
+                moment += hours(1 / 30)
+
+        assert ask(dataset, "coverage", "from_hour", "listings", since=NOON, now=NOON + hours(1)) == [
+            (NOON, listings) for listings in range(1, 6)
+        ]
+
     def test_the_period_can_be_given_as_dates(self, dataset: Dataset) -> None:
         for day in range(4):
             observe(dataset, NOON + hours(24 * day), {"photos": []})

@@ -109,4 +109,4 @@ SELECT
 FROM stretches
 JOIN watches USING (vault_arn, watch)
 WHERE stretches.from_hour < to_hour AND to_hour > date_trunc('hour', $since)
-ORDER BY account_id, region, vault_name, vault_arn, from_hour
+ORDER BY account_id, region, vault_name, vault_arn, from_hour, watch
