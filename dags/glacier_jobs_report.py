@@ -10,16 +10,15 @@ from airflow.sdk import (
     Asset,
     BaseSensorOperator,
     Param,
-    TriggerRule,
     Variable,
     dag,
     get_current_context,
     task,
     task_group,
 )
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed
+from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.snapshot.asset_events import announced_datasets
 
@@ -165,7 +164,7 @@ def fold(dataset_uri: str) -> None:
         fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
 
 
-@task(map_index_template=LABEL, trigger_rule=TriggerRule.ALL_DONE)
+@task(map_index_template=LABEL, trigger_rule="all_done")
 def report(dataset_uri: str) -> str:
     """Write the answers and the HTML page; return the name of the report."""
     from glacier_jobs.html_report.build import make_report

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, Param, TriggerRule, Variable, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk import Asset, Param, Variable, dag, get_current_context, task
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
+from glacier_jobs.compat import AirflowFailException, AirflowSkipException
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.snapshot.targets import parse_targets, shortfalls, target_name
@@ -103,7 +103,7 @@ def _observed(context: Context) -> list[dict[str, Any] | None]:
     return found
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, outlets=[GLACIER_JOBS])
+@task(trigger_rule="all_done", outlets=[GLACIER_JOBS])
 def announce() -> None:
     """Emit one event for all published snapshots."""
     context = get_current_context()
@@ -113,7 +113,7 @@ def announce() -> None:
     context["outlet_events"][GLACIER_JOBS].extra = {"observations": observations}
 
 
-@task(trigger_rule=TriggerRule.NONE_FAILED)
+@task(trigger_rule="none_failed")
 def all_listed() -> None:
     """Fail the run if a target or a vault could not be listed."""
     context = get_current_context()

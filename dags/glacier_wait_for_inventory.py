@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow.providers.amazon.aws.operators.glacier import GlacierCreateJobOperator
 from airflow.sdk import Param, Variable, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
+from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import ConnectionNotFound, FinalError
 from glacier_jobs.glacier.identifiers import check_vault_name
 from glacier_jobs.hooks import GlacierJobsHook

@@ -6,12 +6,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from glacier_jobs.compat import HAS_EXTERNAL_VIEWS
+
 #: Where Airflow mounts the page, without slashes.
 _MOUNT = "glacier_jobs"
 
 
 class GlacierJobsPlugin(AirflowPlugin):
-    """The page "Glacier jobs" in Airflow's navigation."""
+    """The page "Glacier jobs" in Airflow's navigation; nothing where plugins cannot have a page."""
 
     name = "glacier_jobs"
     # Without a leading slash, so that the links also work below a base path.
@@ -31,6 +33,8 @@ class GlacierJobsPlugin(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads it only
         """The application behind the page."""
+        if not HAS_EXTERNAL_VIEWS:
+            return []
         from glacier_jobs.page.app import application
 
         return [{"app": application(), "url_prefix": f"/{_MOUNT}", "name": "Glacier jobs"}]

@@ -19,7 +19,6 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
@@ -29,6 +28,7 @@ from local_aws.client import Control
 from tests.conftest import Connect
 from tests.observations import local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
+from tests.versions import DagSerialization
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "include" / "docs"

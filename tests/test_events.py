@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetWatcher
-from airflow.serialization.serialized_objects import DagSerialization
 
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.events import GlacierJobCompletedTrigger
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.versions import DagSerialization
 
 HOUR = 3600
 NO_EVENT_SECONDS = 0.4

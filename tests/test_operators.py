@@ -9,13 +9,13 @@ from typing import Any
 import boto3
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.errors import VaultsUnavailable
 from glacier_jobs.operators import GlacierJobsToParquetOperator
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.versions import AirflowFailException
 
 CONTEXT: Any = {
     "ti": SimpleNamespace(dag_id="my_dag", run_id="my_run", task_id="keep", map_index=-1, try_number=2),

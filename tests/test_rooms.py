@@ -17,7 +17,7 @@ PACKAGE = ROOT / "plugins" / "glacier_jobs"
 
 #: A room is a package or a module. It imports only itself and the rooms of earlier lines.
 ROOMS = [
-    ["errors"],
+    ["errors", "compat"],
     ["arguments", "aws_errors", "links", "no_retries"],
     ["dataset", "sql", "alerts"],
     ["glacier", "history"],
@@ -40,8 +40,8 @@ PAGE = [
 
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
-    "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "dataset.storage", "events", "glacier.client",
-    "glacier.deadlines", "glacier.transport", "links", "no_retries", "operators", "page.security", "page.service",
+    "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
+    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators", "page.security", "page.service",
     "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 import glacier_jobs
 from glacier_jobs.errors import InvalidArgument
@@ -24,6 +23,7 @@ from local_aws.faults import KINDS
 from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialSource
+from tests.versions import AirflowFailException, AirflowRescheduleException
 from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
 
 HOUR = 3600

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from glacier_jobs.errors import MalformedAnswer
 from glacier_jobs.sensors import GlacierJobSensor
@@ -19,6 +18,7 @@ from glacier_jobs.waiting.stored_state import from_json
 from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.versions import AirflowException, AirflowFailException, TaskDeferred
 from tests.waits import (
     Ended,
     deferral,

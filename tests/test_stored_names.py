@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.events import GlacierJobCompletedTrigger
 from glacier_jobs.html_report.store import ReportFiles
@@ -21,6 +20,7 @@ from glacier_jobs.waiting.stored_state import from_json, to_json
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.observations import local_dataset
+from tests.versions import AirflowFailException
 from tests.waits import new_context, run
 
 CONNECTION: dict[str, Any] = {"aws_conn_id": "local_aws", "region_name": None, "verify": None, "botocore_config": None}

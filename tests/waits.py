@@ -10,7 +10,12 @@ from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import (
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from glacier_jobs.errors import TransientError
+from glacier_jobs.sensors import GlacierJobSensor
+from glacier_jobs.triggers import GlacierJobTrigger
+from tests.versions import (
     AirflowException,
     AirflowFailException,
     AirflowRescheduleException,
@@ -19,11 +24,6 @@ from airflow.sdk.exceptions import (
     TaskDeferralError,
     TaskDeferred,
 )
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from glacier_jobs.errors import TransientError
-from glacier_jobs.sensors import GlacierJobSensor
-from glacier_jobs.triggers import GlacierJobTrigger
 
 Mode: TypeAlias = Literal["poke", "reschedule", "deferrable"]
 MODES: tuple[Mode, ...] = ("poke", "reschedule", "deferrable")

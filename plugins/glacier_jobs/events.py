@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from glacier_jobs.arguments import checked_seconds, refuse_discarded
+from glacier_jobs.compat import asset_state_store
 from glacier_jobs.errors import GlacierJobsError, InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 from glacier_jobs.glacier.pagination import check_statuscode
@@ -41,8 +42,9 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
     record of those that it has processed.
 
     Events are delivered at least once: after a restart of the triggerer, some may be delivered again. Which jobs were
-    delivered is stored in the asset's state store, by connection, account, Region and vault. Where one trigger serves
-    several assets, it is kept in memory only.
+    delivered is stored in the asset's state store, by connection, account, Region and vault. Where nothing can be
+    stored, because one trigger serves several assets, or Airflow is older than 3.3, each start of the triggerer
+    delivers all jobs that are listed as completed.
 
     It never raises: errors are logged, and the poll is repeated with increasing delays.
 
@@ -58,7 +60,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
     :param vault_name: the vault that is watched.
     :param account_id: 12 digits, or ``-`` for the account of the credentials.
     :param begin_with: the jobs of the very first start: with ``everything``, all that are listed as completed; with
-        ``new``, only those that complete from then on.
+        ``new``, only those that complete from then on, if what was delivered can be stored.
     :param statuscode: ``Succeeded`` or ``Failed`` for these jobs only; ``None`` for both.
     :param poll_seconds: the interval between two polls; triggers that share their polls share the shortest interval.
     :param aws_conn_id: the Airflow connection for Glacier.
@@ -97,6 +99,7 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         self._subscription: Subscription | None = None
         self._delivered: set[str] | None = None
         self._saved: set[str] | None = None
+        self._store: Any = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, from which the triggerer recreates this trigger."""
@@ -190,25 +193,35 @@ class GlacierJobCompletedTrigger(BaseEventTrigger):
         return PollRequest(delivered=frozenset(self._delivered or ()))
 
     async def _load(self) -> set[str] | None:
-        if self.asset_state_store is None:
-            return None
+        """Return the jobs that were delivered; ``None`` if this is the very first start."""
+        self._store = asset_state_store(self)
+        if self._store is None:
+            return self._nothing_stored("Airflow has no state store for this asset")
         try:
-            stored: Any = await self.asset_state_store.aget(self._state_key)
+            stored: Any = await self._store.aget(self._state_key)
             if stored is not None:
                 self._saved = set(stored["told"])
                 return set(stored["told"])
-            stored = await self.asset_state_store.aget(self._state_key_without_connection)
+            stored = await self._store.aget(self._state_key_without_connection)
         except ValueError as error:
             # Airflow raises this if several assets have this trigger, so that it cannot choose one.
-            self.log.warning("Which jobs of vault %s were delivered is kept in memory only: %s", self.vault_name, error)
-            self.asset_state_store = None
-            return None
+            self._store = None
+            return self._nothing_stored(str(error))
         return None if stored is None else set(stored["told"])
 
+    def _nothing_stored(self, reason: str) -> set[str]:
+        # This may be a restart: a job that completed while no triggerer ran would never be delivered.
+        self.log.warning(
+            "Each start of the triggerer delivers all completed jobs of vault %s, because which of them were delivered "
+            "cannot be stored: %s",
+            self.vault_name,
+            reason,
+        )
+        return set()
+
     async def _save(self, delivered: set[str]) -> None:
-        if self.asset_state_store is not None and delivered != self._saved:
-            value: dict[str, Any] = {"told": sorted(delivered)}
-            await self.asset_state_store.aset(self._state_key, value)
+        if self._store is not None and delivered != self._saved:
+            await self._store.aset(self._state_key, {"told": sorted(delivered)})
             self._saved = set(delivered)
 
     @property

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.sdk.exceptions import AirflowFailException
-
+from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import FinalError, InvalidArgument
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs.arguments import refuse_discarded, several
+from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
 from glacier_jobs.glacier.hook import GlacierJobsHook

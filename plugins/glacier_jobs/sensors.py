@@ -13,22 +13,24 @@ from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils import validate_execute_complete_event
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.sdk import PokeReturnValue
-from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import (
+
+from glacier_jobs import compat
+from glacier_jobs.arguments import checked_count, checked_seconds, refuse_discarded
+from glacier_jobs.compat import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferralError,
     TaskDeferralTimeout,
+    conf,
 )
-
-from glacier_jobs.arguments import checked_count, checked_seconds, refuse_discarded
 from glacier_jobs.dataset.uris import is_uri
 from glacier_jobs.errors import (
     AccessDenied,
     ConnectionNotFound,
     CredentialsUnavailable,
     GlacierJobsError,
+    InvalidArgument,
     JobNotFound,
     ServiceUnavailable,
     TransientError,
@@ -115,6 +117,8 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
         Expedited, or within ``missing_grace`` none of them has been listed, and otherwise 10 minutes. In the mode
         ``reschedule``, it is at least 15 seconds. For a deferred sensor, ``exponential_backoff`` does not lengthen it,
         because the poll is shared.
+    :param mode: ``reschedule`` by default, and ``poke`` by default before Airflow 3.3: there Airflow keeps nothing of a
+        task between two polls in different processes, and ``reschedule`` is refused. ``poke`` keeps its worker slot.
     :param timeout: the time from the first start of this try, 24 hours by default, and at most 3,650 days.
     :param soft_fail: whether the task is skipped if jobs failed, are missing, or are pending after ``timeout``. For
         all other reasons, it fails.
@@ -150,7 +154,7 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float | None = None,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
-        mode: str = "reschedule",
+        mode: str | None = None,
         **kwargs: Any,
     ) -> None:
         refuse_discarded(type(self).__name__, kwargs)
@@ -164,10 +168,11 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
                     checked_seconds(seconds, name, zero=True)
             missing_grace = checked_seconds(missing_grace, "missing_grace", zero=True)
             checked_count(max_bad_polls, "max_bad_polls")
+            checked_mode = _checked_mode(mode, deferrable=deferrable)
         super().__init__(
             poke_interval=INTERVAL_SECONDS if poke_interval is None else poke_interval,
             timeout=timeout,
-            mode=mode,
+            mode=checked_mode,
             **kwargs,
         )
         self.vault_name = vault_name
@@ -439,6 +444,22 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
                 aws_partition=self.hook.conn_partition,
                 vault_name=self.vault_name,
             )
+
+
+def _checked_mode(given: str | None, *, deferrable: bool) -> str:
+    """Return the mode of a sensor.
+
+    :raises InvalidArgument: it would lose the verdicts on jobs between two polls.
+    """
+    if compat.HAS_TASK_STATE_STORE or deferrable:
+        return given or "reschedule"
+    if given == "reschedule":
+        raise InvalidArgument(
+            'mode is "reschedule", which needs Airflow 3.3 or later: before, Airflow keeps nothing of a task between '
+            "two polls, so that a job that Glacier deletes in between would count as missing; use deferrable=True, or "
+            'mode="poke"'
+        )
+    return given or "poke"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

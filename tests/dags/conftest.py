@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import airflow.models.dagrun
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk import Context
 from airflow.sdk.definitions.mappedoperator import MappedOperator
@@ -19,6 +18,7 @@ from sqlalchemy import select
 
 from glacier_jobs.triggers import GlacierJobTrigger
 from tests.conftest import ROOT
+from tests.versions import DagBag
 
 #: Warnings that Airflow's own dependencies cause while Airflow parses and runs DAGs.
 THIRD_PARTY_WARNINGS = [

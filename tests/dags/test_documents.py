@@ -10,7 +10,6 @@ from typing import Any
 import boto3
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
 from glacier_jobs.storage import open_dataset
 from local_aws import tree_hash
@@ -18,6 +17,7 @@ from local_aws.client import Control
 from tests.conftest import Connect
 from tests.dags.conftest import THIRD_PARTY_WARNINGS
 from tests.test_docs import PIPELINES, README, python_blocks
+from tests.versions import DagBag, sync_bag_to_db
 
 pytestmark = [*THIRD_PARTY_WARNINGS, pytest.mark.usefixtures("without_event_delay", "dag_bag")]
 

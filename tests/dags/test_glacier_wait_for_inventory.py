@@ -6,7 +6,6 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from sqlalchemy import select
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, Runner
+from tests.versions import DagBag
 
 pytestmark = THIRD_PARTY_WARNINGS
 

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pendulum
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from tests.conftest import ROOT
 from tests.dags.conftest import THIRD_PARTY_WARNINGS
+from tests.versions import DagBag, DagSerialization
 
 pytestmark = THIRD_PARTY_WARNINGS
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -20,6 +19,7 @@ from glacier_jobs.dataset import uris
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Runner
+from tests.versions import DagBag, sync_bag_to_db
 from tests.waits import MODES, Mode
 
 pytestmark = THIRD_PARTY_WARNINGS

@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import BaseNotifier, Context
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
@@ -24,6 +23,7 @@ from tests.conftest import ROOT
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
+from tests.versions import AirflowFailException
 
 pytestmark = THIRD_PARTY_WARNINGS
 
@@ -179,7 +179,7 @@ class TestAnEvent:
     def test_waits_until_the_report_of_its_dataset_is_due(
         self, report_dag: Runner, files: ReportFiles, tmp_path: Path
     ) -> None:
-        from airflow.dag_processing.dagbag import DagBag
+        from tests.versions import DagBag
 
         files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -16,6 +15,7 @@ from sqlalchemy import select
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.dags.conftest import THIRD_PARTY_WARNINGS
+from tests.versions import DagBag, sync_bag_to_db
 from tests.waits import MODES, Mode
 
 pytestmark = THIRD_PARTY_WARNINGS

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.storage import check_location, open_path
@@ -21,6 +20,7 @@ from glacier_jobs.storage import open_dataset
 from glacier_jobs.waiting.job_ids import awaited_ids
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.versions import AirflowFailException
 
 PASTED_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 PASTED_TEXT = "hunter2"

@@ -10,7 +10,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import botocore.auth
 import botocore.session
 import pytest
 from botocore import UNSIGNED
@@ -27,6 +26,7 @@ from glacier_jobs.hooks import GlacierJobsHook
 from local_aws.client import Control
 from local_aws.http_server import Handler, serving
 from tests.conftest import Connect
+from tests.versions import stop_clock_of_signatures
 
 PHOTOS = {"accountId": "-", "vaultName": "photos"}
 
@@ -72,7 +72,7 @@ def recorder() -> Iterator[Recorder]:
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let all signatures be of one moment, so that equal requests have equal signatures."""
     noon = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: noon)
+    stop_clock_of_signatures(monkeypatch, noon)
 
 
 def client_of(hook: GlacierJobsHook) -> Any:

@@ -6,12 +6,15 @@ import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseNotifier, Context
+from airflow.sdk import BaseNotifier
 
 from glacier_jobs.alerts.rules import Message
 from glacier_jobs.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 #: The name under which a notifier's templates find the message: ``{{ glacier_jobs_alert.text }}``.
 TEMPLATE_NAME = "glacier_jobs_alert"

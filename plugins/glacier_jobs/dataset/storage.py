@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.sdk import BaseHook, ObjectStoragePath, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import ObjectStoragePath, Variable
 from airflow.sdk.io import attach
 from fsspec import AbstractFileSystem
 
 from glacier_jobs.aws_errors.error_mapping import translated
+from glacier_jobs.compat import AirflowNotFoundException, BaseHook
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.uris import check_uri, connection_of
 from glacier_jobs.errors import (

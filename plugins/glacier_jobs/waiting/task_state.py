@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from glacier_jobs.compat import task_state_store
 from glacier_jobs.waiting.state import Wait
 from glacier_jobs.waiting.stored_state import to_json
 
@@ -24,9 +25,8 @@ def load(context: Mapping[str, Any]) -> Mapping[str, Any] | None:
         :mod:`glacier_jobs.waiting.stored_state` stores it. Without ``job_ids``, there are too many; version 0.1.0
         stored only ``wait``.
     """
-    if "ti" not in context or "task_state_store" not in context:
-        return None
-    stored: Any = context["task_state_store"].get(_KEY)
+    store = task_state_store(context)
+    stored: Any = None if store is None else store.get(_KEY)
     return stored if stored is not None and stored["try_number"] == context["ti"].try_number else None
 
 
@@ -36,7 +36,8 @@ def save(context: Mapping[str, Any], wait: Wait, *, vault_name: str, account_id:
     The verdicts of a wait can be restored only with all of its ids, which may not be known: they could not be read, or
     version 0.1.0 did not store those of some jobs. Then the earlier verdicts are kept.
     """
-    if "ti" not in context or "task_state_store" not in context:
+    store = task_state_store(context)
+    if store is None:
         return
     state: dict[str, Any] = {
         "try_number": context["ti"].try_number,
@@ -51,4 +52,4 @@ def save(context: Mapping[str, Any], wait: Wait, *, vault_name: str, account_id:
             state["wait"] = {**earlier["wait"], "bad_polls": wait.bad_polls}
         elif wait.unnamed:
             return  # the wait came from a trigger of version 0.1.0
-    context["task_state_store"].set(_KEY, state)
+    store.set(_KEY, state)

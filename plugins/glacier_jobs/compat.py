@@ -1,0 +1,73 @@
+"""What differs between the supported versions of Airflow. Only this module asks what a version has.
+
+The table "What differs between versions of Airflow" in ``include/docs/airflow-versions.md`` says what users notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.definitions.context import Context
+
+try:
+    from airflow.sdk import BaseHook
+except ImportError:  # Airflow 3.0
+    from airflow.hooks.base import BaseHook  # type: ignore[attr-defined, no-redef]
+
+try:
+    from airflow.sdk.configuration import conf
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.configuration import conf
+
+try:
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+    )
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+    )
+
+__all__ = [
+    "HAS_EXTERNAL_VIEWS",
+    "HAS_TASK_STATE_STORE",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "BaseHook",
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+    "asset_state_store",
+    "conf",
+    "task_state_store",
+]
+
+#: Whether Airflow keeps a state for each task, across its rescheduled processes and tries: Airflow 3.3 and later.
+HAS_TASK_STATE_STORE = "task_state_store" in Context.__annotations__
+
+#: Whether a plugin can add a page to Airflow's UI, whose requests carry the cookie of the sign-in: Airflow 3.1 and
+#: later.
+HAS_EXTERNAL_VIEWS = hasattr(AirflowPlugin, "external_views")
+
+
+def task_state_store(context: Mapping[str, Any]) -> Any | None:
+    """Return the state store of a task; ``None`` if Airflow has none, or the context is not that of a task."""
+    return context.get("task_state_store") if "ti" in context else None
+
+
+def asset_state_store(trigger: object) -> Any | None:
+    """Return the state store of the asset that a trigger watches; ``None`` before Airflow 3.3."""
+    return getattr(trigger, "asset_state_store", None)

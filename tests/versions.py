@@ -1,0 +1,77 @@
+"""What the tests take from Airflow and boto3 under names that differ between versions."""
+
+from __future__ import annotations
+
+import datetime as datetime_module
+from datetime import datetime
+from types import SimpleNamespace
+
+import botocore.auth
+import pytest
+
+try:
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+
+    def sync_bag_to_db(dags: DagBag, bundle_name: str, bundle_version: str | None) -> None:  # type: ignore[misc]
+        """Store the DAGs in Airflow's database."""
+        dags.sync_to_db(  # type: ignore[attr-defined]
+            bundle_name, bundle_version
+        )
+
+
+try:
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+        TaskDeferred,
+    )
+except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
+        AirflowException,
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+        TaskDeferred,
+    )
+
+try:
+    from airflow.serialization.serialized_objects import DagSerialization
+except ImportError:  # Airflow 3.0
+    from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
+        SerializedDAG as DagSerialization,
+    )
+
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowRescheduleException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "DagBag",
+    "DagSerialization",
+    "TaskDeferralError",
+    "TaskDeferred",
+    "stop_clock_of_signatures",
+    "sync_bag_to_db",
+]
+
+
+def stop_clock_of_signatures(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Let botocore sign all requests as at one moment.
+
+    :param moment: in UTC.
+    """
+    if hasattr(botocore.auth, "get_current_datetime"):
+        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: moment)
+    else:  # boto3 before 1.40
+        stopped = type("Stopped", (datetime,), {"utcnow": staticmethod(lambda: moment)})
+        module = SimpleNamespace(**{**vars(datetime_module), "datetime": stopped})
+        monkeypatch.setattr(botocore.auth, "datetime", module)
