@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow test drill mutants bench bench-reports bench-waiting page constraints clean
+.PHONY: help demo airflow test drill mwaa mutants bench bench-reports bench-waiting page constraints clean
 
 help: ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-13s  %s\n' "$$name" "$$what"; done
@@ -54,6 +54,9 @@ constraints: .venv/.created ## Put exact versions of all requirements, for all P
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@.venv/bin/python -m uv pip compile --universal --python-version 3.10 --no-header --no-annotate \
 		tests/drills/requirements.txt -o constraints.txt
+
+mwaa: ## Build what Amazon MWAA takes, for each of its Airflow 3 images, into dist/mwaa
+	@exec env PYTHONPATH=include $(PYTHON) -m mwaa
 
 page: ## Build the page "Glacier jobs" into the package, from include/page_frontend; needs Node.js and npm
 	@echo "== Building the page"

@@ -16,15 +16,17 @@ from glacier_jobs.glacier.identifiers import check_vault_name
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.sensors import GlacierJobSensor
 
-#: The connection and the Region of runs that give no others. ``None`` is the Region of the connection.
-AWS_CONN_ID = "aws_archive"
+#: The connection and the Region of runs that give no others. Without a connection (``None``), the credentials of the
+#: environment are used, such as an execution role; without a Region, that of the connection or the environment.
+AWS_CONN_ID: str | None = "aws_archive"
 REGION_NAME: str | None = None
 
 DOC = f"""
 ### Wait for a vault's inventory
 
 - **check_params** checks the params. If the connection does not exist, nothing is initiated: the credentials of the
-  environment, which Airflow would use for some connections, could belong to another account.
+  environment, which Airflow would use for some connections, could belong to another account. To use these credentials,
+  such as an execution role, leave the param `aws_conn_id` empty.
 - **start** initiates the inventory retrieval job with the operator of Airflow's Amazon provider.
 - **wait** releases its worker slot and waits in the triggerer, typically 3 to 5 hours. If the job fails, the task fails
   with Glacier's status message.
@@ -38,20 +40,24 @@ Whoever may trigger this DAG chooses among all connections. The Variable `{ALLOW
 
 
 @task
-def check_params() -> dict[str, str]:
+def check_params() -> dict[str, str | None]:
     """Return the connection, the Region and the vault of this run, checked before they are stored as XComs."""
     params = get_current_context()["params"]
     aws_conn_id, region_name = params["aws_conn_id"], params["region_name"] or None
     given = {
-        "aws_conn_id": aws_conn_id if aws_conn_id != AWS_CONN_ID else None,
+        # No connection is a choice as well.
+        "aws_conn_id": (aws_conn_id or "") if aws_conn_id != AWS_CONN_ID else None,
         "region_name": region_name if region_name != REGION_NAME else None,
     }
     try:
         check_params_allowed(given, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
         vault_name = check_vault_name(params["vault_name"])
         hook = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name)
-        if not hook.conn_config:
-            raise ConnectionNotFound(f"the Airflow connection {aws_conn_id!r} does not exist; create it")
+        if aws_conn_id is not None and not hook.conn_config:
+            raise ConnectionNotFound(
+                f"the Airflow connection {aws_conn_id!r} does not exist; create it, or leave aws_conn_id empty for the "
+                "credentials of the environment"
+            )
         client: Any = hook.get_conn()
     except FinalError as error:
         raise AirflowFailException(str(error)) from error
@@ -59,7 +65,7 @@ def check_params() -> dict[str, str]:
 
 
 @task(retries=3, retry_delay=timedelta(minutes=1))
-def read(job: Any, aws_conn_id: str, region_name: str, vault_name: str) -> dict[str, Any]:
+def read(job: Any, aws_conn_id: str | None, region_name: str, vault_name: str) -> dict[str, Any]:
     """Return totals of the inventory. The list of archives can be too large for an XCom."""
     hook = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name)
     output = hook.retrieve_inventory_results(vault_name, job["JobId"])
@@ -79,13 +85,16 @@ def read(job: Any, aws_conn_id: str, region_name: str, vault_name: str) -> dict[
     params={
         "vault_name": Param("photo-archive", type="string", title="Vault", description_md="Its name."),
         "aws_conn_id": Param(
-            AWS_CONN_ID, type="string", title="Connection", description_md="The ID of the AWS connection."
+            AWS_CONN_ID,
+            type=["null", "string"],
+            title="Connection",
+            description_md="The ID of the AWS connection; empty for the credentials of the environment.",
         ),
         "region_name": Param(
             REGION_NAME,
             type=["null", "string"],
             title="Region",
-            description_md="For example `us-east-1`; empty for the Region of the connection.",
+            description_md="For example `us-east-1`; empty for the Region of the connection or the environment.",
         ),
     },
     tags=["glacier", "aws", "example"],

@@ -13,8 +13,10 @@ import pytest
 from airflow.sdk import DAG
 
 import glacier_jobs
+from glacier_jobs import compat
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.links import GlacierVaultLink
+from glacier_jobs.no_retries import ArgumentRefused
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.waiting.state import NAMED_AT_MOST
 from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
@@ -60,8 +62,11 @@ NO_FAULTS = ["crowd", "dripping_body"]
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")
 
+needs_task_state_store = pytest.mark.skipif(
+    not compat.HAS_TASK_STATE_STORE, reason="before Airflow 3.3, the mode reschedule is refused"
+)
 in_all_modes = pytest.mark.parametrize("mode", MODES)
-in_modes_that_poke = pytest.mark.parametrize("mode", ["poke", "reschedule"])
+in_modes_that_poke = pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deferrable"])
 
 
 @pytest.fixture
@@ -737,6 +742,7 @@ def test_a_file_of_ids_is_not_needed_any_more_once_the_wait_has_read_it(
     assert sensor.poke(context).is_done
 
 
+@needs_task_state_store
 def test_a_rescheduled_sensor_keeps_results_while_ids_cannot_be_read(
     glacier: Any, local_aws: Control, ids_on_s3: IdsOnS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -777,6 +783,7 @@ def test_requests_go_to_the_given_region_and_account(mode: Mode, connect: Connec
     assert requested == {("210987654321", "eu-west-1")}
 
 
+@needs_task_state_store
 def test_a_rescheduled_wait_continues_in_another_process(glacier: Any, local_aws: Control) -> None:
     """Each poke is a new sensor object. Only the task's state store has the result of the previous poke."""
     local_aws.add_jobs("photos", [job("a")])
@@ -789,6 +796,7 @@ def test_a_rescheduled_wait_continues_in_another_process(glacier: Any, local_aws
         GlacierJobSensor(task_id="wait", job_id="a", **glacier).execute(context)
 
 
+@needs_task_state_store
 def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None:
     """The second try does not use the state of the first, so the job is not missing. It has its own timeout."""
     local_aws.add_jobs("photos", [job("a")])
@@ -806,6 +814,7 @@ def test_a_retry_starts_with_new_state(glacier: Any, local_aws: Control) -> None
     assert next_poke_after > timedelta(minutes=9)
 
 
+@needs_task_state_store
 def test_a_rescheduled_wait_continues_for_the_same_jobs_if_its_templates_are_rendered_differently(
     connect: Connect, local_aws: Control
 ) -> None:
@@ -822,6 +831,7 @@ def test_a_rescheduled_wait_continues_for_the_same_jobs_if_its_templates_are_ren
     assert result["JobId"] == "a"
 
 
+@needs_task_state_store
 @pytest.mark.parametrize("soft_fail", [False, True])
 def test_a_wait_whose_many_ids_change_between_two_pokes_is_refused(
     soft_fail: bool, glacier: Any, local_aws: Control
@@ -843,6 +853,7 @@ def test_a_wait_whose_many_ids_change_between_two_pokes_is_refused(
     assert sensor.execute(context)["succeeded"] == STORED_IDS_AT_MOST
 
 
+@needs_task_state_store
 def test_a_rescheduled_poke_does_not_start_before_airflow_has_ended_the_last_one(
     glacier: Any, local_aws: Control
 ) -> None:
@@ -856,6 +867,7 @@ def test_a_rescheduled_poke_does_not_start_before_airflow_has_ended_the_last_one
         assert rescheduled.value.reschedule_date - datetime.now(timezone.utc) > timedelta(seconds=14)
 
 
+@needs_task_state_store
 def test_a_poke_with_a_transient_error_is_repeated_with_backoff(glacier: Any, local_aws: Control) -> None:
     local_aws.add_vaults("photos")
     local_aws.fault("throttling")
@@ -873,10 +885,44 @@ def test_a_poke_with_a_transient_error_is_repeated_with_backoff(glacier: Any, lo
     assert max(dates) > 65
 
 
+@pytest.mark.parametrize("has_store", [False, True])
+def test_a_sensor_is_rescheduled_by_default_where_airflow_keeps_the_state_of_a_task(
+    has_store: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compat, "HAS_TASK_STATE_STORE", has_store)
+
+    sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a")
+
+    assert (sensor.mode, sensor.deferrable) == ("reschedule" if has_store else "poke", False)
+
+
+@pytest.mark.parametrize("mode", ["poke", None])
+def test_without_a_task_state_store_a_sensor_can_poke(mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "HAS_TASK_STATE_STORE", False)
+
+    assert GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", mode=mode).mode == "poke"
+
+
+def test_without_a_task_state_store_the_mode_reschedule_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poke would be a new wait: a job that ended and expired between two pokes would count as missing."""
+    monkeypatch.setattr(compat, "HAS_TASK_STATE_STORE", False)
+
+    with pytest.raises(
+        ArgumentRefused, match=r'"reschedule", which needs Airflow 3\.3(.|\n)*deferrable=True, or mode="poke"'
+    ):
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", mode="reschedule")
+
+
+def test_a_deferrable_sensor_is_not_rescheduled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So its mode does not matter, for example where it comes from ``default_args``."""
+    monkeypatch.setattr(compat, "HAS_TASK_STATE_STORE", False)
+
+    assert GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", mode="reschedule", deferrable=True)
+
+
 def test_the_defaults_fit_glacier() -> None:
     sensor = GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a")
 
-    assert (sensor.mode, sensor.deferrable) == ("reschedule", False)
     assert timedelta(seconds=sensor.poke_interval) == timedelta(minutes=10)
     assert timedelta(hours=12) < timedelta(seconds=sensor.timeout) < timedelta(days=7)
 

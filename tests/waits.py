@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from glacier_jobs.compat import HAS_TASK_STATE_STORE
 from glacier_jobs.errors import TransientError
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.triggers import GlacierJobTrigger
@@ -26,7 +27,8 @@ from tests.versions import (
 )
 
 Mode: TypeAlias = Literal["poke", "reschedule", "deferrable"]
-MODES: tuple[Mode, ...] = ("poke", "reschedule", "deferrable")
+#: The modes that this version of Airflow supports.
+MODES: tuple[Mode, ...] = ("poke", *(("reschedule",) if HAS_TASK_STATE_STORE else ()), "deferrable")
 
 #: Longer than any wait in a test takes. A test that hangs fails after this time.
 TIMEOUT_SECONDS = 60.0

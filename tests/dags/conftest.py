@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import airflow.models.dagrun
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
-from airflow.sdk import Context
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.execution_time import supervisor
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -27,11 +29,31 @@ THIRD_PARTY_WARNINGS = [
 ]
 
 
+@contextmanager
+def errors_of_tasks() -> Iterator[Mapping[str, str]]:
+    """Collect the messages of the exceptions of tasks that ``dag.test()`` runs inside the block, by task id."""
+    errors: dict[str, str] = {}
+    real = supervisor.run_task_in_process
+
+    def run_task_in_process(ti: Any, task: Any) -> Any:
+        result = real(ti=ti, task=task)
+        if result.error is not None:
+            errors[ti.task_id] = str(result.error)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor, "run_task_in_process", run_task_in_process)
+        yield errors
+
+
 @pytest.fixture(scope="session")
 def dag_bag() -> Iterator[DagBag]:
     """All DAGs as Airflow's DAG processor parses them, with a database in which they can run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "plugins"))
+        # Airflow 3.3 keeps the application, which takes seconds to build; older versions build it for each task.
+        if not hasattr(supervisor.in_process_api_server, "cache_info"):
+            patch.setattr(supervisor, "in_process_api_server", lru_cache(supervisor.in_process_api_server))
         initdb()
         yield DagBag(str(ROOT / "dags"))
 
@@ -71,16 +93,11 @@ class Runner:
         """Run the DAG with these params."""
         # Parse the DAG again: dag.test() leaves the previous run's conf in the params of the DAG object.
         dag = DagBag(str(ROOT / "dags" / f"{self.dag_id}.py")).dags[self.dag_id]
-        errors: dict[str, str] = {}
-
-        def keep_error(context: Context) -> None:
-            errors[context["ti"].task_id] = str(context.get("exception"))
-
         for task in dag.tasks:
             holder = task.partial_kwargs if isinstance(task, MappedOperator) else vars(task)
-            holder["on_failure_callback"] = [keep_error]
             holder.update(self.changed.get(task.task_id, {}))
-        run = dag.test(run_conf=conf)
+        with errors_of_tasks() as errors:
+            run = dag.test(run_conf=conf)
         with create_session() as session:
             events = session.scalars(
                 select(AssetEvent)

@@ -78,6 +78,31 @@ def test_the_region_is_that_of_the_connection_by_default(
     assert example_dag(vault_name="films").state == "success"
 
 
+@pytest.fixture
+def execution_role(monkeypatch: pytest.MonkeyPatch, local_aws: Control) -> None:
+    """Credentials in the environment, which are not those of any Airflow connection."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "LOCALAWSACCESSKEY111")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint)
+
+
+@pytest.mark.usefixtures("without_event_delay", "execution_role")
+def test_without_a_connection_the_credentials_of_the_environment_are_used(
+    example_dag: Runner, local_aws: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Amazon MWAA. The sensor defers: its trigger gets no connection either."""
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_ARCHIVE")
+    local_aws.next_outcome(duration_seconds=4 * HOUR)
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
+
+    run = example_dag(vault_name="photos", aws_conn_id=None)
+
+    assert run.state == "success"
+    assert _result("read")["vault_arn"] == "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
+    assert local_aws.calls().by_access_key.keys() == {"LOCALAWSACCESSKEY111"}
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -88,14 +113,11 @@ def test_the_region_is_that_of_the_connection_by_default(
         ({"region_name": "x y"}, "x y"),
     ],
 )
+@pytest.mark.usefixtures("execution_role")
 def test_nothing_is_initiated_if_a_param_is_not_valid(
-    example_dag: Runner, local_aws: Control, monkeypatch: pytest.MonkeyPatch, params: dict[str, str], message: str
+    example_dag: Runner, local_aws: Control, params: dict[str, str], message: str
 ) -> None:
     """Without the check, the operator would use other credentials if the connection does not exist."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "LOCALAWSACCESSKEY111")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint)
     local_aws.next_outcome(duration_seconds=0)
     run = example_dag(**{"vault_name": "photos", **params})
 
@@ -103,13 +125,15 @@ def test_nothing_is_initiated_if_a_param_is_not_valid(
     assert "InitiateJob" not in local_aws.calls().by_operation
 
 
-@pytest.mark.parametrize("params", [{"aws_conn_id": "another"}, {"aws_conn_id": ""}, {"region_name": "eu-west-1"}])
+@pytest.mark.parametrize(
+    "params", [{"aws_conn_id": "another"}, {"aws_conn_id": ""}, {"aws_conn_id": None}, {"region_name": "eu-west-1"}]
+)
 def test_a_deployment_can_switch_off_the_choice_of_connection_and_region(
     example_dag: Runner,
     local_aws: Control,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
-    params: dict[str, str],
+    params: dict[str, str | None],
 ) -> None:
     connect("another")
     local_aws.next_outcome(duration_seconds=0)
