@@ -38,7 +38,7 @@ NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 #: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
 APART = timedelta(minutes=50)
 
-LABEL = "{{ task.op_kwargs['dataset_uri'] }}"
+LABEL = "{{ ti.task.op_kwargs['dataset_uri'] }}"
 
 DOC = f"""
 ### Report on Glacier jobs
@@ -222,7 +222,7 @@ def of_dataset(dataset_uri: str) -> None:
     due = Due(
         task_id="due",
         dataset_uri=dataset_uri,
-        map_index_template="{{ task.dataset_uri }}",
+        map_index_template="{{ ti.task.dataset_uri }}",
         mode="reschedule",
         poke_interval=60,
         timeout=2 * 60 * 60,

@@ -26,7 +26,18 @@ from local_aws.faulty_proxy import Fault, faulty_proxy
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialSource
 from tests.versions import AirflowFailException, AirflowRescheduleException
-from tests.waits import MODES, Ended, Mode, TaskInstance, deferral, new_context, rebuilt, run, wait
+from tests.waits import (
+    MODES,
+    Ended,
+    Mode,
+    TaskInstance,
+    deferral,
+    needs_task_state_store,
+    new_context,
+    rebuilt,
+    run,
+    wait,
+)
 
 HOUR = 3600
 
@@ -62,9 +73,6 @@ NO_FAULTS = ["crowd", "dripping_body"]
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")
 
-needs_task_state_store = pytest.mark.skipif(
-    not compat.HAS_TASK_STATE_STORE, reason="before Airflow 3.3, the mode reschedule is refused"
-)
 in_all_modes = pytest.mark.parametrize("mode", MODES)
 in_modes_that_poke = pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "deferrable"])
 

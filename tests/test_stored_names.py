@@ -21,7 +21,7 @@ from local_aws.client import Control
 from tests.conftest import Connect
 from tests.observations import local_dataset
 from tests.versions import AirflowFailException
-from tests.waits import new_context, run
+from tests.waits import needs_task_state_store, new_context, run
 
 CONNECTION: dict[str, Any] = {"aws_conn_id": "local_aws", "region_name": None, "verify": None, "botocore_config": None}
 
@@ -162,6 +162,7 @@ def test_a_stored_event_is_read(local_aws: Control, connect: Connect) -> None:
     assert several == {"vault_name": "photos", "jobs": 1, "succeeded": 1, "failed": 0, "missing": 0}
 
 
+@needs_task_state_store
 @pytest.mark.parametrize(("wait", "succeeded"), [(WAIT_OF_0_1_0, 3), (WAIT, 2)])
 def test_the_stored_state_of_a_rescheduled_sensor_is_read(
     wait: Any, succeeded: int, local_aws: Control, connect: Connect
@@ -183,6 +184,7 @@ def stored_by_0_1_0(job_ids: list[str], pending: list[str], **counts: Any) -> di
     return {**WAIT_OF_0_1_0, "digest": digest, "pending": bits, "seen": bits, **counts}
 
 
+@needs_task_state_store
 @pytest.mark.parametrize(
     ("counts", "succeeded"),
     [

@@ -6,6 +6,7 @@ import datetime as datetime_module
 from datetime import datetime
 from types import SimpleNamespace
 
+import airflow
 import botocore.auth
 import pytest
 
@@ -49,7 +50,24 @@ except ImportError:  # Airflow 3.0
         SerializedDAG as DagSerialization,
     )
 
+try:
+    from airflow.sdk.io import get_fs as _  # noqa: F401
+
+    GET_FS = "airflow.sdk.io.get_fs"
+except ImportError:  # Airflow 3.0
+    GET_FS = "airflow.io.get_fs"
+
+#: Airflow 3.0 differs where no other version does. ``dag.test()`` prints the local variables of a failed task to the
+#: console, though not to log files. It comes with a version of universal_pathlib that refuses ARNs as buckets.
+AIRFLOW_3_0 = airflow.__version__.startswith("3.0.")
+
+#: What ``dag.test()`` creates a run with.
+CREATE_RUN = "airflow.models.dag._get_or_create_dagrun" if AIRFLOW_3_0 else "airflow.models.dagrun.get_or_create_dagrun"
+
 __all__ = [
+    "AIRFLOW_3_0",
+    "CREATE_RUN",
+    "GET_FS",
     "AirflowException",
     "AirflowFailException",
     "AirflowRescheduleException",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
+import pytest
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -29,6 +30,10 @@ from tests.versions import (
 Mode: TypeAlias = Literal["poke", "reschedule", "deferrable"]
 #: The modes that this version of Airflow supports.
 MODES: tuple[Mode, ...] = ("poke", *(("reschedule",) if HAS_TASK_STATE_STORE else ()), "deferrable")
+
+needs_task_state_store = pytest.mark.skipif(
+    not HAS_TASK_STATE_STORE, reason="before Airflow 3.3, the mode reschedule is refused"
+)
 
 #: Longer than any wait in a test takes. A test that hangs fails after this time.
 TIMEOUT_SECONDS = 60.0

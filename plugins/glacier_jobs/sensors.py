@@ -244,14 +244,15 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
         try:
             with self._soft_fail_for_jobs_only():
                 return super().resume_execution(next_method, next_kwargs, context)
-        except (AirflowSensorTimeout, AirflowSkipException) as error:
-            if not any(isinstance(cause, TaskDeferralTimeout) for cause in _causes(error)):
+        except AirflowSkipException as error:
+            if not _ended_by_airflow(error):
                 raise
-        except TransientError as error:
-            # Airflow applies never_fail to all errors of poke(), but here to its own errors only.
-            if self.never_fail:
-                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
-            raise
+        except (AirflowFailException, AirflowSensorTimeout, TaskDeferralError, TransientError) as error:
+            if not _ended_by_airflow(error):
+                # Airflow applies never_fail to all errors of poke(), but here to its own only, or in 3.0 to none.
+                if self.never_fail:
+                    raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+                raise
         return self.resume_execution("execute_after_deadline", {}, context)
 
     def _get_next_poke_interval(
@@ -382,6 +383,8 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
                 failure, error = raisable(not_described), not_described
         failure = self._written(context, wait, failure)
         if failure is not None:
+            if failure is error:
+                raise failure
             raise failure from (error if isinstance(error, GlacierJobsError) else None)
         if description is not None:
             return dict(description)
@@ -462,7 +465,10 @@ def _checked_mode(given: str | None, *, deferrable: bool) -> str:
     return given or "poke"
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _ended_by_airflow(error: BaseException | None) -> bool:
+    """Return whether an error is due to a deferral that Airflow ended."""
     while error is not None:
-        yield error
+        if isinstance(error, TaskDeferralTimeout):
+            return True
         error = error.__cause__
+    return False

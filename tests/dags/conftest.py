@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import airflow.models.dagrun
 import pytest
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.asset import AssetEvent, AssetModel
@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from glacier_jobs.triggers import GlacierJobTrigger
 from tests.conftest import ROOT
-from tests.versions import DagBag, sync_bag_to_db
+from tests.versions import CREATE_RUN, DagBag, sync_bag_to_db
 
 #: Warnings that Airflow's own dependencies cause while Airflow parses and runs DAGs.
 THIRD_PARTY_WARNINGS = [
@@ -141,7 +141,7 @@ EventRunner: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Run]
 @pytest.fixture
 def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRunner:
     """Run the report DAG with asset events that triggered it, as the scheduler does."""
-    real = airflow.models.dagrun.get_or_create_dagrun
+    real: Any = pkgutil.resolve_name(CREATE_RUN)
 
     def run(extras: Sequence[Mapping[str, Any]]) -> Run:
         def with_events(*, session: Any, **kwargs: Any) -> Any:
@@ -151,7 +151,7 @@ def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRu
             session.commit()
             return dag_run
 
-        monkeypatch.setattr(airflow.models.dagrun, "get_or_create_dagrun", with_events)
+        monkeypatch.setattr(CREATE_RUN, with_events)
         return report_dag()
 
     return run

@@ -22,6 +22,7 @@ from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialProcess, CredentialSource
 from tests.test_operators import CONTEXT
+from tests.versions import GET_FS
 
 USES: dict[str, Callable[[str], object]] = {
     "dataset": lambda uri: open_dataset(uri),
@@ -80,7 +81,7 @@ def test_a_file_system_that_cannot_be_opened_now_is_a_transient_error(
     def get_fs(*_: object) -> None:
         raise OSError("too many open files")
 
-    monkeypatch.setattr("airflow.sdk.io.get_fs", get_fs)
+    monkeypatch.setattr(GET_FS, get_fs)
 
     with pytest.raises(ServiceUnavailable, match=r"dataset_uri is .*too many open files"):
         open_dataset(f"s3://{connect(new_name())}@bucket/root")

@@ -20,7 +20,7 @@ from glacier_jobs.storage import open_dataset
 from glacier_jobs.waiting.job_ids import awaited_ids
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.versions import AirflowFailException
+from tests.versions import AIRFLOW_3_0, AirflowFailException
 
 PASTED_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 PASTED_TEXT = "hunter2"
@@ -71,7 +71,11 @@ def test_a_uri_of_a_path_is_accepted_with_the_id_of_its_connection(uri: str, con
     assert is_uri(uri)
 
 
-@pytest.mark.parametrize(("uri", "conn_id"), [each for each in ACCEPTED if not each[0].startswith("gs:")])
+def _opens(uri: str) -> bool:
+    return not uri.startswith("gs:") and not (AIRFLOW_3_0 and "arn:" in uri)
+
+
+@pytest.mark.parametrize(("uri", "conn_id"), [each for each in ACCEPTED if _opens(each[0])])
 def test_object_storage_finds_the_same_connection_in_the_uri(uri: str, conn_id: str | None, connect: Connect) -> None:
     if conn_id == "aws_archive":
         connect(conn_id)
@@ -80,7 +84,8 @@ def test_object_storage_finds_the_same_connection_in_the_uri(uri: str, conn_id: 
 
     path = open_path(uri, "dataset_uri")
 
-    assert path.conn_id == conn_id
+    # Airflow 3.0 has no attribute for it.
+    assert (path.conn_id if hasattr(path, "conn_id") else path.storage_options.get("conn_id")) == conn_id
     assert path.path.rstrip("/") == uri.partition("://")[2].removeprefix(f"{conn_id}@").rstrip("/")
 
 

@@ -50,12 +50,26 @@ def parse_notifier(given: object) -> BaseNotifier:
 
 
 def notify_with(notifier: BaseNotifier, message: Message, context: Context) -> None:
-    """Send a message with a notifier.
+    """Send a message with a notifier. What the notifier raises is raised.
 
     :param context: the context of the task that sends it.
     """
     values: Any = {**context, TEMPLATE_NAME: asdict(message)}
+    errors: list[Exception] = []
+    notify = notifier.notify
+
+    def notify_or_keep_error(context: Context) -> None:
+        try:
+            notify(context)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    # Airflow 3.0 logs what a notifier raises, and goes on.
+    notifier.notify = notify_or_keep_error  # type: ignore[method-assign]
     notifier(values)
+    if errors:
+        raise errors[0]
 
 
 def _loaded(path: object) -> type[BaseNotifier]:
