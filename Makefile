@@ -49,11 +49,12 @@ bench-waiting: .venv/.for-demo ## Measure deferred sensors on 1 to 1,000 vaults;
 bench: .venv/.for-demo ## Measure speed, memory and size against boto3 and pandas
 	@$(RUN) -m benchmarks
 
-constraints: .venv/.created ## Put exact versions of all requirements, for all Pythons, into constraints.txt
+constraints: .venv/.created ## Put exact versions into constraints.txt, and into MWAA's constraints files beside its images' own
 	@echo "== Resolving the versions of all requirements"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@.venv/bin/python -m uv pip compile --universal --python-version 3.10 --no-header --no-annotate \
 		tests/drills/requirements.txt -o constraints.txt
+	@PYTHONPATH=include .venv/bin/python -m mwaa.constraints
 
 mwaa: ## Build what Amazon MWAA takes, for each of its Airflow 3 images, into dist/mwaa
 	@exec env PYTHONPATH=include $(PYTHON) -m mwaa

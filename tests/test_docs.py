@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
+from botocore import xform_name
 
 from benchmarks.figures import table
 from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.uris import check_uri
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
+from glacier_jobs.snapshot.targets import parse_targets
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect
@@ -45,6 +50,14 @@ CONTRIBUTING = PAGES["CONTRIBUTING.md"]
 PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT = (
     PAGES[f"include/docs/{name}.md"] for name in ("pipelines", "querying", "questions", "benchmarks", "how-it-is-built")
 )
+
+MWAA, AIRFLOW_VERSIONS = (PAGES[f"include/docs/{name}.md"] for name in ("amazon-mwaa", "airflow-versions"))
+
+#: The exact versions for each image of Amazon MWAA: version of Airflow -> package -> version.
+MWAA_PINS = {
+    file.stem.removeprefix("constraints-"): dict(re.findall(r"^([\w.-]+)==(\S+)", file.read_text(), flags=re.MULTILINE))
+    for file in sorted((ROOT / "include" / "mwaa").glob("constraints-*.txt"))
+}
 
 ENGINES = ["DuckDB", "pandas", "Polars", "pyarrow"]
 
@@ -255,6 +268,52 @@ def test_every_module_that_a_page_runs_exists(page: str) -> None:
     mentioned = set(re.findall(r"python -m ([\w.]+)", PAGES[page]))
 
     assert [module for module in sorted(mentioned) if importlib.util.find_spec(module) is None] == []
+
+
+def test_the_tables_of_versions_list_the_images_of_mwaa_with_the_versions_in_their_constraints() -> None:
+    pins = {
+        version: (packages["apache-airflow-providers-amazon"], packages["boto3"])
+        for version, packages in MWAA_PINS.items()
+    }
+    images, _, _ = MWAA.partition("\n[What differs")
+    tested, _, _ = AIRFLOW_VERSIONS.partition("\n## What differs")
+
+    assert len(pins) >= 3
+    assert {row[0]: (row[2], row[3]) for row in table_rows(images)} == pins
+    assert {row[0].partition(",")[0]: row[1] for row in table_rows(tested) if "MWAA" in row[0]} == {
+        version: provider for version, (provider, _) in pins.items()
+    }
+
+
+def test_the_variables_on_mwaa_are_accepted_and_name_no_connection() -> None:
+    variables = dict(re.findall(r"^ +\| `(glacier_jobs_\w+)` \| `(.+)` \|$", MWAA, flags=re.MULTILINE))
+
+    [target] = parse_targets(variables["glacier_jobs_targets"])
+
+    assert target["aws_conn_id"] is None
+    assert "@" not in check_uri(variables["glacier_jobs_dataset_uri"], "dataset_uri")
+
+
+def test_the_aws_commands_of_the_pages_have_operations_and_options_of_aws() -> None:
+    session = botocore.session.get_session()
+    # Those of `aws s3` are no operations of AWS's API.
+    commands = [command for command in _aws_commands() if command[0] != "s3"]
+
+    assert {service for service, *_ in commands} >= {"ec2", "iam", "mwaa", "s3api"}
+    for service, operation, *arguments in commands:
+        model = session.get_service_model("s3" if service == "s3api" else service)
+        [name] = [name for name in model.operation_names if xform_name(name, "-") == operation]
+        shape = model.operation_model(name).input_shape
+        assert shape is not None
+        given = {argument for argument in arguments if argument.startswith("--")} - {"--query", "--output"}
+        assert given <= {f"--{xform_name(member, '-')}" for member in shape.members}
+        assert given >= {f"--{xform_name(member, '-')}" for member in shape.required_members}
+
+
+def _aws_commands() -> list[list[str]]:
+    """Return the words of each command `aws` in the pages, without `aws` itself."""
+    text = "\n".join(PAGES.values()).replace("\\\n", " ")
+    return [shlex.split(command) for command in re.findall(r"^ *\$ aws (.*)$", text, flags=re.MULTILINE)]
 
 
 def test_the_descriptions_of_make_help_are_in_one_column() -> None:

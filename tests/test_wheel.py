@@ -9,10 +9,19 @@ import subprocess
 import sys
 import venv
 import zipfile
+from datetime import datetime, timezone
+from email import message_from_string
+from email.message import Message
 from pathlib import Path
 
+import airflow
+import jsonschema  # type: ignore[import-untyped]  # its stubs are no requirement of the tests
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from trove_classifiers import classifiers
 
+from glacier_jobs.provider import get_provider_info
 from tests.conftest import ROOT
 
 
@@ -39,9 +48,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(source / "dist"),
         str(source),
     ]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own command
+    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - our own command
     [built] = (source / "dist").glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: Path) -> Message:
+    """The wheel's core metadata, which pip and package indexes read."""
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return message_from_string(archive.read(name).decode())
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +87,51 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel: Path) -> 
 
     assert held == expected
     assert {"glacier_jobs/py.typed", "glacier_jobs/page/static/page.js"} <= held
+
+
+def test_the_wheel_requires_what_requirements_txt_names_for_the_package(metadata: Message) -> None:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    named = {str(Requirement(line)) for line in lines if line and not line.startswith(("#", "pytest"))}
+
+    required = {str(Requirement(requirement)) for requirement in metadata.get_all("Requires-Dist", [])}
+
+    assert required == named
+
+
+def test_the_classifiers_exist_and_name_the_pythons_that_the_wheel_allows(metadata: Message) -> None:
+    given = metadata.get_all("Classifier", [])
+    allowed = SpecifierSet(metadata["Requires-Python"])
+
+    assert [classifier for classifier in given if classifier not in classifiers] == []
+    prefix = "Programming Language :: Python :: 3."
+    assert [each.removeprefix(prefix) for each in given if each.startswith(prefix)] == [
+        str(minor) for minor in range(30) if f"3.{minor}.0" in allowed
+    ]
+
+
+def test_the_files_of_the_wheel_have_the_date_that_the_provider_names(wheel: Path) -> None:
+    moment = datetime.fromtimestamp(get_provider_info()["source-date-epoch"], timezone.utc)
+
+    dates = {entry.date_time for entry in zipfile.ZipFile(wheel).infolist()}
+
+    assert dates == {moment.timetuple()[:6]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "requires"),
+    [
+        # By which Airflow checks the result of `get_provider_info`.
+        ("provider_info.schema.json", {"name", "description"}),
+        # Of the file that describes a provider in Airflow's repository. It allows no other keys.
+        ("provider.yaml.schema.json", {"package-name", "state", "source-date-epoch", "versions"}),
+    ],
+)
+def test_the_provider_is_valid_by_each_schema_of_airflow(schema: str, requires: set[str]) -> None:
+    rules = json.loads((Path(airflow.__file__).parent / schema).read_text())
+
+    jsonschema.validators.validator_for(rules)(rules).validate(get_provider_info())
+
+    assert requires <= set(rules["required"])
 
 
 def test_airflow_lists_the_installed_wheel_among_its_providers(site_packages: Path, tmp_path: Path) -> None:

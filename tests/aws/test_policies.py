@@ -83,6 +83,16 @@ def test_a_dataset_with_a_kms_key_needs_this_key_only_and_only_through_s3() -> N
     assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.REGION.DNS_SUFFIX"}}
 
 
+def test_the_policy_of_an_mwaa_execution_role_grants_what_snapshot_wait_and_dataset_grant_and_no_more() -> None:
+    parts = [f"iam-{name}-policy.json" for name in ("snapshot", "wait", "dataset")]
+
+    granted = _statements("iam-mwaa-execution-role.json")
+
+    assert granted == [statement for part in parts for statement in _statements(part)]
+    # IAM rejects a policy with a statement ID twice.
+    assert len({statement["Sid"] for statement in granted}) == len(granted)
+
+
 def test_no_policy_allows_deletion() -> None:
     assert not [action for file in POLICIES for action in _actions(file.name) if "Delete" in action]
 

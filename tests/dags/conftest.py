@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import airflow.models.dagrun
 import pytest
+from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.execution_time import supervisor
@@ -20,11 +21,13 @@ from sqlalchemy import select
 
 from glacier_jobs.triggers import GlacierJobTrigger
 from tests.conftest import ROOT
-from tests.versions import DagBag
+from tests.versions import DagBag, sync_bag_to_db
 
 #: Warnings that Airflow's own dependencies cause while Airflow parses and runs DAGs.
 THIRD_PARTY_WARNINGS = [
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning"),
+    # Airflow 3.0, of its own hooks.
+    pytest.mark.filterwarnings("ignore:Using Connection.get_connection_from_secrets:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`"),
 ]
 
@@ -55,7 +58,11 @@ def dag_bag() -> Iterator[DagBag]:
         if not hasattr(supervisor.in_process_api_server, "cache_info"):
             patch.setattr(supervisor, "in_process_api_server", lru_cache(supervisor.in_process_api_server))
         initdb()
-        yield DagBag(str(ROOT / "dags"))
+        # Airflow 3.0 requires that the database has the assets.
+        DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
+        found = DagBag(str(ROOT / "dags"))
+        sync_bag_to_db(found, "dags-folder", None)
+        yield found
 
 
 @pytest.fixture

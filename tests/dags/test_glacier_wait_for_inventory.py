@@ -100,7 +100,7 @@ def test_without_a_connection_the_credentials_of_the_environment_are_used(
 
     assert run.state == "success"
     assert _result("read")["vault_arn"] == "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
-    assert local_aws.calls().by_access_key.keys() == {"LOCALAWSACCESSKEY111"}
+    assert {request["access_key"] for request in local_aws.requests()} == {"LOCALAWSACCESSKEY111"}
 
 
 @pytest.mark.parametrize(

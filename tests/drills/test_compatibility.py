@@ -1,4 +1,4 @@
-"""Run the package's tests on each Python version and with the oldest Airflow version that it supports."""
+"""Run the package's tests on each supported Python version, and with the packages of each image of Amazon MWAA."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mwaa.build import versions
+from mwaa.constraints import image_pins, normalized, pinned
 from tests.conftest import ROOT
 from tests.drills.pythons import UV, find_python, run
 from tests.drills.table import NotTried, RecordDrill
@@ -16,9 +18,13 @@ from tests.drills.table import NotTried, RecordDrill
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
 #: Tests of folders that need to run on one Python version only.
-_OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "test_docs.py")
+_OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "mwaa", "test_docs.py")
 
-_PROJECT = (ROOT / "pyproject.toml").read_text()
+#: A version between those of MWAA's images.
+_AIRFLOW_BETWEEN = "3.1.8"
+
+#: The Python version of MWAA's images.
+_MWAA_PYTHON = "3.12"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,24 +32,46 @@ class Environment:
     """A Python version, and what is installed for it.
 
     :param python: the version, such as ``3.12``.
-    :param airflow: the version of Airflow; ``None`` means the version in ``constraints.txt``.
+    :param mwaa: the version of Airflow whose image of MWAA has the packages.
+    :param airflow: the version of Airflow, with the newest packages that it allows. Without this and ``mwaa``, the
+        packages are those in ``constraints.txt``.
     """
 
     python: str
+    mwaa: str | None = None
     airflow: str | None = None
 
     def __str__(self) -> str:
-        return f"Python {self.python}" + (f" with Airflow {self.airflow}" if self.airflow else "")
+        image = f" with MWAA's Airflow {self.mwaa}" if self.mwaa else ""
+        return f"Python {self.python}{image}" + (f" with Airflow {self.airflow}" if self.airflow else "")
+
+    @property
+    def constraints(self) -> list[str]:
+        """The versions to install, as arguments of ``uv pip install``."""
+        if self.mwaa:
+            return ["-c", f"include/mwaa/constraints-{self.mwaa}.txt", *_test_tools()]
+        if self.airflow:
+            return [f"apache-airflow=={self.airflow}", *_test_tools()]
+        return ["-c", "constraints.txt"]
 
 
 def _supported() -> list[Environment]:
-    """Return the supported environments except the Python that runs this. The oldest Python has the oldest Airflow."""
-    pythons = sorted(re.findall(r"Python :: (3\.\d+)", _PROJECT), key=lambda version: int(version.partition(".")[2]))
-    oldest_airflow = re.search(r'"apache-airflow>=([\d.]+)', _PROJECT)
-    assert oldest_airflow is not None
-    oldest = Environment(python=pythons[0], airflow=f"{oldest_airflow[1]}.0")
+    """Return the supported environments except the one that runs this."""
+    classifiers = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    oldest, *newer = sorted(classifiers, key=lambda version: int(version.partition(".")[2]))
     this = f"3.{sys.version_info.minor}"
-    return [oldest, *(Environment(python=version) for version in pythons[1:] if version != this)]
+    return [
+        Environment(python=oldest, airflow=_AIRFLOW_BETWEEN),
+        *(Environment(python=_MWAA_PYTHON, mwaa=version) for version in versions(ROOT)),
+        *(Environment(python=version) for version in newer if version not in (this, _MWAA_PYTHON)),
+    ]
+
+
+def _test_tools() -> list[str]:
+    """Return the test tools as in ``constraints.txt``; no other environment than the newest pins them."""
+    pins = pinned(ROOT / "constraints.txt")
+    lines = (ROOT / "tests" / "requirements-package.txt").read_text().splitlines()
+    return [pins[normalized(line)] for line in lines if not line.startswith(("#", "-r"))]
 
 
 @pytest.mark.parametrize("environment", _supported(), ids=str)
@@ -55,14 +83,26 @@ def test_the_packages_tests_pass(
     if python is None:
         not_tried(broke, f"found no Python {environment.python} on PATH, in pyenv or through uv")
     virtual = str(tmp_path / "venv" / "bin" / "python")
-    # The oldest Airflow is older than the version in constraints.txt.
-    pins = [f"apache-airflow=={environment.airflow}"] if environment.airflow else ["-c", "constraints.txt"]
 
     run(UV, "venv", "--quiet", "--seed", "--python", python, str(tmp_path / "venv"))
-    run(UV, "pip", "install", "--quiet", "--python", virtual, "-r", "tests/requirements.txt", *pins)
+    requirements = ["-r", "tests/requirements-package.txt", *environment.constraints]
+    run(UV, "pip", "install", "--quiet", "--python", virtual, *requirements)
+    if environment.mwaa:
+        _check_that_pins_are_kept(virtual, environment.mwaa)
     output = run(
-        *(virtual, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--hypothesis-profile=few"),
+        # AnyIO's plugin, which no test uses, is too old for pytest in some of the environments.
+        *(virtual, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-p", "no:anyio"),
+        *("--dist", "worksteal", "--hypothesis-profile=few"),
         *("-m", "not drill and not quick_drill", *(f"--ignore=tests/{name}" for name in _OTHERS)),
     )
 
     record_drill(broke, output.strip().splitlines()[-1])
+
+
+def _check_that_pins_are_kept(virtual: str, image: str) -> None:
+    pins = image_pins(ROOT / "include" / "mwaa" / f"constraints-{image}.txt")
+    installed = run(UV, "pip", "freeze", "--python", virtual).splitlines()
+    ours = {normalized(line): line for line in installed if "==" in line}
+    changed = {name: line for name, line in ours.items() if name in pins and line.lower() != pins[name].lower()}
+    assert {"apache-airflow", "apache-airflow-providers-amazon", "boto3"} <= pins.keys() & ours.keys()
+    assert changed == {}
