@@ -30,6 +30,7 @@ from glacier_jobs.reports import QUESTIONS
 from local_airflow.rest import AirflowApi, AirflowApiError, wait_for
 from local_aws.client import Control
 from mwaa.build import versions
+from mwaa.constraints import image_pins, normalized, pinned
 from tests.conftest import ROOT
 from tests.credential_source import CredentialSource, credential_source
 from tests.drills.airflow_cluster import Cluster, airflow_cluster
@@ -45,9 +46,6 @@ _PYTHON = "3.12"
 
 #: Where the images have AIRFLOW_HOME. Here it is below a new folder.
 _MWAA_HOME = "/usr/local/airflow"
-
-#: The line in a constraints file that ends the packages of the image.
-_END_OF_IMAGE = "# Added by the project"
 
 #: Not available as a wheel. Its module is also that of psycopg2-binary, which the images have too.
 _NOT_INSTALLED = {"psycopg2"}
@@ -176,11 +174,9 @@ def image(request: pytest.FixtureRequest, folder: Path) -> Iterator[Image | None
     shutil.copytree(built / "dags", home / "dags")
     requirements = home / "requirements.txt"
     requirements.write_text((built / "requirements.txt").read_text().replace(_MWAA_HOME, str(home)))
-    constraints = (built / "dags" / f"constraints-{version}.txt").read_text()
-    of_image = _pins(constraints.partition(_END_OF_IMAGE)[0])
-    (folder / "image.txt").write_text(
-        "".join(f"{name}=={pin}\n" for name, pin in of_image.items() if name not in _NOT_INSTALLED)
-    )
+    constraints = built / "dags" / f"constraints-{version}.txt"
+    of_image = image_pins(constraints)
+    (folder / "image.txt").write_text("\n".join(of_image[name] for name in of_image.keys() - _NOT_INSTALLED))
 
     environment = folder / "environment"
     virtual = str(environment / "bin" / "python")
@@ -199,25 +195,16 @@ def image(request: pytest.FixtureRequest, folder: Path) -> Iterator[Image | None
         variables=variables,
         before=before,
         after=_installed(virtual),
-        pins=_pins(constraints),
+        pins={name: line.partition("==")[2] for name, line in pinned(constraints).items()},
         install_seconds=install_seconds,
         added_bytes=_bytes(environment) - bytes_before,
     )
     shutil.rmtree(folder)
 
 
-def _pins(constraints: str) -> dict[str, str]:
-    lines = [line for line in constraints.splitlines() if line and not line.startswith("#")]
-    return {_normalized(name): pin for name, _, pin in (line.partition("==") for line in lines)}
-
-
 def _installed(python: str) -> dict[str, str]:
     script = "import importlib.metadata as m, json; print(json.dumps([[d.name, d.version] for d in m.distributions()]))"
-    return {_normalized(name): version for name, version in json.loads(run(python, "-c", script))}
-
-
-def _normalized(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
+    return {normalized(name): version for name, version in json.loads(run(python, "-c", script))}
 
 
 def _bytes(folder: Path) -> int:
