@@ -371,13 +371,9 @@ def test_all_dags_succeed_with_the_credentials_of_the_execution_role(
     assert {request["access_key"] for request in local_aws.requests()} == {"LOCALAWSACCESSKEY000"}
     [of_trigger] = mwaa.image.home.glob("logs/dag_id=glacier_wait_for_inventory/*/task_id=wait/*.trigger.*")
     assert "succeeded" in of_trigger.read_text()
-    folder = (
-        f"{_TEMPORARY_BYTES / _BYTES_PER_MB:.0f} MB for temporary files"
-        if mwaa.small_folder
-        else ("the temporary files in a large folder, because mounting a small one is not permitted")
-    )
+    folder = f"{_TEMPORARY_BYTES // 1024**2} MiB" if mwaa.small_folder else "(mounting is not permitted) much space"
     record_drill(
-        f"{_on(mwaa.image)}: an execution role, no connections, PostgreSQL, {folder}",
+        f"{_on(mwaa.image)}: an execution role, no connection, {folder} for temporary files",
         f"a snapshot, its report and a deferred wait succeeded, {seconds:.0f} s after db migrate began",
     )
 
