@@ -40,7 +40,7 @@ Whoever may trigger this DAG chooses among all connections. The Variable `{ALLOW
 
 
 @task
-def check_params() -> dict[str, str | None]:
+def check_params() -> dict[str, str]:
     """Return the connection, the Region and the vault of this run, checked before they are stored as XComs."""
     params = get_current_context()["params"]
     aws_conn_id, region_name = params["aws_conn_id"], params["region_name"] or None
@@ -61,11 +61,12 @@ def check_params() -> dict[str, str | None]:
         client: Any = hook.get_conn()
     except FinalError as error:
         raise AirflowFailException(str(error)) from error
-    return {"aws_conn_id": aws_conn_id, "region_name": client.meta.region_name, "vault_name": vault_name}
+    # Each value is an XCom of its own, and Airflow 3.0 fails to store None. Hooks use no connection for "" either.
+    return {"aws_conn_id": aws_conn_id or "", "region_name": client.meta.region_name, "vault_name": vault_name}
 
 
 @task(retries=3, retry_delay=timedelta(minutes=1))
-def read(job: Any, aws_conn_id: str | None, region_name: str, vault_name: str) -> dict[str, Any]:
+def read(job: Any, aws_conn_id: str, region_name: str, vault_name: str) -> dict[str, Any]:
     """Return totals of the inventory. The list of archives can be too large for an XCom."""
     hook = GlacierJobsHook(aws_conn_id=aws_conn_id, region_name=region_name)
     output = hook.retrieve_inventory_results(vault_name, job["JobId"])

@@ -19,6 +19,7 @@ import pytest
 
 from local_airflow.rest import AirflowApi, wait_for
 from local_airflow.standalone import free_port
+from tests.drills.pythons import identity, run
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 600.0
@@ -93,12 +94,16 @@ Command = tuple[Sequence[str], Mapping[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """A running Airflow. ``api`` is logged in."""
+    """A running Airflow. ``api`` is logged in.
+
+    :param user: who runs it, if not the user of this process.
+    """
 
     api: AirflowApi
     postgres: Postgres
     home: Path
     environment: Mapping[str, str]
+    user: str | None = None
     commands: dict[str, Command] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -108,10 +113,12 @@ class Cluster:
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(  # noqa: S603 - our own command
                 arguments,
+                cwd=self.home,
                 env={**self.environment, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                **identity(self.user),
             )
 
     def started(self) -> bool | None:
@@ -119,9 +126,20 @@ class Cluster:
 
         :raises AssertionError: a component has ended.
         """
-        for component, process in self.processes.items():
-            assert process.poll() is None, f"{component} ended; its log is {self.home / component}.log"
+        self._assert_running()
         return self.api.is_healthy() or None
+
+    def answers(self) -> bool | None:
+        """Return ``True`` once the API server answers, and ``None`` before.
+
+        :raises AssertionError: a component has ended.
+        """
+        self._assert_running()
+        return "metadatabase" in self.api.healthy_components() or None
+
+    def _assert_running(self) -> None:
+        for component, process in self.processes.items():
+            assert process.poll() is None, f"{component} ended: {(self.home / f'{component}.log').read_text()[-4000:]}"
 
     def with_connection_to(self, port: int) -> dict[str, list[psutil.Process]]:
         """Return, by component, the processes that are connected to a port of this machine."""
@@ -144,11 +162,22 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) -> Iterator[Cluster]:
+def airflow_cluster(
+    environment: Mapping[str, str],
+    *,
+    celery_workers: int = 0,
+    python: str = sys.executable,
+    user: str | None = None,
+    airflow_variables: Mapping[str, str] | None = None,
+) -> Iterator[Cluster]:
     """Run PostgreSQL and Airflow's components until the block ends.
 
-    :param environment: from :func:`local_airflow.environment.airflow_environment`, with an own home folder.
+    :param environment: for example from :func:`local_airflow.environment.airflow_environment`, with an own home folder.
     :param celery_workers: the number of Celery workers, with Redis as the broker; 0 means the LocalExecutor.
+    :param python: the interpreter with Airflow's packages.
+    :param user: who runs Airflow, if not the user of this process. The user must be able to enter the home folder, and
+        becomes its owner.
+    :param airflow_variables: Airflow Variables by key, which are stored before the other components start.
     """
     program("postgres")
     if celery_workers:
@@ -168,6 +197,9 @@ def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) 
         passwords = home / "passwords.json"
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({_USER: password}))
+        if user:
+            for path in (home, passwords):
+                shutil.chown(path, user)
         url = f"http://{_HOST}:{free_port()}"
         redis_port = free_port()
         variables = {
@@ -175,10 +207,10 @@ def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) 
             **_settings(url, passwords, postgres.url),
             **(_celery_settings(redis_port, postgres.url) if celery_workers else {}),
         }
-        cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home, environment=variables)
+        cluster = Cluster(api=AirflowApi(url), postgres=postgres, home=home, environment=variables, user=user)
         stack.callback(cluster.kill_all)
-        airflow = (sys.executable, "-m", "airflow")
-        subprocess.run([*airflow, "db", "migrate"], env=variables, capture_output=True, check=True)  # noqa: S603 - our own command
+        airflow = (python, "-m", "airflow")
+        run(*airflow, "db", "migrate", cwd=home, environment=variables, user=user)
         if celery_workers:
             options = {"bind": _HOST, "port": str(redis_port), "save": "", "dir": str(folder)}
             arguments = (argument for name, value in options.items() for argument in (f"--{name}", value))
@@ -194,8 +226,15 @@ def airflow_cluster(environment: Mapping[str, str], *, celery_workers: int = 0) 
                 ),
                 {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port())},
             )
+        cluster.start("api-server")
+        if airflow_variables:
+            wait_for("the API server", cluster.answers, _START_SECONDS)
+            cluster.api.log_in(_USER, password)
+            for key, value in airflow_variables.items():
+                cluster.api.post("/api/v2/variables", {"key": key, "value": value})
         for component in cluster.commands:
-            cluster.start(component)
+            if component not in cluster.processes:
+                cluster.start(component)
         wait_for("Airflow", cluster.started, _START_SECONDS)
         cluster.api.log_in(_USER, password)
         yield cluster

@@ -98,6 +98,8 @@ def test_the_same_sources_give_the_same_bytes(project: Path, output: Path, tmp_p
     first, second = build(project, VERSION, output), build(copy, VERSION, tmp_path / "other")
 
     assert contents(first) == contents(second)
+    with zipfile.ZipFile(first / "plugins.zip") as archive:
+        assert archive.namelist() == sorted(archive.namelist()), "the order of the file system"
 
 
 def test_everybody_may_read_the_files_of_plugins_zip(project: Path, output: Path) -> None:
@@ -249,6 +251,16 @@ def test_a_build_that_is_interrupted_while_it_replaces_the_folder_leaves_no_mixt
     newer = contents(build(project, VERSION, output))
     assert left in (older, {}, newer)
     assert newer["dags/glacier_jobs_report.py"] == b"changed = True\n"
+
+
+def test_a_file_in_the_place_of_the_folder_is_kept(project: Path, output: Path) -> None:
+    output.mkdir(parents=True)
+    (output / VERSION).write_text("mine\n")
+
+    with pytest.raises(CannotBuild, match=f"{VERSION} is not a folder"):
+        build(project, VERSION, output)
+
+    assert contents(output) == {VERSION: b"mine\n"}
 
 
 def test_a_version_without_constraints_is_named(project: Path, output: Path) -> None:
