@@ -64,7 +64,7 @@ page: ## Build the page "Glacier jobs" into the package, from include/page_front
 	@cd include/page_frontend && npm ci --no-audit --no-fund --silent && npm run --silent check && npm run --silent build
 
 clean: ## Remove the environment, the demo's data and all caches
-	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis include/page_frontend/node_modules
+	rm -rf .venv .local dist .mypy_cache .pytest_cache .ruff_cache .hypothesis include/page_frontend/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
