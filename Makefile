@@ -54,6 +54,8 @@ constraints: .venv/.created ## Put exact versions into constraints.txt, and into
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@.venv/bin/python -m uv pip compile --universal --python-version 3.10 --no-header --no-annotate \
 		tests/drills/requirements.txt -o constraints.txt
+	@echo 'apache-airflow==3.1.8' | .venv/bin/python -m uv pip compile --quiet --python-version 3.10 --no-header \
+		--no-annotate tests/requirements-package.txt - -o tests/drills/constraints-3.1.8.txt
 	@PYTHONPATH=include .venv/bin/python -m mwaa.constraints
 
 mwaa: ## Build what Amazon MWAA takes, for each of its Airflow 3 images, into dist/mwaa

@@ -30,6 +30,7 @@ from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
 from glacier_jobs.snapshot.targets import parse_targets
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
+from mwaa.constraints import pinned
 from tests.conftest import Connect
 from tests.observations import local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
@@ -55,7 +56,7 @@ MWAA, AIRFLOW_VERSIONS = (PAGES[f"include/docs/{name}.md"] for name in ("amazon-
 
 #: The exact versions for each image of Amazon MWAA: version of Airflow -> package -> version.
 MWAA_PINS = {
-    file.stem.removeprefix("constraints-"): dict(re.findall(r"^([\w.-]+)==(\S+)", file.read_text(), flags=re.MULTILINE))
+    file.stem.removeprefix("constraints-"): {name: line.partition("==")[2] for name, line in pinned(file).items()}
     for file in sorted((ROOT / "include" / "mwaa").glob("constraints-*.txt"))
 }
 
@@ -308,6 +309,8 @@ def test_the_aws_commands_of_the_pages_have_operations_and_options_of_aws() -> N
         given = {argument for argument in arguments if argument.startswith("--")} - {"--query", "--output"}
         assert given <= {f"--{xform_name(member, '-')}" for member in shape.members}
         assert given >= {f"--{xform_name(member, '-')}" for member in shape.required_members}
+        files = [argument.removeprefix("file://") for argument in arguments if argument.startswith("file://")]
+        assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def _aws_commands() -> list[list[str]]:

@@ -904,6 +904,11 @@ def test_a_sensor_is_rescheduled_by_default_where_airflow_keeps_the_state_of_a_t
     assert (sensor.mode, sensor.deferrable) == ("reschedule" if has_store else "poke", False)
 
 
+def test_an_empty_mode_is_refused_by_airflow() -> None:
+    with pytest.raises(Exception, match="mode must be one of"):
+        GlacierJobSensor(task_id="wait", vault_name="photos", job_id="a", mode="")
+
+
 @pytest.mark.parametrize("mode", ["poke", None])
 def test_without_a_task_state_store_a_sensor_can_poke(mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compat, "HAS_TASK_STATE_STORE", False)

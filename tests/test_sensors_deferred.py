@@ -18,7 +18,7 @@ from glacier_jobs.waiting.stored_state import from_json
 from glacier_jobs.waiting.task_state import STORED_IDS_AT_MOST
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.versions import AirflowException, AirflowFailException, TaskDeferred
+from tests.versions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 from tests.waits import (
     Ended,
     deferral,
@@ -273,6 +273,13 @@ def test_a_job_that_failed_while_no_triggerer_ran_fails(
     assert result.how == how
     if how == "failed at once":
         assert "- a failed: Torn" in result.value
+
+
+def test_never_fail_also_skips_where_a_resumed_sensor_gets_no_event(glacier: Any) -> None:
+    sensor = GlacierJobSensor(task_id="wait", job_id="a", deferrable=True, never_fail=True, **glacier)
+
+    with pytest.raises(AirflowSkipException):
+        sensor.resume_execution("execute_complete", {"event": None}, new_context())
 
 
 def test_without_an_answer_from_glacier_after_the_deadline_the_wait_times_out(glacier: Any, local_aws: Control) -> None:

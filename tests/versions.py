@@ -5,41 +5,39 @@ from __future__ import annotations
 import datetime as datetime_module
 from datetime import datetime
 from types import SimpleNamespace
+from typing import Any
 
 import airflow
 import botocore.auth
 import pytest
 
+from glacier_jobs.compat import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferralError,
+)
+
 try:
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 except ImportError:  # Airflow 3.0 and 3.1
+    from airflow.models import dagbag
     from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
 
-    def sync_bag_to_db(dags: DagBag, bundle_name: str, bundle_version: str | None) -> None:  # type: ignore[misc]
+    def sync_bag_to_db(dags: Any, bundle_name: str, bundle_version: str | None) -> None:  # type: ignore[misc]
         """Store the DAGs in Airflow's database."""
-        dags.sync_to_db(  # type: ignore[attr-defined]
-            bundle_name, bundle_version
-        )
+        if hasattr(dagbag, "sync_bag_to_db"):
+            dagbag.sync_bag_to_db(dags, bundle_name, bundle_version)
+        else:  # Airflow 3.0
+            dags.sync_to_db(bundle_name, bundle_version)
 
 
 try:
-    from airflow.sdk.exceptions import (
-        AirflowException,
-        AirflowFailException,
-        AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        TaskDeferralError,
-        TaskDeferred,
-    )
+    from airflow.sdk.exceptions import AirflowException, AirflowRescheduleException, TaskDeferred
 except ImportError:  # Airflow 3.0 and 3.1
     from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowException,
-        AirflowFailException,
         AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        TaskDeferralError,
         TaskDeferred,
     )
 

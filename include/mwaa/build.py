@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -139,9 +138,6 @@ def _replace(folder: Path, new: Path, old: Path, listing: Path) -> None:
     if foreign := [str(file) for line, file in existing.items() if line not in known]:
         raise CannotBuild(f"not made by make mwaa, or changed since: {', '.join(foreign)}; move it away")
     built = _lines(new, folder.name)
-    for line in built.keys() & existing.keys():
-        # `aws s3 sync` uploads a file that is newer than the one in the bucket.
-        shutil.copystat(existing[line], built[line])
     # If this process is killed between the next steps, the next build recognizes both folders.
     _write_listing(listing, known | built.keys())
     if folder.exists():

@@ -58,8 +58,8 @@ __all__ = [
 #: Whether Airflow keeps a state for each task, across its rescheduled processes and tries: Airflow 3.3 and later.
 HAS_TASK_STATE_STORE = "task_state_store" in Context.__annotations__
 
-#: Whether a plugin can add a page to Airflow's UI, whose requests carry the cookie of the sign-in: Airflow 3.1 and
-#: later.
+#: Whether a plugin can add a page to Airflow's UI, whose requests carry the cookie of the sign-in: Airflow 3.1.1 and
+#: later. 3.1.0 has pages without the cookie, and is not supported.
 HAS_EXTERNAL_VIEWS = hasattr(AirflowPlugin, "external_views")
 
 

@@ -244,13 +244,10 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
         try:
             with self._soft_fail_for_jobs_only():
                 return super().resume_execution(next_method, next_kwargs, context)
-        except AirflowSkipException as error:
-            if not _ended_by_airflow(error):
-                raise
-        except (AirflowFailException, AirflowSensorTimeout, TaskDeferralError, TransientError) as error:
+        except Exception as error:
             if not _ended_by_airflow(error):
                 # Airflow applies never_fail to all errors of poke(), but here to its own only, or in 3.0 to none.
-                if self.never_fail:
+                if self.never_fail and not isinstance(error, AirflowSkipException):
                     raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
                 raise
         return self.resume_execution("execute_after_deadline", {}, context)
@@ -383,9 +380,9 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
                 failure, error = raisable(not_described), not_described
         failure = self._written(context, wait, failure)
         if failure is not None:
-            if failure is error:
-                raise failure
-            raise failure from (error if isinstance(error, GlacierJobsError) else None)
+            if isinstance(error, GlacierJobsError) and failure is not error:
+                raise failure from error
+            raise failure
         if description is not None:
             return dict(description)
         return {
@@ -454,15 +451,16 @@ def _checked_mode(given: str | None, *, deferrable: bool) -> str:
 
     :raises InvalidArgument: it would lose the verdicts on jobs between two polls.
     """
-    if compat.HAS_TASK_STATE_STORE or deferrable:
-        return given or "reschedule"
-    if given == "reschedule":
+    can_reschedule = compat.HAS_TASK_STATE_STORE or deferrable
+    if given is None:
+        return "reschedule" if can_reschedule else "poke"
+    if given == "reschedule" and not can_reschedule:
         raise InvalidArgument(
             'mode is "reschedule", which needs Airflow 3.3 or later: before, Airflow keeps nothing of a task between '
             "two polls, so that a job that Glacier deletes in between would count as missing; use deferrable=True, or "
             'mode="poke"'
         )
-    return given or "poke"
+    return given
 
 
 def _ended_by_airflow(error: BaseException | None) -> bool:

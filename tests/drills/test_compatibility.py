@@ -23,6 +23,13 @@ _OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", 
 #: A version between those of MWAA's images.
 _AIRFLOW_BETWEEN = "3.1.8"
 
+#: What newer packages warn of, because Airflow 3.1 and its web framework use older names of theirs.
+_WARNINGS_OF_OTHERS = [
+    "ignore:The `airflow.operators.branch.BaseBranchOperator` attribute is deprecated",
+    "ignore:The anyio.abc.BlockingPortal alias is deprecated",
+    "ignore:'HTTP_422_UNPROCESSABLE_ENTITY' is deprecated",
+]
+
 #: The Python version of MWAA's images.
 _MWAA_PYTHON = "3.12"
 
@@ -33,8 +40,8 @@ class Environment:
 
     :param python: the version, such as ``3.12``.
     :param mwaa: the version of Airflow whose image of MWAA has the packages.
-    :param airflow: the version of Airflow, with the newest packages that it allows. Without this and ``mwaa``, the
-        packages are those in ``constraints.txt``.
+    :param airflow: the version of Airflow, with the newest packages that it allowed, in a constraints file beside this
+        module. Without this and ``mwaa``, the packages are those in ``constraints.txt``.
     """
 
     python: str
@@ -51,7 +58,7 @@ class Environment:
         if self.mwaa:
             return ["-c", f"include/mwaa/constraints-{self.mwaa}.txt", *_test_tools()]
         if self.airflow:
-            return [f"apache-airflow=={self.airflow}", *_test_tools()]
+            return ["-c", f"tests/drills/constraints-{self.airflow}.txt"]
         return ["-c", "constraints.txt"]
 
 
@@ -68,10 +75,11 @@ def _supported() -> list[Environment]:
 
 
 def _test_tools() -> list[str]:
-    """Return the test tools as in ``constraints.txt``; no other environment than the newest pins them."""
+    """Return the test tools as in ``constraints.txt``; the constraints files for MWAA do not contain them."""
     pins = pinned(ROOT / "constraints.txt")
-    lines = (ROOT / "tests" / "requirements-package.txt").read_text().splitlines()
-    return [pins[normalized(line)] for line in lines if not line.startswith(("#", "-r"))]
+    files = [ROOT / "tests" / "requirements-package.txt", ROOT / "include" / "local_aws" / "requirements.txt"]
+    lines = [line for file in files for line in file.read_text().splitlines() if not line.startswith(("#", "-r"))]
+    return [pins[normalized(line)] for line in lines]
 
 
 @pytest.mark.parametrize("environment", _supported(), ids=str)
@@ -93,6 +101,7 @@ def test_the_packages_tests_pass(
         # AnyIO's plugin, which no test uses, is too old for pytest in some of the environments.
         *(virtual, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-p", "no:anyio"),
         *("--dist", "worksteal", "--hypothesis-profile=few"),
+        *(argument for warning in _WARNINGS_OF_OTHERS for argument in ("-W", warning)),
         *("-m", "not drill and not quick_drill", *(f"--ignore=tests/{name}" for name in _OTHERS)),
     )
 

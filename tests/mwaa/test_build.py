@@ -11,8 +11,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
 
+from local_airflow.environment import clean_environment
+from local_aws.client import Control
 from mwaa.__main__ import main
 from mwaa.build import CannotBuild, build, requirements_for, versions
 from tests.conftest import ROOT
@@ -157,17 +160,27 @@ def test_an_older_build_is_replaced_as_a_whole(project: Path, output: Path) -> N
     assert {path.name for path in output.iterdir()} == {VERSION, f"{VERSION}.sha256"}
 
 
-def test_an_unchanged_file_keeps_its_time_and_a_changed_file_does_not(project: Path, output: Path) -> None:
-    """``aws s3 sync`` uploads files that are newer than those in the bucket."""
-    folder = build(project, VERSION, output)
-    files = [folder / name for name in ("plugins.zip", "requirements.txt", "dags/glacier_jobs_report.py")]
-    for file in files:
-        os.utime(file, (10**9, 10**9))
-    (project / "dags" / "glacier_jobs_report.py").write_text("changed = True\n")
+def test_a_bucket_has_the_files_of_another_version_after_a_build_and_a_sync(
+    project: Path, output: Path, local_aws: Control
+) -> None:
+    """``aws s3 sync`` skips a file of the same size, unless it is newer than the one in the bucket."""
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    s3.create_bucket(Bucket="environment")
+    constraints = project / "include" / "mwaa"
+    (constraints / "constraints-3.3.1.txt").write_text("apache-airflow==3.3.1\n")
+    for version in (VERSION, "3.3.1"):
+        build(project, VERSION, output), build(project, "3.3.1", output)
 
-    build(project, VERSION, output)
+        _sync(output / version, local_aws)
 
-    assert [file.stat().st_mtime == 10**9 for file in files] == [True, True, False]
+        uploaded = s3.get_object(Bucket="environment", Key="requirements.txt")["Body"].read()
+        assert uploaded == (output / version / "requirements.txt").read_bytes()
+
+
+def _sync(folder: Path, local_aws: Control) -> None:
+    aws = str(Path(sys.executable).with_name("aws"))
+    environment = {**clean_environment(), **local_aws.environment()}
+    subprocess.run([aws, "s3", "sync", str(folder), "s3://environment/"], env=environment, check=True, timeout=120)  # noqa: S603 - our own command
 
 
 @pytest.mark.parametrize("name", ["dags/my_dag.py", "notes.txt", "dags/glacier_jobs_report.py"])

@@ -71,10 +71,16 @@ def test_airflow_finds_the_page_in_the_plugins_folder_and_reports_no_error(tmp_p
     program = """
 import json
 from airflow import plugins_manager
-found, errors = plugins_manager._get_plugins()
+if hasattr(plugins_manager, "_get_plugins"):
+    found, errors = plugins_manager._get_plugins()
+    views, _ = plugins_manager._get_ui_plugins()
+    apps, _ = plugins_manager.get_fastapi_plugins()
+else:  # Airflow 3.1
+    plugins_manager.initialize_ui_plugins()
+    plugins_manager.initialize_fastapi_plugins()
+    found, errors = plugins_manager.plugins, plugins_manager.import_errors
+    views, apps = plugins_manager.external_views, plugins_manager.fastapi_apps
 [plugin] = [plugin for plugin in found if plugin.name == "glacier_jobs"]
-views, _ = plugins_manager._get_ui_plugins()
-apps, _ = plugins_manager.get_fastapi_plugins()
 print(json.dumps({
     "errors": errors,
     "views": [view for view in views if view["name"] == "Glacier jobs"],
