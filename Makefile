@@ -82,7 +82,7 @@ clean: ## Remove the environment, the demo's data and all caches
 	@$(PIP) -r include/local_aws/requirements.txt -r requirements.txt
 	@touch $@
 
-.venv/.for-test: .venv/.created constraints.txt requirements.txt include/local_aws/requirements.txt tests/requirements.txt
+.venv/.for-test: .venv/.created constraints.txt requirements.txt include/local_aws/requirements.txt tests/requirements.txt tests/requirements-package.txt
 	@echo "== Installing what the tests need into .venv (once; a minute or two)"
 	@$(PIP) -r tests/requirements.txt
 	@touch $@
