@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as datetime_module
+import importlib.metadata
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +56,10 @@ try:
 except ImportError:  # Airflow 3.0
     GET_FS = "airflow.io.get_fs"
 
-#: Airflow 3.0 differs where no other version does. ``dag.test()`` prints the local variables of a failed task to the
-#: console, though not to log files. It comes with a version of universal_pathlib that refuses ARNs as buckets.
+#: Whether an ARN can be a bucket. With Airflow 3.0 and 3.1 comes a version of universal_pathlib that refuses it.
+OPENS_ARNS = not importlib.metadata.version("universal-pathlib").startswith("0.2.")
+
+#: In Airflow 3.0, ``dag.test()`` prints the local variables of a failed task to the console, though not to log files.
 AIRFLOW_3_0 = airflow.__version__.startswith("3.0.")
 
 #: What ``dag.test()`` creates a run with.
@@ -66,6 +69,7 @@ __all__ = [
     "AIRFLOW_3_0",
     "CREATE_RUN",
     "GET_FS",
+    "OPENS_ARNS",
     "AirflowException",
     "AirflowFailException",
     "AirflowRescheduleException",

@@ -20,7 +20,7 @@ from glacier_jobs.storage import open_dataset
 from glacier_jobs.waiting.job_ids import awaited_ids
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.versions import AIRFLOW_3_0, AirflowFailException
+from tests.versions import OPENS_ARNS, AirflowFailException
 
 PASTED_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 PASTED_TEXT = "hunter2"
@@ -72,7 +72,7 @@ def test_a_uri_of_a_path_is_accepted_with_the_id_of_its_connection(uri: str, con
 
 
 def _opens(uri: str) -> bool:
-    return not uri.startswith("gs:") and not (AIRFLOW_3_0 and "arn:" in uri)
+    return not uri.startswith("gs:") and (OPENS_ARNS or "arn:" not in uri)
 
 
 @pytest.mark.parametrize(("uri", "conn_id"), [each for each in ACCEPTED if _opens(each[0])])
