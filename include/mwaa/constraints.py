@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from mwaa.build import requirements_for, versions
@@ -38,6 +39,11 @@ def image_pins(file: Path) -> dict[str, str]:
     """Return the lines of the image's packages by the name of the package."""
     image, _, _ = file.read_text().partition(ADDED)
     return {normalized(line): line for line in image.splitlines() if line and line[0] != "#"}
+
+
+def versions_of(lines: Iterable[str]) -> dict[str, str]:
+    """Return the versions in lines such as ``boto3==1.43.56`` by the name of the package."""
+    return {normalized(line): line.partition("==")[2].partition(" ")[0] for line in lines if "==" in line}
 
 
 def renew(file: Path, requirements: str) -> None:

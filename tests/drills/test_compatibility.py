@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mwaa.build import versions
-from mwaa.constraints import image_pins, normalized, pinned
+from mwaa.constraints import image_pins, normalized, pinned, versions_of
 from tests.conftest import ROOT
 from tests.drills.pythons import UV, find_python, run
 from tests.drills.table import NotTried, RecordDrill
@@ -19,6 +20,10 @@ pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
 #: Tests of folders that need to run on one Python version only.
 _OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "mwaa", "test_docs.py")
+
+#: Tests of parts that need neither Airflow nor AWS's SDK, but packages whose versions are the same with all images of
+#: MWAA (``tests/mwaa/test_constraints.py``). They run with the packages of the oldest image only.
+_SAME_WITH_ALL_IMAGES = ("history", "html_report", "reports", "sql", "test_history_maker.py")
 
 #: A version between those of MWAA's images.
 _AIRFLOW_BETWEEN = "3.1.8"
@@ -51,6 +56,11 @@ class Environment:
     def __str__(self) -> str:
         image = f" with MWAA's Airflow {self.mwaa}" if self.mwaa else ""
         return f"Python {self.python}{image}" + (f" with Airflow {self.airflow}" if self.airflow else "")
+
+    @property
+    def ignored(self) -> Sequence[str]:
+        """The tests that do not run, by their paths below ``tests``."""
+        return (*_OTHERS, *_SAME_WITH_ALL_IMAGES) if self.mwaa and self.mwaa != versions(ROOT)[0] else _OTHERS
 
     @property
     def constraints(self) -> list[str]:
@@ -102,16 +112,14 @@ def test_the_packages_tests_pass(
         *(virtual, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-p", "no:anyio"),
         *("--dist", "worksteal", "--hypothesis-profile=few"),
         *(argument for warning in _WARNINGS_OF_OTHERS for argument in ("-W", warning)),
-        *("-m", "not drill and not quick_drill", *(f"--ignore=tests/{name}" for name in _OTHERS)),
+        *("-m", "not drill and not quick_drill", *(f"--ignore=tests/{name}" for name in environment.ignored)),
     )
 
     record_drill(broke, output.strip().splitlines()[-1])
 
 
 def _check_that_pins_are_kept(virtual: str, image: str) -> None:
-    pins = image_pins(ROOT / "include" / "mwaa" / f"constraints-{image}.txt")
-    installed = run(UV, "pip", "freeze", "--python", virtual).splitlines()
-    ours = {normalized(line): line for line in installed if "==" in line}
-    changed = {name: line for name, line in ours.items() if name in pins and line.lower() != pins[name].lower()}
-    assert {"apache-airflow", "apache-airflow-providers-amazon", "boto3"} <= pins.keys() & ours.keys()
-    assert changed == {}
+    pins = versions_of(image_pins(ROOT / "include" / "mwaa" / f"constraints-{image}.txt").values())
+    installed = versions_of(run(UV, "pip", "freeze", "--python", virtual).splitlines())
+    assert {"apache-airflow", "apache-airflow-providers-amazon", "boto3"} <= pins.keys() & installed.keys()
+    assert {name: pins.get(name, version) for name, version in installed.items()} == installed
