@@ -208,11 +208,14 @@ def test_a_sensor_can_be_poked_without_a_context_like_those_of_the_amazon_provid
 
 
 def overdue(glacier: Any, **arguments: Any) -> Any:
-    """Let a sensor defer whose deadline passes at once, and return its context."""
-    started_at = datetime.now(timezone.utc) - timedelta(hours=2) + timedelta(seconds=1)
-    context = new_context(start_date=started_at)
+    """Let a sensor defer, move its start so that its deadline has passed, and return its context."""
+    context = new_context()
     deferral(context, timeout=2 * HOUR, **arguments, **glacier)
-    context["ti"].start_date = started_at - timedelta(seconds=2)
+    store = context["task_state_store"]
+    stored = store.get("glacier_jobs_wait")
+    context["ti"].start_date = datetime.now(timezone.utc) - timedelta(hours=3)
+    stored["wait"]["started_at"] = context["ti"].start_date.isoformat()
+    store.set("glacier_jobs_wait", stored)
     return context
 
 

@@ -23,7 +23,14 @@ _OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", 
 
 #: Tests of parts that need neither Airflow nor AWS's SDK, but packages whose versions are the same with all images of
 #: MWAA (``tests/mwaa/test_constraints.py``). They run with the packages of the oldest image only.
-_SAME_WITH_ALL_IMAGES = ("history", "html_report", "reports", "sql", "test_history_maker.py")
+_SAME_WITH_ALL_IMAGES = (
+    "alerts/test_attention.py",
+    "history",
+    "html_report",
+    "reports",
+    "sql",
+    "test_history_maker.py",
+)
 
 #: A version between those of MWAA's images.
 _AIRFLOW_BETWEEN = "3.1.8"
