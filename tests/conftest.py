@@ -101,13 +101,24 @@ def _loopback_only() -> Iterator[None]:
 def _quick_clients() -> Iterator[None]:
     """Speed up the creation of clients, which would otherwise take nine tenths of the tests' time.
 
-    botocore reads each of its data files once and not once for each session. The Amazon provider does not search the
-    stack, which is deep under pytest, for the name of the calling class for the user agent.
+    botocore reads each of its data files once, and looks once which services have one, not once for each session. The
+    Amazon provider does not search the stack, which is deep under pytest, for the name of the calling class for the
+    user agent.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
     read = functools.cache(botocore.loaders.JSONFileLoader().load_file)
+    find_services = botocore.loaders.Loader.list_available_services
+    services: dict[tuple[str, ...], list[str]] = {}
+
+    def list_available_services(self: Any, type_name: str) -> list[str]:
+        key = (type_name, *self.search_paths)
+        if key not in services:
+            services[key] = find_services(self, type_name)
+        return services[key]
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.loaders.Loader, "list_available_services", list_available_services)
         patch.setattr(botocore.loaders.JSONFileLoader, "load_file", lambda self, file_path: read(file_path))
         patch.setattr(AwsGenericHook, "_get_caller", lambda self, target_function_name="execute": "Unknown")
         yield

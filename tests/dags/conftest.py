@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pkgutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +19,10 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.execution_time import supervisor
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
+from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
+from glacier_jobs import sensors
 from glacier_jobs.triggers import GlacierJobTrigger
 from tests.conftest import ROOT
 from tests.versions import CREATE_RUN, DagBag, sync_bag_to_db
@@ -49,6 +53,30 @@ def errors_of_tasks() -> Iterator[Mapping[str, str]]:
         yield errors
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _quick_runs() -> Iterator[None]:
+    """Speed up parsing and running DAGs.
+
+    Airflow checks each schema of a param once, and not at each use of the param. ``dag.test()`` looks often, and not
+    once a second, whether a task that waits can go on.
+    """
+    checked: set[str] = set()
+    check_schema = Draft202012Validator.check_schema
+
+    def check_once(schema: Any, *args: Any, **kwargs: Any) -> None:
+        key = json.dumps(schema, sort_keys=True)
+        if key not in checked:
+            check_schema(schema, *args, **kwargs)
+            checked.add(key)
+
+    sleep = time.sleep
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", staticmethod(check_once))
+        patch.setattr(time, "sleep", lambda seconds: sleep(0.05 if seconds == 1 else seconds))
+        yield
+
+
 @pytest.fixture(scope="session")
 def dag_bag() -> Iterator[DagBag]:
     """All DAGs as Airflow's DAG processor parses them, with a database in which they can run."""
@@ -66,8 +94,12 @@ def dag_bag() -> Iterator[DagBag]:
 
 
 @pytest.fixture
-def without_event_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a trigger send its event without delay. The delay avoids a race in the real triggerer, which drills cover."""
+def without_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a trigger send its event at once, and a sensor be rescheduled by any time.
+
+    Both delays avoid races in the real triggerer and scheduler, which drills cover.
+    """
+    monkeypatch.setattr(sensors, "SHORTEST_RESCHEDULE_SECONDS", 0.0)
     defaults = GlacierJobTrigger.__init__.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "quiet_seconds", 0.0)

@@ -19,7 +19,7 @@ from tests.dags.conftest import THIRD_PARTY_WARNINGS
 from tests.test_docs import PIPELINES, README, python_blocks
 from tests.versions import DagBag, sync_bag_to_db
 
-pytestmark = [*THIRD_PARTY_WARNINGS, pytest.mark.usefixtures("without_event_delay", "dag_bag")]
+pytestmark = [*THIRD_PARTY_WARNINGS, pytest.mark.usefixtures("without_delays", "dag_bag")]
 
 HOUR = 3600
 DATASET = "s3://aws_archive@my-bucket/glacier"

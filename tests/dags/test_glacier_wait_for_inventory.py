@@ -28,7 +28,7 @@ def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner
     return Runner(dag_id="glacier_wait_for_inventory")
 
 
-@pytest.mark.usefixtures("without_event_delay")
+@pytest.mark.usefixtures("without_delays")
 def test_an_inventory_job_is_initiated_waited_for_and_its_output_is_read(
     example_dag: Runner, local_aws: Control
 ) -> None:
@@ -87,7 +87,7 @@ def execution_role(monkeypatch: pytest.MonkeyPatch, local_aws: Control) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.endpoint)
 
 
-@pytest.mark.usefixtures("without_event_delay", "execution_role")
+@pytest.mark.usefixtures("without_delays", "execution_role")
 def test_without_a_connection_the_credentials_of_the_environment_are_used(
     example_dag: Runner, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:

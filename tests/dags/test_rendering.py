@@ -217,7 +217,7 @@ given()
 """
 
 
-@pytest.mark.usefixtures("without_event_delay")
+@pytest.mark.usefixtures("without_delays")
 @pytest.mark.parametrize("mode", MODES)
 def test_sensors_and_operators_render_a_param_once(mode: Mode, template: str, dag_bag: DagBag, tmp_path: Path) -> None:
     arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
@@ -283,7 +283,7 @@ waiting()
 """
 
 
-@pytest.mark.usefixtures("without_event_delay")
+@pytest.mark.usefixtures("without_delays")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_sensor_waits_for_the_very_id_that_a_param_gives(
     mode: Mode, dag_bag: DagBag, local_aws: Control, tmp_path: Path

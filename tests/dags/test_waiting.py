@@ -52,7 +52,7 @@ ARGUMENTS: Mapping[Mode, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.usefixtures("without_event_delay")
+@pytest.mark.usefixtures("without_delays")
 @pytest.mark.parametrize("mode", MODES)
 def test_ids_of_an_upstream_task_are_waited_for(
     mode: Mode, dag_bag: DagBag, local_aws: Control, connect: Connect, tmp_path: Path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,21 @@ def dataset(tmp_path: Path) -> Dataset:
     dataset = local_dataset(tmp_path / "records")
     write_three_days(dataset)
     return dataset
+
+
+def with_the_observations_of(dataset: Dataset, root: Path) -> Path:
+    """Return the root of another dataset that has the same observations, and no history."""
+    root.mkdir()
+    for table in ("jobs", "vaults", "observations"):
+        (root / table).symlink_to(Path(dataset.root) / table)
+    return root
+
+
+def run_python(program: str, *arguments: str) -> str:
+    """Return what a program prints that imports the package."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"}
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603 - our own command
 
 
 def contents(root: str | Path) -> dict[str, bytes]:
@@ -170,50 +186,61 @@ class TestAnObservationOfAFinalizedDay:
 
 
 _KILLED_AT = """
-import os, sys
+import json, os, sys
 from datetime import datetime
 from pathlib import Path
 from glacier_jobs.dataset import publisher as publishing
-from glacier_jobs.history.__main__ import main
 from glacier_jobs.history import History, fold_closed_days
 from tests.observations import local_dataset
 
-root, step, moment, now = sys.argv[1], int(sys.argv[2]), sys.argv[3], datetime.fromisoformat(sys.argv[4])
-dataset, done = local_dataset(Path(root)), 0
-real = publishing._LocalPublisher.publish
+now, real = datetime.fromisoformat(sys.argv[1]), publishing._LocalPublisher.publish
 
-def publish(self, staged, path):
-    global done
-    if moment == "before" and done == step:
-        os.kill(os.getpid(), 9)
-    real(self, staged, path)
-    if moment == "after" and done == step:
-        os.kill(os.getpid(), 9)
-    done += 1
+def fold_until(root, step, moment):
+    done = 0
 
-publishing._LocalPublisher.publish = publish
-fold_closed_days(dataset, History.beside(dataset), now=now)
+    def publish(self, staged, path):
+        nonlocal done
+        if moment == "before" and done == step:
+            os.kill(os.getpid(), 9)
+        real(self, staged, path)
+        if moment == "after" and done == step:
+            os.kill(os.getpid(), 9)
+        done += 1
+
+    publishing._LocalPublisher.publish = publish
+    dataset = local_dataset(Path(root))
+    fold_closed_days(dataset, History.beside(dataset), now=now)
+
+# Processes that begin with the imported package: importing it takes seconds.
+for arguments in json.loads(sys.argv[2]):
+    child = os.fork()
+    if child == 0:
+        fold_until(*arguments)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(8), ["before"]), (7, "after")])
-def test_after_a_kill_at_any_step_the_next_run_writes_the_same_files(
-    dataset: Dataset, tmp_path: Path, step: int, moment: str
-) -> None:
+def test_after_a_kill_at_any_step_the_next_run_writes_the_same_files(dataset: Dataset, tmp_path: Path) -> None:
     undisturbed = expected_contents(dataset, tmp_path / "undisturbed")
-    killed = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", _KILLED_AT, dataset.root, str(step), moment, TWO_DAYS_SETTLED.isoformat()],
-        env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}"},
-        check=False,
+    steps = [*itertools.product(range(8), ["before"]), (7, "after")]
+    roots = [with_the_observations_of(dataset, tmp_path / f"{step}-{moment}") for step, moment in steps]
+    killed = run_python(
+        _KILLED_AT,
+        TWO_DAYS_SETTLED.isoformat(),
+        json.dumps([(str(root), *step) for root, step in zip(roots, steps, strict=True)]),
     )
-    assert killed.returncode == -9
-    assert len(contents(dataset.root)) == step + (moment == "after")
-    assert sorted(contents(dataset.root).items() - undisturbed.items()) == []
+    assert killed.split() == ["-9"] * len(steps)
 
-    fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
+    for root, (step, moment) in zip(roots, steps, strict=True):
+        assert len(contents(root)) == step + (moment == "after")
+        assert sorted(contents(root).items() - undisturbed.items()) == []
+        rest = local_dataset(root)
 
-    assert contents(dataset.root) == undisturbed
-    assert reports.run("job_history", dataset).num_rows == 4
+        fold_closed_days(rest, History.beside(rest), now=TWO_DAYS_SETTLED)
+
+        assert contents(root) == undisturbed
+        assert reports.run("job_history", rest).num_rows == 4
 
 
 def test_simultaneous_runs_write_the_same_files(dataset: Dataset, tmp_path: Path) -> None:
@@ -304,39 +331,45 @@ def test_history_and_reports_are_the_same_on_s3(dataset: Dataset, s3_dataset: Da
     assert fold_closed_days(s3_dataset, History.beside(s3_dataset), now=TWO_DAYS_SETTLED) == []
 
 
-_PRINT_ANSWERS = """
-import json, sys
+_WRITE_ANSWERS = """
+import json, os, sys, time
 from datetime import datetime
 from pathlib import Path
 from glacier_jobs import reports
 from glacier_jobs.history import History, fold_closed_days
 from tests.observations import local_dataset
-from tests.history.test_store import TWO_DAYS_SETTLED, contents, write_three_days, NOON, hours
 
-dataset = local_dataset(Path(sys.argv[1]))
-fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED)
-print(json.dumps({
-    name: str(reports.run(name, dataset, now=NOON + hours(49)).to_pylist()) for name in reports.QUESTIONS
-}))
+settled, now = map(datetime.fromisoformat, sys.argv[1:3])
+for root, time_zone in json.loads(sys.argv[3]):
+    child = os.fork()
+    if child == 0:
+        os.environ["TZ"] = time_zone
+        time.tzset()
+        dataset = local_dataset(Path(root))
+        fold_closed_days(dataset, History.beside(dataset), now=settled)
+        answers = {name: reports.run(name, dataset, now=now).to_pylist() for name in reports.QUESTIONS}
+        (Path(root) / "answers").write_text(f"{time.tzname[0]} {answers}")
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 def test_the_time_zone_of_the_machine_makes_no_difference(dataset: Dataset, tmp_path: Path) -> None:
-    def answers(time_zone: str) -> str:
-        root = tmp_path / time_zone.replace("/", "-")
-        root.mkdir()
-        for table in ("jobs", "vaults", "observations"):
-            (root / table).symlink_to(Path(dataset.root) / table)
-        return subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-c", _PRINT_ANSWERS, str(root)],
-            env={"PYTHONPATH": f"{ROOT}/plugins:{ROOT}/include:{ROOT}", "TZ": time_zone, "PATH": os.environ["PATH"]},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.splitlines()[-1]
+    zones = {"EST": "America/New_York", "UTC": "UTC"}
+    roots = {zone: with_the_observations_of(dataset, tmp_path / zone) for zone in zones}
 
-    assert answers("America/New_York") == answers("UTC")
-    assert contents(tmp_path / "America-New_York") == contents(tmp_path / "UTC")
+    ended = run_python(
+        _WRITE_ANSWERS,
+        TWO_DAYS_SETTLED.isoformat(),
+        (NOON + hours(49)).isoformat(),
+        json.dumps([(str(root), zones[zone]) for zone, root in roots.items()]),
+    )
+
+    assert ended.split() == ["0", "0"]
+    answers = [(root / "answers").read_text().removeprefix(f"{zone} ") for zone, root in roots.items()]
+    assert answers[0].startswith("{")
+    assert answers[0] == answers[1]
+    assert contents(roots["EST"]) == contents(roots["UTC"])
 
 
 class TestJobsOnTheLocalAws:
