@@ -15,7 +15,7 @@ from email.message import Message
 from pathlib import Path
 
 import airflow
-import jsonschema  # type: ignore[import-untyped]  # its stubs are no requirement of the tests
+import jsonschema
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet

@@ -86,11 +86,24 @@ def dag_bag() -> Iterator[DagBag]:
         if not hasattr(supervisor.in_process_api_server, "cache_info"):
             patch.setattr(supervisor, "in_process_api_server", lru_cache(supervisor.in_process_api_server))
         initdb()
-        # Airflow 3.0 requires that the database has the assets.
-        DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
         found = DagBag(str(ROOT / "dags"))
-        sync_bag_to_db(found, "dags-folder", None)
+        _store(found)
         yield found
+
+
+def parse_dags(file: Path, source: str) -> Mapping[str, Any]:
+    """Write a file of DAGs, and return them as Airflow's DAG processor parses them. Needs ``dag_bag``."""
+    file.write_text(source)
+    found = DagBag(str(file))
+    assert found.import_errors == {}
+    _store(found)
+    return found.dags
+
+
+def _store(found: DagBag) -> None:
+    # Airflow 3.0 requires that the database has the assets.
+    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
+    sync_bag_to_db(found, "dags-folder", None)
 
 
 @pytest.fixture

@@ -9,15 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 
 from glacier_jobs.storage import open_dataset
 from local_aws import tree_hash
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.dags.conftest import THIRD_PARTY_WARNINGS
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, parse_dags
 from tests.test_docs import PIPELINES, README, python_blocks
-from tests.versions import DagBag, sync_bag_to_db
 
 pytestmark = [*THIRD_PARTY_WARNINGS, pytest.mark.usefixtures("without_delays", "dag_bag")]
 
@@ -46,13 +44,8 @@ def run(dag_id: str, text: str, folder: Path, conf: dict[str, Any], **replaced: 
     for found, value in replaced.items():
         assert found in block
         block = block.replace(found, value)
-    (folder / "dags").mkdir()
-    (folder / "dags" / f"{dag_id}.py").write_text(block)
-    dags = DagBag(str(folder / "dags"))
-    assert dags.import_errors == {}
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
-    sync_bag_to_db(dags, "dags-folder", None)
-    return {each.task_id: str(each.state) for each in dags.dags[dag_id].test(run_conf=conf).get_task_instances()}
+    dag = parse_dags(folder / f"{dag_id}.py", block)[dag_id]
+    return {each.task_id: str(each.state) for each in dag.test(run_conf=conf).get_task_instances()}
 
 
 def test_an_archive_is_restored_to_a_file_and_the_record_is_kept(

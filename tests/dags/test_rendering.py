@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -18,25 +17,20 @@ from sqlalchemy import select
 from glacier_jobs.dataset import uris
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Runner
-from tests.versions import AIRFLOW_3_0, DagBag, sync_bag_to_db
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Runner, parse_dags
+from tests.versions import AIRFLOW_3_0, DagBag
 from tests.waits import MODES, Mode
 
 pytestmark = THIRD_PARTY_WARNINGS
 
 PASSWORD = secrets.token_hex(12)
-TEMPLATES = ["{{ conn.secret_one.password }}", "x{{ 7 * 7 }}y"]
+TEMPLATE = "x{{ 7 * 7 }}y{{ conn.secret_one.password }}"
 #: Each begins a template of another kind.
 OTHER_TEMPLATES = ["{% if true %}x{% endif %}", "{# #}"]
 TARGET = {"aws_conn_id": "local_aws", "region_name": "us-east-1"}
 
 #: What a person may paste in place of a connection's id. Each holds the text ``pasted``.
 PASTED = ["s3://AKIA:pasted@bucket/x", "s3://AKIA:pasted/y#z@bucket/x", "s3://pasted@bucket/x"]
-
-
-@pytest.fixture(params=TEMPLATES)
-def template(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +74,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTheSnapshotDag:
-    @pytest.mark.parametrize("template", [*TEMPLATES, *OTHER_TEMPLATES])
+    @pytest.mark.parametrize("template", [TEMPLATE, *OTHER_TEMPLATES])
     def test_refuses_a_template_in_the_uri_of_the_dataset(
         self, snapshot_dag: Runner, dataset_root: Path, template: str
     ) -> None:
@@ -91,30 +85,28 @@ class TestTheSnapshotDag:
         assert not dataset_root.exists()
 
     def test_refuses_a_template_in_the_variable_too(
-        self, snapshot_dag: Runner, dataset_root: Path, template: str, monkeypatch: pytest.MonkeyPatch
+        self, snapshot_dag: Runner, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", f"file://{dataset_root}/p-{template}")
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", f"file://{dataset_root}/p-{TEMPLATE}")
 
         run = snapshot_dag(targets=[TARGET])
 
         assert run.errors["targets"].startswith("the Variable glacier_jobs_dataset_uri contains '{{'")
 
     @pytest.mark.parametrize("key", ["aws_conn_id", "region_name", "account_id", "vault_names"])
-    def test_refuses_a_template_in_a_target(
-        self, snapshot_dag: Runner, dataset_root: Path, template: str, key: str
-    ) -> None:
-        value = [template] if key == "vault_names" else template
+    def test_refuses_a_template_in_a_target(self, snapshot_dag: Runner, dataset_root: Path, key: str) -> None:
+        value = [TEMPLATE] if key == "vault_names" else TEMPLATE
 
         run = snapshot_dag(targets=[{**TARGET, key: value}], dataset_uri=f"file://{dataset_root}")
 
         assert f"target 0: {key} is " in run.errors["targets"]
 
     @pytest.mark.usefixtures("unchecked")
-    def test_renders_nothing_that_a_target_holds(self, snapshot_dag: Runner, dataset_root: Path, template: str) -> None:
-        run = snapshot_dag(targets=[TARGET], dataset_uri=f"file://{dataset_root}/p-{template}")
+    def test_renders_nothing_that_a_target_holds(self, snapshot_dag: Runner, dataset_root: Path) -> None:
+        run = snapshot_dag(targets=[TARGET], dataset_uri=f"file://{dataset_root}/p-{TEMPLATE}")
 
         assert run.state == "success"
-        assert (dataset_root / f"p-{template}" / "observations").is_dir()
+        assert (dataset_root / f"p-{TEMPLATE}" / "observations").is_dir()
 
     @pytest.mark.usefixtures("nothing_pasted_is_stored")
     @pytest.mark.parametrize("uri", PASTED)
@@ -128,7 +120,7 @@ class TestTheSnapshotDag:
 
 
 class TestTheReportDag:
-    @pytest.mark.parametrize("template", [*TEMPLATES, *OTHER_TEMPLATES])
+    @pytest.mark.parametrize("template", [TEMPLATE, *OTHER_TEMPLATES])
     def test_refuses_a_template_in_the_uri_of_the_dataset(
         self, report_dag: Runner, dataset_root: Path, template: str
     ) -> None:
@@ -138,17 +130,17 @@ class TestTheReportDag:
         assert not dataset_root.exists()
 
     @pytest.mark.usefixtures("unchecked")
-    def test_renders_nothing_of_the_param(self, report_dag: Runner, dataset_root: Path, template: str) -> None:
-        run = report_dag(dataset_uri=f"file://{dataset_root}/p-{template}")
+    def test_renders_nothing_of_the_param(self, report_dag: Runner, dataset_root: Path) -> None:
+        run = report_dag(dataset_uri=f"file://{dataset_root}/p-{TEMPLATE}")
 
         assert run.state == "success"
-        assert run.labels["report", 0].endswith(f"/p-{template}")
-        assert (dataset_root / f"p-{template}" / "reports" / "latest.html").exists()
+        assert run.labels["report", 0].endswith(f"/p-{TEMPLATE}")
+        assert (dataset_root / f"p-{TEMPLATE}" / "reports" / "latest.html").exists()
 
     def test_refuses_a_template_in_an_event_and_reports_the_other_datasets(
-        self, triggered_by: EventRunner, dataset_root: Path, template: str
+        self, triggered_by: EventRunner, dataset_root: Path
     ) -> None:
-        uris = [f"file://{dataset_root}/p-{template}", f"file://{dataset_root}/good"]
+        uris = [f"file://{dataset_root}/p-{TEMPLATE}", f"file://{dataset_root}/good"]
 
         run = triggered_by([{"observations": [{"dataset_uri": uri}]} for uri in uris])
 
@@ -158,11 +150,11 @@ class TestTheReportDag:
         assert (dataset_root / "good" / "reports" / "latest.html").exists()
 
     @pytest.mark.usefixtures("unchecked")
-    def test_renders_nothing_of_an_event(self, triggered_by: EventRunner, dataset_root: Path, template: str) -> None:
-        run = triggered_by([{"observations": [{"dataset_uri": f"file://{dataset_root}/p-{template}"}]}])
+    def test_renders_nothing_of_an_event(self, triggered_by: EventRunner, dataset_root: Path) -> None:
+        run = triggered_by([{"observations": [{"dataset_uri": f"file://{dataset_root}/p-{TEMPLATE}"}]}])
 
         assert run.state == "success"
-        assert (dataset_root / f"p-{template}" / "reports" / "latest.html").exists()
+        assert (dataset_root / f"p-{TEMPLATE}" / "reports" / "latest.html").exists()
 
     @pytest.mark.usefixtures("nothing_pasted_is_stored")
     @pytest.mark.parametrize("uri", PASTED)
@@ -178,12 +170,10 @@ class TestTheReportDag:
 
 
 @pytest.mark.parametrize("param", ["aws_conn_id", "region_name", "vault_name"])
-def test_the_example_dag_refuses_a_template(
-    param: str, template: str, dag_bag: DagBag, local_aws: Control, connect: Connect
-) -> None:
+def test_the_example_dag_refuses_a_template(param: str, dag_bag: DagBag, local_aws: Control, connect: Connect) -> None:
     connect("aws_archive")
 
-    run = Runner(dag_id="glacier_wait_for_inventory")(**{"vault_name": "photos", param: template})
+    run = Runner(dag_id="glacier_wait_for_inventory")(**{"vault_name": "photos", param: TEMPLATE})
 
     assert run.errors["check_params"]
     assert not local_aws.calls().by_operation
@@ -219,14 +209,11 @@ given()
 
 @pytest.mark.usefixtures("without_delays")
 @pytest.mark.parametrize("mode", MODES)
-def test_sensors_and_operators_render_a_param_once(mode: Mode, template: str, dag_bag: DagBag, tmp_path: Path) -> None:
+def test_sensors_and_operators_render_a_param_once(mode: Mode, dag_bag: DagBag, tmp_path: Path) -> None:
     arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
-    (tmp_path / f"given_{mode}.py").write_text(SOURCE.format(dag_id=f"given_{mode}", mode=arguments))
-    dags = DagBag(str(tmp_path))
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
-    sync_bag_to_db(dags, "dags-folder", None)
+    dags = parse_dags(tmp_path / f"given_{mode}.py", SOURCE.format(dag_id=f"given_{mode}", mode=arguments))
 
-    run = dags.dags[f"given_{mode}"].test(run_conf={"text": template, "root": str(tmp_path / "root")})
+    run = dags[f"given_{mode}"].test(run_conf={"text": TEMPLATE, "root": str(tmp_path / "root")})
 
     states = {task.task_id: str(task.state) for task in run.get_task_instances()}
     assert states.pop("returned") == "success"
@@ -255,12 +242,9 @@ pasting()
 def test_a_rendered_uri_that_may_hold_a_secret_is_refused_before_it_is_stored(
     uri: str, dag_bag: DagBag, tmp_path: Path
 ) -> None:
-    (tmp_path / "pasting.py").write_text(PASTING)
-    dags = DagBag(str(tmp_path))
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
-    sync_bag_to_db(dags, "dags-folder", None)
+    dags = parse_dags(tmp_path / "pasting.py", PASTING)
 
-    run = dags.dags["pasting"].test(run_conf={"uri": uri})
+    run = dags["pasting"].test(run_conf={"uri": uri})
 
     assert {str(task.state) for task in run.get_task_instances()} == {"failed"}
 
@@ -293,11 +277,8 @@ def test_a_sensor_waits_for_the_very_id_that_a_param_gives(
     local_aws.add_jobs("photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * 3600}}])
     local_aws.hook("advance", {"seconds": 5 * 3600}, operation="ListJobs", count=1)
     arguments = {"deferrable": True} if mode == "deferrable" else {"mode": mode}
-    (tmp_path / f"waiting_{mode}.py").write_text(WAITING.format(dag_id=f"waiting_for_{mode}", mode=arguments))
-    dags = DagBag(str(tmp_path))
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
-    sync_bag_to_db(dags, "dags-folder", None)
+    dags = parse_dags(tmp_path / f"waiting_{mode}.py", WAITING.format(dag_id=f"waiting_for_{mode}", mode=arguments))
 
-    run = dags.dags[f"waiting_for_{mode}"].test(run_conf={"job_id": job_id})
+    run = dags[f"waiting_for_{mode}"].test(run_conf={"job_id": job_id})
 
     assert {str(task.state) for task in run.get_task_instances()} == {"success"}

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from local_aws.client import Control
 from tests.conftest import Connect
-from tests.dags.conftest import THIRD_PARTY_WARNINGS
-from tests.versions import DagBag, sync_bag_to_db
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, parse_dags
+from tests.versions import DagBag
 from tests.waits import MODES, Mode
 
 pytestmark = THIRD_PARTY_WARNINGS
@@ -60,13 +59,9 @@ def test_ids_of_an_upstream_task_are_waited_for(
     connect()
     local_aws.add_jobs("photos", [{"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR}} for job_id in "ab"])
     local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
-    (tmp_path / f"waiting_{mode}.py").write_text(SOURCE.format(dag_id=f"waiting_{mode}", mode=ARGUMENTS[mode]))
+    dags = parse_dags(tmp_path / f"waiting_{mode}.py", SOURCE.format(dag_id=f"waiting_{mode}", mode=ARGUMENTS[mode]))
 
-    dags = DagBag(str(tmp_path))
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]  # Airflow's, untyped
-    sync_bag_to_db(dags, "dags-folder", None)
-
-    run = dags.dags[f"waiting_{mode}"].test()
+    run = dags[f"waiting_{mode}"].test()
 
     assert run.state == "success"
     counts = {"vault_name": "photos", "jobs": 2, "succeeded": 2, "failed": 0, "missing": 0}

@@ -18,12 +18,23 @@ from tests.drills.table import NotTried, RecordDrill
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
 
-#: Tests of folders that need to run on one Python version only.
-_OTHERS = ("aws", "benchmarks", "demo", "drills", "local_airflow", "local_aws", "mwaa", "test_docs.py")
+#: Tests of what is not in the package. They run with ``make test`` only.
+_OTHERS = (
+    "aws",
+    "benchmarks",
+    "demo",
+    "drills",
+    "local_airflow",
+    "local_aws",
+    "mwaa",
+    "test_docs.py",
+    "test_table_of_drills.py",
+)
 
-#: Tests of parts that need neither Airflow nor AWS's SDK, but packages whose versions are the same with all images of
-#: MWAA (``tests/mwaa/test_constraints.py``). They run with the packages of the oldest image only.
-_SAME_WITH_ALL_IMAGES = (
+#: Tests of parts that need neither Airflow nor AWS's SDK. They run once with each set of versions of the packages that
+#: they need. All images of MWAA have the same (``tests/mwaa/test_constraints.py``). A newer Python version has those of
+#: ``make test``.
+_INDEPENDENT_OF_AIRFLOW = (
     "alerts/test_attention.py",
     "history",
     "html_report",
@@ -67,7 +78,8 @@ class Environment:
     @property
     def ignored(self) -> Sequence[str]:
         """The tests that do not run, by their paths below ``tests``."""
-        return (*_OTHERS, *_SAME_WITH_ALL_IMAGES) if self.mwaa and self.mwaa != versions(ROOT)[0] else _OTHERS
+        runs_all = self.airflow is not None or self.mwaa == versions(ROOT)[0]
+        return _OTHERS if runs_all else (*_OTHERS, *_INDEPENDENT_OF_AIRFLOW)
 
     @property
     def constraints(self) -> list[str]:
