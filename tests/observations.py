@@ -8,16 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
+from s3fs import S3FileSystem
 
 from glacier_jobs import __version__
 from glacier_jobs.dataset.layout import Dataset, new_observation
 from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.glacier.rows import jobs_batch
+from local_aws.client import Control
 
 
 def local_dataset(root: Path) -> Dataset:
     return Dataset(filesystem=LocalFileSystem(), root=str(root))
+
+
+def s3_of(local_aws: Control) -> S3FileSystem:
+    """Return a file system with a cache of listings of its own, as another program has."""
+    arguments = local_aws.boto3_arguments()
+    return S3FileSystem(
+        key=arguments["aws_access_key_id"],
+        secret=arguments["aws_secret_access_key"],
+        endpoint_url=local_aws.endpoint,
+        skip_instance_cache=True,
+    )
 
 
 def vault_row(vault_name: str, moment: datetime, **values: Any) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from typing import Any
 import boto3
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from s3fs import S3FileSystem
 
 from glacier_jobs.dataset.layout import Dataset, new_observation, snapshot_date
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.errors import InvalidArgument
 from local_aws.client import Control
-from tests.observations import local_dataset, publish
+from tests.observations import local_dataset, publish, s3_of
 
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 
@@ -111,7 +110,7 @@ def test_a_store_that_cannot_be_listed_is_an_os_error_that_names_the_table(tmp_p
 
 def test_what_another_program_published_on_s3_is_seen_at_the_next_listing(local_aws: Control) -> None:
     boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="records")
-    dataset, other = (Dataset(filesystem=_s3(local_aws), root="records/root") for _ in range(2))
+    dataset, other = (Dataset(filesystem=s3_of(local_aws), root="records/root") for _ in range(2))
     first = publish(other, MOMENT, jobs=["a"])
     assert dataset.observation_ids() == [first.observation_id]
 
@@ -119,14 +118,3 @@ def test_what_another_program_published_on_s3_is_seen_at_the_next_listing(local_
     third = publish(other, MOMENT + timedelta(days=1), jobs=["c"])
 
     assert dataset.observation_ids() == [each.observation_id for each in (first, second, third)]
-
-
-def _s3(local_aws: Control) -> S3FileSystem:
-    """Return a file system with a cache of listings of its own, as another program has."""
-    arguments = local_aws.boto3_arguments()
-    return S3FileSystem(
-        key=arguments["aws_access_key_id"],
-        secret=arguments["aws_secret_access_key"],
-        endpoint_url=local_aws.endpoint,
-        skip_instance_cache=True,
-    )

@@ -28,7 +28,7 @@ from glacier_jobs.errors import ConnectionNotFound, InvalidArgument, Observation
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
-from tests.observations import local_dataset, publish
+from tests.observations import local_dataset, publish, s3_of
 
 MOMENT = datetime(2026, 11, 22, 6, 0, 0, tzinfo=timezone.utc)
 
@@ -43,13 +43,7 @@ def s3(local_aws: Control) -> Any:
 
 @pytest.fixture
 def s3_filesystem(s3: Any, local_aws: Control) -> S3FileSystem:
-    arguments = local_aws.boto3_arguments()
-    return S3FileSystem(
-        key=arguments["aws_access_key_id"],
-        secret=arguments["aws_secret_access_key"],
-        endpoint_url=local_aws.endpoint,
-        skip_instance_cache=True,
-    )
+    return s3_of(local_aws)
 
 
 def staged(tmp_path: Path, content: bytes = b"content") -> Path:

@@ -1,4 +1,4 @@
-"""Print a table of what each drill broke and what held, and fail on skipped drills in CI.
+"""Print a table of what each drill broke and what held, fail on skipped drills in CI, and share drills file by file.
 
 This is a plugin because pytest-xdist's controller, which prints the table, does not read conftest.py of subfolders.
 """
@@ -28,6 +28,16 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, though {_NO_SKIPS} is set: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one of the processes of ``make drill`` run all drills of a file: what they share is then started once.
+
+    Drills with a group of their own are excepted.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 class RecordDrill(Protocol):
@@ -75,7 +85,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in (*reports["passed"], *reports["skipped"])
         if report.when == "call" and report.nodeid.partition("[")[0] not in failed
     ]
-    # Two processes share the drills. Sort by file and line, not by the time at which they ended.
+    # Several processes share the drills. Sort by file and line, not by the time at which they ended.
     properties = [dict(report.user_properties) for report in sorted(done, key=lambda report: report.location[:2])]
     rows = dict.fromkeys((str(each[_BROKE]), str(each[_HELD])) for each in properties if _BROKE in each)
     if not rows:

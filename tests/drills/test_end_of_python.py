@@ -55,7 +55,7 @@ def uri(local_aws: Control, connect: Connect) -> str:
     "program", [QUESTION, PARTIAL_SCAN, OWN_DUCKDB], ids=["question", "partial scan", "own DuckDB"]
 )
 def test_python_ends_without_an_error_after_s3_was_read(uri: str, program: str, record_drill: RecordDrill) -> None:
-    runs = how_many(2, in_drills=20)
+    runs = how_many(2, in_drills=6)
 
     for _ in range(runs):
         ended = subprocess.run(  # noqa: S603 - our own command

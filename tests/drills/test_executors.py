@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import boto3
 import psutil
 import pytest
-from s3fs import S3FileSystem
 
 from glacier_jobs.dataset.layout import Dataset
 from local_airflow.environment import airflow_environment
@@ -22,6 +21,7 @@ from tests.drills.airflow_cluster import Cluster, airflow_cluster
 from tests.drills.snapshots import jobs_by_committed_observation
 from tests.drills.table import RecordDrill
 from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS, job, result, wait_for_states
+from tests.observations import s3_of
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 
@@ -59,14 +59,7 @@ class Drill:
 
     def dataset(self, root: str) -> Dataset:
         """Open the dataset that the runs with this root have published."""
-        arguments = self.local_aws.boto3_arguments()
-        filesystem = S3FileSystem(
-            key=arguments["aws_access_key_id"],
-            secret=arguments["aws_secret_access_key"],
-            endpoint_url=self.local_aws.endpoint,
-            skip_instance_cache=True,
-        )
-        return Dataset(filesystem=filesystem, root=f"records/{root}")
+        return Dataset(filesystem=s3_of(self.local_aws), root=f"records/{root}")
 
     def snapshots_under_way(self) -> dict[str, list[psutil.Process]]:
         """Wait until a snapshot lists jobs, and return the processes that do so by component."""

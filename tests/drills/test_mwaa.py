@@ -24,7 +24,6 @@ from urllib.parse import quote
 
 import boto3
 import pytest
-from s3fs import S3FileSystem
 
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.reports import QUESTIONS
@@ -39,6 +38,7 @@ from tests.drills.pythons import UV, find_python, python_for, run
 from tests.drills.snapshots import jobs_by_committed_observation
 from tests.drills.table import NotTried, RecordDrill
 from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS
+from tests.observations import s3_of
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 
@@ -101,14 +101,7 @@ class Environment:
 
     def dataset(self) -> Dataset:
         """Open the dataset that the DAGs have published."""
-        arguments = self.local_aws.boto3_arguments()
-        filesystem = S3FileSystem(
-            key=arguments["aws_access_key_id"],
-            secret=arguments["aws_secret_access_key"],
-            endpoint_url=self.local_aws.endpoint,
-            skip_instance_cache=True,
-        )
-        return Dataset(filesystem=filesystem, root=f"{_BUCKET}/glacier")
+        return Dataset(filesystem=s3_of(self.local_aws), root=f"{_BUCKET}/glacier")
 
     def result(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """Return what a task returned. Before Airflow 3.1, it is the text of its JSON."""
@@ -151,7 +144,10 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module", params=versions(ROOT))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(version, marks=pytest.mark.xdist_group(f"MWAA {version}")) for version in versions(ROOT)],
+)
 def image(request: pytest.FixtureRequest, folder: Path) -> Iterator[Image | None]:
     """The packages of an image with the requirements of the project; ``None`` if there is no Python for them."""
     version, variables = request.param, dict[str, str]()
