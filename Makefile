@@ -33,7 +33,7 @@ test: .venv/.for-test ## Lint, check types, and run the tests: about 7 minutes o
 drill: .venv/.for-drill ## Break things: the demo, a real Airflow with each executor, a browser, Spark, every Python
 	@echo "== Drills (pytest)"
 	@.venv/bin/python -m pytest -m "drill or quick_drill or many_examples" --hypothesis-profile drill \
-		-n 3 --dist loadgroup --no-loadscope-reorder
+		-n 3 --dist loadfile --no-loadscope-reorder
 
 mutants: .venv/.for-mutants ## Change core modules in small ways, and print what no test notices; ARGS="--mutants 50" for more
 	@rm -rf .local/mutants && mkdir -p .local/mutants && git archive HEAD | tar -x -C .local/mutants

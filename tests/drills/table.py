@@ -10,9 +10,14 @@ from collections.abc import Callable, Generator
 from typing import NoReturn, Protocol
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
 #: Set in CI, where every program that the drills need is installed.
 _NO_SKIPS = "CI_NO_SKIPS"
+
+#: The files that take longest. Each parameter stands for an environment of its own.
+_SHARED_BY_PARAMETER = ("tests/drills/test_compatibility.py", "tests/drills/test_mwaa.py")
 
 _BROKE, _HELD, _NOT_TRIED = "broke", "held", "not tried: "
 
@@ -30,14 +35,17 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one of the processes of ``make drill`` run all drills of a file: what they share is then started once.
+class _DrillScheduling(LoadFileScheduling):  # type: ignore[misc]  # its package has no types
+    """Lets one process run all drills of a file, or those with the same parameter: what they share is started once."""
 
-    Drills with a group of their own are excepted.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return f"{file}[{test.partition('[')[2]}" if file in _SHARED_BY_PARAMETER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Share the drills among the processes of ``make drill``."""
+    return _DrillScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 class RecordDrill(Protocol):

@@ -111,9 +111,7 @@ def _test_tools() -> list[str]:
     return [pins[normalized(line)] for line in lines]
 
 
-@pytest.mark.parametrize(
-    "environment", [pytest.param(each, marks=pytest.mark.xdist_group(str(each)), id=str(each)) for each in _supported()]
-)
+@pytest.mark.parametrize("environment", _supported(), ids=str)
 def test_the_packages_tests_pass(
     environment: Environment, tmp_path: Path, record_drill: RecordDrill, not_tried: NotTried
 ) -> None:

@@ -144,10 +144,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(version, marks=pytest.mark.xdist_group(f"MWAA {version}")) for version in versions(ROOT)],
-)
+@pytest.fixture(scope="module", params=versions(ROOT))
 def image(request: pytest.FixtureRequest, folder: Path) -> Iterator[Image | None]:
     """The packages of an image with the requirements of the project; ``None`` if there is no Python for them."""
     version, variables = request.param, dict[str, str]()
