@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -53,28 +53,25 @@ def errors_of_tasks() -> Iterator[Mapping[str, str]]:
         yield errors
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _quick_runs() -> Iterator[None]:
+_check_schema, _sleep = Draft202012Validator.check_schema, time.sleep
+
+
+@cache
+def _check_schema_once(schema: str) -> None:
+    _check_schema(json.loads(schema))
+
+
+@pytest.fixture(autouse=True)
+def _quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speed up parsing and running DAGs.
 
     Airflow checks each schema of a param once, and not at each use of the param. ``dag.test()`` looks often, and not
     once a second, whether a task that waits can go on.
     """
-    checked: set[str] = set()
-    check_schema = Draft202012Validator.check_schema
-
-    def check_once(schema: Any, *args: Any, **kwargs: Any) -> None:
-        key = json.dumps(schema, sort_keys=True)
-        if key not in checked:
-            check_schema(schema, *args, **kwargs)
-            checked.add(key)
-
-    sleep = time.sleep
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Draft202012Validator, "check_schema", staticmethod(check_once))
-        patch.setattr(time, "sleep", lambda seconds: sleep(0.05 if seconds == 1 else seconds))
-        yield
+    monkeypatch.setattr(
+        Draft202012Validator, "check_schema", lambda schema: _check_schema_once(json.dumps(schema, sort_keys=True))
+    )
+    monkeypatch.setattr(time, "sleep", lambda seconds: _sleep(0.05 if seconds == 1 else seconds))
 
 
 @pytest.fixture(scope="session")

@@ -101,9 +101,9 @@ def test_a_kill_at_any_moment_leaves_only_complete_observations_on_a_local_disk(
 def test_a_kill_at_any_moment_leaves_only_complete_observations_on_s3(
     children: Snapshots, filled: int, record_drill: RecordDrill
 ) -> None:
-    held = _kill_at_random_moments(children, "s3://local_aws@records/root", filled, kills=25)
+    held = _kill_at_random_moments(children, "s3://local_aws@records/root", filled, kills=50)
 
-    record_drill("kill -9 at 25 random moments of a snapshot on S3", held)
+    record_drill("kill -9 at 50 random moments of a snapshot on S3", held)
 
 
 @pytest.mark.quick_drill

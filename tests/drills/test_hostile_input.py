@@ -92,7 +92,7 @@ def _drill(
 def test_fuzzed_jobs_are_stored_unchanged_and_never_executed(
     local_aws: Control, connect: Connect, tmp_path_factory: pytest.TempPathFactory, record_drill: RecordDrill
 ) -> None:
-    listings = how_many(8, in_drills=30)
+    listings = how_many(8, in_drills=60)
     now = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
     harmless, _ = _drill(local_aws, connect, [{"JobId": "a"}], tmp_path_factory.mktemp("harmless"), now)
     of_the_empty_page = {tag for tag in harmless if " " in tag}
