@@ -54,7 +54,7 @@ of the Variable `{DATASET_VARIABLE}`.
 - **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
   report per hour. A manual run does not wait.
-- **fold** aggregates finalized days into `job_history/`.
+- **fold** aggregates finalized days into `history/v2/`.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
 - **folded** fails the run if the days could not be aggregated. The report is written all the same.
@@ -169,7 +169,7 @@ def report(dataset_uri: str) -> str:
     """Write the answers and the HTML page; return the name of the report."""
     from glacier_jobs.html_report.build import make_report
 
-    made = make_report(_files(dataset_uri).dataset, dataset_uri, now=datetime.now(timezone.utc))
+    made = make_report(_files(dataset_uri).dataset, dataset_uri)
     name: str = made["report"]
     return name
 

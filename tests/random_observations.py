@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,42 +65,83 @@ _MINUTES = st.integers(0, DAYS * 24 * 60 - 1) | st.builds(
     lambda day, minute: day * 24 * 60 + minute, st.integers(0, DAYS - 1), st.integers(23 * 60, 24 * 60 - 1)
 )
 
+_LONGEST_MINUTES = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """A job as Glacier has it: until when it is in progress, how it ends, and until when it is listed."""
+
+    created: datetime
+    completes: datetime
+    ends_as: str
+    dropped: datetime
+
+    def status(self, at: datetime) -> str | None:
+        if not self.created <= at < self.dropped:
+            return None
+        return "InProgress" if at < self.completes else self.ends_as
+
 
 @st.composite
-def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> RawObservation:
-    """An observation at any time, of all vaults or of some, with any outcomes and with jobs in any state."""
-    region = draw(st.sampled_from(["us-east-1", "eu-west-1"]))
+def random_life(draw: st.DrawFn) -> Life:
+    """A job of these days; Glacier may keep it for longer than 24 hours. One status is not known to this version."""
+    created = START + timedelta(hours=draw(st.integers(-12, DAYS * 24 - 12)))
+    completes = created + timedelta(hours=draw(st.integers(1, 48)))
+    ends_as = draw(st.sampled_from(["Succeeded", "Succeeded", "Failed", "Paused"]))
+    dropped = completes + timedelta(hours=draw(st.integers(-1, 60)))
+    return Life(created=created, completes=completes, ends_as=ends_as, dropped=dropped)
+
+
+#: The lives of the jobs, by vault name and job id; each Region has the same.
+Lives: TypeAlias = dict[tuple[str, str], Life]
+random_lives = st.fixed_dictionaries({(vault, job_id): random_life() for vault in VAULTS for job_id in JOB_IDS})
+
+
+@st.composite
+def random_observation(draw: st.DrawFn, number: int, lives: Lives) -> RawObservation:
+    """An observation at any time, of all vaults or of some, with any outcomes; some jobs are listed unexpectedly."""
+    region = draw(st.sampled_from(["us-east-1", "us-east-1", "us-east-1", "eu-west-1"]))
     snapshot_at = START + timedelta(minutes=draw(_MINUTES), microseconds=number)
     observation_id = f"123456789012_{region}_{snapshot_at:%Y%m%dT%H%M%S}Z_{number:06x}"
-    vaults, jobs = [], []
+    vaults, jobs, ends = [], [], [snapshot_at]
     for vault_name in VAULTS:
         outcome = draw(st.sampled_from(["listed", "listed", "listed", "failed", "gone", "absent"]))
         if outcome == "absent":
             continue
-        began_at = snapshot_at + timedelta(minutes=draw(st.integers(0, longest_minutes)))
-        length = draw(st.integers(0, longest_minutes))
+        began_at = snapshot_at + timedelta(minutes=draw(st.integers(0, _LONGEST_MINUTES)))
+        length = draw(st.integers(0, _LONGEST_MINUTES))
+        ends.append(began_at + timedelta(minutes=length))
         vaults.append(
             {
                 "observation_id": observation_id,
                 **_vault_columns(vault_name, region),
                 "listing_began_at": began_at,
-                "listing_ended_at": began_at + timedelta(minutes=length),
+                "listing_ended_at": ends[-1],
                 "outcome": outcome,
             }
         )
         for job_id in JOB_IDS if outcome == "listed" else ():
-            status = draw(st.sampled_from([None, "InProgress", "InProgress", "Succeeded", "Failed"]))
-            if status is not None:
+            life = lives[vault_name, job_id]
+            observed_at = began_at + timedelta(minutes=draw(st.integers(0, length)))
+            reasonable = life.status(observed_at)
+            status = draw(st.sampled_from([reasonable] * 6 + [None, "InProgress"]))
+            if status is not None and life.created <= observed_at:
                 jobs.append(
                     {
-                        **dict.fromkeys(JOB_COLUMNS),
                         "observation_id": observation_id,
+                        "snapshot_at": snapshot_at,
                         **_vault_columns(vault_name, region),
                         "job_id": job_id,
-                        "observed_at": began_at + timedelta(minutes=draw(st.integers(0, length))),
+                        "observed_at": observed_at,
                         "status_code": status,
+                        # Of one job, Glacier does not say when.
+                        "creation_date": None if job_id == "b" else life.created,
+                        "completion_date": None if job_id == "b" or status == "InProgress" else life.completes,
+                        "action": "ArchiveRetrieval",
                     }
                 )
+    ended_at = max(ends)
     return RawObservation(
         row={
             "observation_id": observation_id,
@@ -108,6 +149,7 @@ def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> Ra
             "account_id": "123456789012",
             "region": region,
             "scope": draw(st.sampled_from(["all", "named"])),
+            "published_at": ended_at + timedelta(minutes=draw(st.integers(0, 60))),
         },
         vaults=vaults,
         jobs=jobs,
@@ -115,13 +157,10 @@ def random_observation(draw: st.DrawFn, number: int, longest_minutes: int) -> Ra
 
 
 @st.composite
-def random_observations(draw: st.DrawFn, *, overlapping: bool = True) -> list[RawObservation]:
-    """Up to 14 observations on the four days, in random order.
-
-    :param overlapping: whether observations may overlap in time.
-    """
-    longest = 120 if overlapping else 0
-    return [draw(random_observation(number, longest)) for number in range(draw(st.integers(0, 14)))]
+def random_observations(draw: st.DrawFn, *, at_least: int = 0) -> list[RawObservation]:
+    """Up to 14 observations on the four days, in random order; they may overlap in time."""
+    lives = draw(random_lives)
+    return [draw(random_observation(number, lives)) for number in range(draw(st.integers(at_least, 14)))]
 
 
 def write_raw(dataset: Dataset, seen: list[RawObservation]) -> None:
@@ -164,14 +203,14 @@ def expected_outcomes(seen: Sequence[RawObservation]) -> dict[tuple[str, str], d
         evidence, failed_at = _evidence(seen, arn, job_rows[0]["region"])
         after = [item for item in evidence if item[0] > last["observed_at"]]
         listing_times = [at for at, *_ in evidence] + failed_at
-        fate, as_of = _fate(last, after, max(listing_times), newest_at)
+        outcome, as_of = _outcome(last, after, max(listing_times), newest_at)
         outcomes[arn, job_id] = {
-            "fate": fate,
+            "outcome": outcome,
             "as_of": as_of,
             "status_code": last["status_code"],
             "first_seen_at": min(row["observed_at"] for row in job_rows),
             "last_seen_at": last["observed_at"],
-            "sightings": len(job_rows),
+            "observation_count": len(job_rows),
         }
     return outcomes
 
@@ -195,12 +234,13 @@ def _evidence(seen: Sequence[RawObservation], arn: str, region: str) -> tuple[li
     return evidence, failed_at
 
 
-def _fate(
+def _outcome(
     last: dict[str, Any], after: list[Any], newest_listing_at: datetime, newest_at: datetime | None
 ) -> tuple[str, datetime]:
     last_seen_at: datetime = last["observed_at"]
     if last["status_code"] != "InProgress":
-        return last["status_code"].lower(), last_seen_at
+        known = {"Succeeded": "succeeded", "Failed": "failed"}
+        return known.get(last["status_code"], last["status_code"]), last_seen_at
     if after:
         at, outcome, ended_at = min(after)
         if outcome == "gone":
@@ -215,7 +255,7 @@ def _fate(
 
 def outcomes_of(rows: pa.Table) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the rows of ``job_history`` in the form of :func:`expected_outcomes`."""
-    columns = ["fate", "as_of", "status_code", "first_seen_at", "last_seen_at", "sightings"]
+    columns = ["outcome", "as_of", "status_code", "first_seen_at", "last_seen_at", "observation_count"]
     found = {(row["vault_arn"], row["job_id"]): {name: row[name] for name in columns} for row in rows.to_pylist()}
     assert len(found) == rows.num_rows
     return found

@@ -20,6 +20,6 @@ def test_the_benchmarks_dataset_has_the_form_of_a_real_one(tmp_path: Path) -> No
 
     assert len(dataset.observation_ids()) == 3 * 24 * 2
     assert reports.run("latest_vaults", dataset, now=now)["as_of"].unique().to_pylist() == [UNTIL]
-    fates = set(reports.run("job_history", dataset, now=now)["fate"].to_pylist())
-    assert {"succeeded", "in_progress"} <= fates <= {"succeeded", "failed", "in_progress"}
+    outcomes = set(reports.run("job_history", dataset, now=now)["outcome"].to_pylist())
+    assert {"succeeded", "in_progress"} <= outcomes <= {"succeeded", "failed", "in_progress"}
     assert reports.run("coverage", dataset, now=now)["observed"].unique().to_pylist() == [True]

@@ -35,7 +35,7 @@ NOW = UNTIL + timedelta(minutes=30)
 _BUCKET = "bench"
 _REBUILD, _AGGREGATE_ONE, _REPORT, _COVERAGE = "rebuild all days", "aggregate one day", "report", "coverage of all days"
 #: Tables derived from the raw snapshots, which are kept.
-_DERIVED = ("job_history", "vault_looks", "open_looks", "open_jobs", "reports")
+_DERIVED = ("history", "reports")
 
 
 def _s3_filesystem(endpoint: str, latency_ms: float) -> Any:

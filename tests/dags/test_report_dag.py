@@ -78,7 +78,7 @@ def test_a_run_aggregates_finalized_days_and_writes_all_answers(
     run = report_dag(dataset_uri=dataset_root.as_uri())
 
     assert run.state == "success"
-    assert list(dataset_root.glob("open_jobs/*/*.parquet"))
+    assert list(dataset_root.glob("history/v2/open_jobs/*/*.parquet"))
     latest = files.latest()
     assert latest is not None
     assert latest["answers"].keys() == reports.QUESTIONS.keys()
@@ -113,7 +113,7 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
     report_dag: Runner, files: ReportFiles, dataset_root: Path
 ) -> None:
     moment = ago(59)
-    wrong = dataset_root / f"job_history/closed_date={moment.date()}/job_history.parquet"
+    wrong = dataset_root / f"history/v2/job_history/closed_date={moment.date()}/job_history.parquet"
     wrong.parent.mkdir(parents=True)
     pq.write_table(JOB_LIFECYCLES.empty_table(), wrong)
     observe(files.dataset, moment, {"photos": []})
@@ -215,7 +215,7 @@ class TestAnEvent:
         assert of_both(run, "notify") == ["success", "upstream_failed"]
         for task_id in ("due", "fold", "report"):
             assert {run.labels[task_id, index] for index in (0, 1)} == {unreadable, dataset_root.as_uri()}
-        assert list(dataset_root.glob("open_jobs/*/*.parquet"))
+        assert list(dataset_root.glob("history/v2/open_jobs/*/*.parquet"))
         assert len(messages.read_text().splitlines()) == 1
 
     def test_for_a_dataset_that_cannot_be_reported_does_not_stop_the_others_notifications(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from glacier_jobs import reports
 from glacier_jobs.dataset.cutoff import midnight
 from glacier_jobs.history import History, fold_closed_days
-from glacier_jobs.history.fold import EMPTY_STATE, JOB_LIFECYCLES, VAULT_LISTINGS, State, fold
+from glacier_jobs.history.fold import EMPTY_STATE, JOB_LIFECYCLES, VAULT_LISTINGS, Folded, State, fold, summarize
 from tests.examples import examples
 from tests.observations import local_dataset
 from tests.random_observations import (
@@ -33,7 +33,10 @@ def test_the_order_of_the_rows_makes_no_difference(seen: list[RawObservation], r
     shuffled = seen.copy()
     rng.shuffle(shuffled)
 
-    assert fold(EMPTY_STATE, raw_rows(seen)) == fold(EMPTY_STATE, raw_rows(shuffled))
+    def folded(observations: list[RawObservation]) -> Folded:
+        return fold(EMPTY_STATE, summarize(EMPTY_STATE, raw_rows(observations)))
+
+    assert folded(seen) == folded(shuffled)
 
 
 @given(random_observations())
@@ -46,7 +49,7 @@ def test_a_day_has_each_known_job_exactly_once_either_closed_or_open(seen: list[
         known = {(row["vault_arn"], row["job_id"]) for row in state.open_jobs.to_pylist()}
         known |= {(row["vault_arn"], row["job_id"]) for observation in today for row in observation.jobs}
 
-        day_result = fold(state, raw_rows(today), until=midnight(day) + timedelta(days=1))
+        day_result = fold(state, summarize(state, raw_rows(today)), until=midnight(day) + timedelta(days=1))
 
         rows = pa.concat_tables([day_result.closed, day_result.state.open_jobs]).to_pylist()
         assert sorted((row["vault_arn"], row["job_id"]) for row in rows) == sorted(known)

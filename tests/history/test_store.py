@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -33,7 +34,12 @@ from tests.observations import local_dataset, observation_row
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 FIRST, SECOND, THIRD = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
 #: The partition key of each table of the history, sorted by table.
-TABLES = {"job_history": "closed_date", "open_jobs": "as_of", "open_looks": "as_of", "vault_looks": "snapshot_date"}
+TABLES = {
+    "job_history": "closed_date",
+    "open_jobs": "snapshot_date",
+    "open_vault_listings": "snapshot_date",
+    "vault_listings": "snapshot_date",
+}
 #: The earliest time at which the first two days can be aggregated.
 TWO_DAYS_SETTLED = closes_at(SECOND) + SETTLES_AFTER
 
@@ -77,11 +83,12 @@ def run_python(program: str, *arguments: str) -> str:
 
 
 def contents(root: str | Path) -> dict[str, bytes]:
-    """Return the contents of the history's files by path below the root."""
+    """Return the contents of the history's files by path below its folder."""
+    history = Path(root, "history/v2")
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
+        path.relative_to(history).as_posix(): path.read_bytes()
         for table in TABLES
-        for path in Path(root, table).rglob("*")
+        for path in Path(history, table).rglob("*")
         if path.is_file()
     }
 
@@ -99,6 +106,31 @@ def test_each_finalized_day_has_four_files(dataset: Dataset) -> None:
     assert sorted(contents(dataset.root)) == [
         f"{table}/{key}={day}/{table}.parquet" for table, key in TABLES.items() for day in (FIRST, SECOND)
     ]
+
+
+def test_what_another_version_wrote_is_ignored(dataset: Dataset, tmp_path: Path) -> None:
+    expected = expected_contents(dataset, tmp_path / "undisturbed")
+    for path in ("job_history/closed_date={}/job_history", "open_jobs/as_of={}/open_jobs"):
+        for folder in (dataset.root, f"{dataset.root}/history/v1"):
+            other = Path(folder, f"{path.format(FIRST)}.parquet")
+            other.parent.mkdir(parents=True)
+            other.write_bytes(b"of another version")
+
+    assert fold_closed_days(dataset, History.beside(dataset), now=TWO_DAYS_SETTLED) == [FIRST, SECOND]
+    assert contents(dataset.root) == expected
+    assert reports.run("job_history", dataset).num_rows == 4
+
+
+def test_a_hive_partitioned_reader_sees_every_column_of_every_table(dataset: Dataset) -> None:
+    history = History.beside(dataset)
+    fold_closed_days(dataset, history, now=TWO_DAYS_SETTLED)
+
+    for table, key in TABLES.items():
+        file = Path(history.path(table, SECOND))
+        columns = pq.read_schema(file).names
+        read = duckdb.read_parquet(f"{file.parents[1]}/*/*.parquet", hive_partitioning=True)
+
+        assert read.columns == [*columns, key]
 
 
 def test_a_job_is_open_until_the_day_on_which_it_was_no_longer_listed(dataset: Dataset) -> None:
@@ -147,7 +179,7 @@ def test_a_day_without_observations_is_aggregated_too(tmp_path: Path) -> None:
     days = fold_closed_days(dataset, History.beside(dataset), now=NOON + hours(96))
 
     assert days == [FIRST, SECOND, THIRD, date(2026, 11, 21)]
-    assert reports.run("job_history", dataset)["fate"].to_pylist() == ["unknown_gap"]
+    assert reports.run("job_history", dataset)["outcome"].to_pylist() == ["unknown_gap"]
 
 
 class TestAnObservationOfAFinalizedDay:
@@ -389,7 +421,7 @@ class TestJobsOnTheLocalAws:
         monkeypatch.setattr(writer, "datetime", LocalAwsClock)
         return local_aws
 
-    def test_every_fate_is_reported(self, clock: Control, connect: Connect, tmp_path: Path) -> None:
+    def test_every_outcome_is_reported(self, clock: Control, connect: Connect, tmp_path: Path) -> None:
         hook = GlacierJobsHook(aws_conn_id=connect())
         dataset = local_dataset(tmp_path)
 
@@ -428,7 +460,7 @@ class TestJobsOnTheLocalAws:
             if aggregated:
                 assert fold_closed_days(dataset, History.beside(dataset), now=now)
             rows = reports.run("job_history", dataset, now=now).to_pylist()
-            assert {row["job_description"]: row["fate"] for row in rows} == {
+            assert {row["job_description"]: row["outcome"] for row in rows} == {
                 "succeeds and expires": "succeeded",
                 "fails": "failed",
                 "vanishes": "vanished",
@@ -438,7 +470,7 @@ class TestJobsOnTheLocalAws:
                 "in a vault that cannot be listed": "in_progress",
                 "late": "in_progress",
             }
-            (succeeded,) = [row for row in rows if row["fate"] == "succeeded"]
+            (succeeded,) = [row for row in rows if row["outcome"] == "succeeded"]
             assert succeeded["duration_seconds"] == 4 * 3600
             assert succeeded["last_seen_at"] - succeeded["completion_date"] >= hours(22)
             gaps = reports.run("coverage", dataset, now=now).to_pylist()

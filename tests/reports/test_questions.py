@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from glacier_jobs import reports
@@ -22,7 +23,7 @@ MB = 1024 * 1024
 def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
     """Overwrite the raw files before a date, so that opening one raises an error."""
     for table in tables:
-        for path in Path(dataset.root, table).rglob("*.parquet"):
+        for path in Path(dataset.root).rglob(f"{table}/**/*.parquet"):
             if path.parent.name < f"snapshot_date={before}":
                 path.write_bytes(b"not Parquet")
 
@@ -238,12 +239,24 @@ class TestFailures:
 
         assert ask(dataset, "failures", "job_id", now=NOON + hours(27), hours=30) == [("a",)]
 
-    def test_no_file_of_a_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
-        observe(dataset, NOON - hours(48), {"photos": [job("a", "Failed", completed=NOON - hours(49))]})
+    def test_no_file_of_more_than_a_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
+        observe(dataset, NOON - hours(72), {"photos": [job("a", "Failed", completed=NOON - hours(73))]})
         observe(dataset, NOON, {"photos": [job("b", "Failed", completed=NOON - hours(1))]})
-        destroy(dataset, "jobs", before=date(2026, 11, 17))
+        destroy(dataset, "jobs", before=date(2026, 11, 16))
 
         assert ask(dataset, "failures", "job_id", now=NOON + hours(1)) == [("b",)]
+
+    def test_only_observations_of_those_hours_count(self, dataset: Dataset) -> None:
+        for hour in (-2, 1, 14):
+            observe(dataset, NOON + hours(hour), {"photos": [job("a", "Failed")]})
+
+        assert ask(dataset, "failures", "first_seen_failed_at", now=NOON + hours(15), hours=15) == [(NOON + hours(1),)]
+
+    def test_a_listing_after_midnight_by_an_observation_of_the_day_before_counts(self, dataset: Dataset) -> None:
+        late = NOON + hours(11.9)
+        observe(dataset, late, {"photos": [job("a", "Failed")]}, listed_after=hours(0.5))
+
+        assert ask(dataset, "failures", "job_id", now=NOON + hours(13), hours=0.9) == [("a",)]
 
 
 class TestCoverage:
@@ -291,6 +304,22 @@ class TestCoverage:
         assert rows == [
             ("photos", NOON + hours(99), NOON + hours(100), 1, False, 0, 100.0, True),
             ("photos", NOON + hours(100), NOON + hours(101), 1, True, 1, None, False),
+        ]
+
+    def test_a_gap_that_a_listing_of_an_observation_of_the_day_before_ended_has_its_full_length(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        observe(dataset, NOON - hours(30), {"photos": []})
+        late = NOON + hours(11.9)
+        observe(dataset, late, {"photos": []}, listed_after=hours(1.1))
+        observe(dataset, NOON + hours(24), {"photos": []}, scope="named")
+        aggregate_finalized_days(dataset)
+
+        rows = ask(dataset, "coverage", *self.columns, since=NOON + hours(12), now=NOON + hours(14))
+
+        assert rows == [
+            ("photos", NOON + hours(12), NOON + hours(13), 1, False, 0, 43.0, True),
+            ("photos", NOON + hours(13), NOON + hours(14), 1, True, 1, None, False),
         ]
 
     def test_coverage_of_a_vault_ends_when_it_is_gone_and_starts_again_when_it_is_back(self, dataset: Dataset) -> None:
@@ -367,6 +396,30 @@ class TestUnlistedVaults:
 
         assert rows == [("films",)]
 
+    def test_a_vault_that_exists_again_has_not_the_dates_of_the_one_before(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        observe(dataset, NOON, {"photos": []})
+        observe(dataset, NOON + hours(1), {})
+        observe(dataset, NOON + hours(24), {"photos": "failed"})
+        aggregate_finalized_days(dataset)
+
+        rows = ask(
+            dataset, "unlisted_vaults", "vault_name", "listed_at", "unlisted_hours", "failures", now=NOON + hours(25)
+        )
+
+        assert rows == [("photos", None, None, 1)]
+
+    def test_failures_before_the_period_are_not_counted(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        for hour in (0, 1, 2, 24):
+            observe(dataset, NOON + hours(hour), {"photos": "failed"})
+        aggregate_finalized_days(dataset)
+
+        asked = {"since": NOON + hours(1), "now": NOON + hours(25)}
+        assert ask(dataset, "unlisted_vaults", "failures", **asked) == [(3,)]
+
 
 class TestJobHistory:
     def test_a_job_that_succeeded_is_one_row_with_all_its_times(
@@ -389,7 +442,7 @@ class TestJobHistory:
             "vault_name": "photos",
             "vault_arn": arn("photos"),
             "job_id": "a",
-            "fate": "succeeded",
+            "outcome": "succeeded",
             "as_of": NOON + hours(27),
             "action": "ArchiveRetrieval",
             "tier": "Standard",
@@ -404,10 +457,10 @@ class TestJobHistory:
             "status_message": "Succeeded",
             "first_seen_at": NOON,
             "last_seen_at": NOON + hours(27),
-            "sightings": 3,
+            "observation_count": 3,
         }
 
-    def test_every_fate(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
+    def test_every_outcome(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
         observe(
             dataset,
             NOON,
@@ -438,9 +491,9 @@ class TestJobHistory:
         )
         aggregate_finalized_days(dataset)
 
-        rows = ask(dataset, "job_history", "job_id", "fate", "as_of")
+        rows = ask(dataset, "job_history", "job_id", "outcome", "as_of")
 
-        assert {job_id: (fate, as_of) for job_id, fate, as_of in rows} == {
+        assert {job_id: (outcome, as_of) for job_id, outcome, as_of in rows} == {
             "runs": ("in_progress", NOON + hours(30)),
             "fails": ("failed", NOON + hours(23)),
             "vanishes": ("vanished", NOON + hours(23)),
@@ -452,15 +505,15 @@ class TestJobHistory:
             "forgotten": ("stale", NOON),
         }
 
-    @pytest.mark.parametrize(("gap", "fate"), [(23.99, "vanished"), (24, "unknown_gap")])
+    @pytest.mark.parametrize(("gap", "outcome"), [(23.99, "vanished"), (24, "unknown_gap")])
     def test_a_listing_within_24_hours_must_show_the_job(
-        self, dataset: Dataset, aggregate_finalized_days: Aggregate, gap: float, fate: str
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate, gap: float, outcome: str
     ) -> None:
         observe(dataset, NOON, {"photos": [job("a")]})
         observe(dataset, NOON + hours(gap), {"photos": []})
         aggregate_finalized_days(dataset)
 
-        assert ask(dataset, "job_history", "fate") == [(fate,)]
+        assert ask(dataset, "job_history", "outcome") == [(outcome,)]
 
     def test_a_job_that_was_missed_and_comes_back_is_one_row(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate
@@ -470,8 +523,48 @@ class TestJobHistory:
         observe(dataset, NOON + hours(24), {"photos": [job("a", "Succeeded")]})
         aggregate_finalized_days(dataset)
 
-        assert ask(dataset, "job_history", "fate", "first_seen_at", "last_seen_at", "sightings") == [
+        assert ask(dataset, "job_history", "outcome", "first_seen_at", "last_seen_at", "observation_count") == [
             ("succeeded", NOON, NOON + hours(24), 2)
+        ]
+
+    def test_a_job_that_an_outage_hid_is_one_row_for_any_period_and_in_the_files(self, dataset: Dataset) -> None:
+        done = job("a", "Succeeded", created=NOON - hours(4), completed=NOON - hours(1))
+        observe(dataset, NOON, {"photos": [done]})
+        for hour in (60, 80, 100):
+            observe(dataset, NOON + hours(hour), {"photos": [done] if hour == 60 else []})
+        aggregate(dataset, NOON + hours(120))
+
+        rows = ask(dataset, "job_history", "first_seen_at", "last_seen_at", since=NOON + hours(50))
+        assert rows == [(NOON, NOON + hours(60))]
+        assert job_ids_in_files(dataset) == ["a"]
+
+    def test_a_job_that_was_missed_for_days_and_comes_back_has_its_whole_life(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        back = NOON + hours(72)
+        created = NOON - hours(1)
+        observe(dataset, NOON, {"photos": [job("a", created=created)], "films": [job("b", created=created)]})
+        observe(dataset, NOON + hours(1), {"photos": [], "films": []})
+        observe(dataset, back, {"photos": [job("a", created=created)], "films": []})
+        observe(dataset, back + hours(1), {"photos": [], "films": []})
+        observe(dataset, back + hours(24), {"photos": [], "films": []})
+        aggregate_finalized_days(dataset)
+
+        rows = ask(dataset, "job_history", "job_id", "first_seen_at", "observation_count", since=back)
+        assert rows == [("a", NOON, 2)]
+
+    def test_a_status_that_is_not_known_is_passed_through(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        observe(dataset, NOON, {"photos": [job("a", "Paused"), job("b")]})
+        observe(dataset, NOON + hours(1), {"photos": []})
+        observe(dataset, NOON + hours(24), {"photos": []})
+        aggregate_finalized_days(dataset)
+
+        rows = ask(dataset, "job_history", "job_id", "outcome", "as_of", "status_code")
+        assert sorted(rows) == [
+            ("a", "Paused", NOON, "Paused"),
+            ("b", "vanished", NOON + hours(1), "InProgress"),
         ]
 
     def test_a_listing_that_began_before_the_job_was_seen_does_not_miss_it(
@@ -481,7 +574,7 @@ class TestJobHistory:
         observe(dataset, NOON + hours(0.5), {"photos": []})
         aggregate_finalized_days(dataset)
 
-        assert ask(dataset, "job_history", "fate") == [("in_progress",)]
+        assert ask(dataset, "job_history", "outcome") == [("in_progress",)]
 
     def test_a_listing_over_midnight_still_counts_on_the_next_day(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate
@@ -491,7 +584,7 @@ class TestJobHistory:
         observe(dataset, late + hours(0.2), {"photos": [job("a")]})
         aggregate_finalized_days(dataset)
 
-        assert ask(dataset, "job_history", "fate", "as_of") == [("vanished", late + hours(1))]
+        assert ask(dataset, "job_history", "outcome", "as_of") == [("vanished", late + hours(1))]
 
     def test_jobs_can_be_limited_to_a_period(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
         for day in range(4):
@@ -583,6 +676,62 @@ class TestRetrievalTimesAndDailyVolume:
         assert counted[NOON + hours(24)] == [0, 1, 0]
         assert counted[NOON + hours(36)] == [0, 0, 0]
 
+    @pytest.mark.parametrize("aggregated", [False, True])
+    def test_jobs_that_completed_on_the_day_before_the_period_count(self, tmp_path: Path, aggregated: bool) -> None:
+        dataset = local_dataset(tmp_path)
+        done = job("a", "Succeeded", created=NOON - hours(4), completed=NOON)
+        for hour in (1, 2, 30):
+            observe(dataset, NOON + hours(hour), {"photos": [done] if hour == 1 else []})
+        if aggregated:
+            aggregate(dataset, NOON + hours(60))
+
+        period = {"since": NOON + hours(22), "until": NOON + hours(26)}
+        assert ask(dataset, "jobs_over_time", "succeeded", **period) == [(1,), (1,), (0,), (0,)]
+        period = {"since": NOON + hours(100), "until": NOON + hours(101)}
+        assert ask(dataset, "jobs_over_time", "succeeded", **period) == [(0,)]
+
+
+class TestAsOfATimeInThePast:
+    def test_only_observations_that_were_published_until_then_count(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(1), {"photos": [job("a"), job("b")]}, lasting=hours(0.5))
+        observe(dataset, NOON + hours(30), {"photos": []})
+        aggregate_finalized_days(dataset)
+
+        def known(now: datetime) -> dict[str, set[str]]:
+            inquiry = reports.Inquiry.into(dataset, now=now)
+            return {name: set(inquiry.ask(name)["job_id"].to_pylist()) for name in ("latest_jobs", "job_history")}
+
+        assert known(NOON - hours(1)) == {"latest_jobs": set(), "job_history": set()}
+        # The second observation was under way.
+        assert known(NOON + hours(1.4)) == {"latest_jobs": {"a"}, "job_history": {"a"}}
+        assert known(NOON + hours(1.5)) == {"latest_jobs": {"a", "b"}, "job_history": {"a", "b"}}
+        assert known(NOON + hours(30)) == {"latest_jobs": set(), "job_history": {"a", "b"}}
+
+    def test_outcomes_are_those_of_that_time(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> None:
+        observe(dataset, NOON, {"photos": [job("a")]})
+        observe(dataset, NOON + hours(2), {"photos": []})
+        observe(dataset, NOON + hours(72), {"photos": []})
+        aggregate_finalized_days(dataset)
+
+        assert ask(dataset, "job_history", "outcome", now=NOON + hours(1)) == [("in_progress",)]
+        assert ask(dataset, "job_history", "outcome", now=NOON + hours(3)) == [("vanished",)]
+
+    def test_no_age_is_negative(self, dataset: Dataset) -> None:
+        # The clock of the observer may be ahead of this one's.
+        soon = datetime.now(timezone.utc) + hours(1)
+        observe(dataset, soon, {"photos": [job("a")]})
+
+        assert ask(dataset, "latest_jobs", "age_hours") == ask(dataset, "latest_vaults", "age_hours") == [(0.0,)]
+
+
+def job_ids_in_files(dataset: Dataset) -> list[str]:
+    """Return the job ids of all rows of the files of job_history."""
+    files = sorted(Path(dataset.root).glob("history/v2/job_history/*/*.parquet"))
+    return [job_id for file in files for job_id in pq.read_table(file, partitioning=None)["job_id"].to_pylist()]
+
 
 HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
@@ -632,7 +781,7 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(
         observe(dataset, NOON + hours(24 * day), {"photos": [job("a", "Failed", completed=NOON)]})
     if aggregated:
         aggregate(dataset, NOON + hours(24))
-        destroy(dataset, "job_history", "vault_looks", "open_jobs", "open_looks")
+        destroy(dataset, "job_history", "vault_listings", "open_jobs", "open_vault_listings")
     destroy(dataset, "jobs", "vaults", "observations")
 
     with pytest.raises(OSError, match=rf"{dataset.root}/.*\.parquet cannot be read as Parquet") as caught:

@@ -45,6 +45,11 @@ def refuse_closed_day(observation_id: str, day: date, now: datetime) -> None:
         )
 
 
+def last_finalized_day(now: datetime) -> date:
+    """Return the newest UTC day that is finalized: all its observations were published before ``now``."""
+    return (now.astimezone(timezone.utc) - CLOSES_AFTER - _DAY).date()
+
+
 def last_settled_day(now: datetime) -> date:
     """Return the newest UTC day that can be aggregated."""
-    return (now.astimezone(timezone.utc) - CLOSES_AFTER - SETTLES_AFTER - _DAY).date()
+    return last_finalized_day(now - SETTLES_AFTER)

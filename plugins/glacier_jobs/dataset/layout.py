@@ -154,9 +154,12 @@ class Dataset:
         """Return the UTC dates of all partitions that can hold committed observations, oldest first."""
         return sorted(partition_dates(self.filesystem, f"{self.root}/observations", "snapshot_date"))
 
-    def newest_observation_at(self) -> datetime | None:
-        """Return when the newest committed observation began, to the second; ``None`` if there is none."""
-        for day in reversed(self.dates()):
+    def newest_observation_at(self, *, until: date | None = None) -> datetime | None:
+        """Return when the newest committed observation began, to the second; ``None`` if there is none.
+
+        :param until: the last UTC date to include; ``None`` for no limit.
+        """
+        for day in reversed([day for day in self.dates() if until is None or day <= until]):
             if observation_ids := self.observation_ids(since=day, until=day):
                 return max(map(moment_of, observation_ids))
         return None

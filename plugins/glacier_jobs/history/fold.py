@@ -1,4 +1,4 @@
-"""The aggregation of job history: open jobs and newer raw rows in, closed jobs and open jobs out.
+"""The aggregation of job history: open jobs and what newer observations show in, closed jobs and open jobs out.
 
 Pure: tables in, tables out. Nothing here reads or writes a file, or reads the clock.
 """
@@ -6,15 +6,15 @@ Pure: tables in, tables out. Nothing here reads or writes a file, or reads the c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
 
 from glacier_jobs.dataset.schema import JOBS, UTC_MICROSECONDS, VAULTS, required
 from glacier_jobs.sql.engine import Engine, statement
 
-#: One row a job: its last description, when it was listed, and its outcome, the column ``fate``.
-JOB_LIFECYCLES = pa.schema(
+#: One row a job, as some observations show it: its newest description, and when it was listed.
+JOB_SUMMARIES = pa.schema(
     [
         *[JOBS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "job_id")],
         *[
@@ -36,17 +36,20 @@ JOB_LIFECYCLES = pa.schema(
         required("first_seen_at", UTC_MICROSECONDS),
         required("last_seen_at", UTC_MICROSECONDS),
         required("last_observation_id", pa.string()),
-        required("sightings", pa.int64()),
-        required("fate", pa.string()),
-        required("as_of", UTC_MICROSECONDS),
+        required("observation_count", pa.int64()),
     ]
 )
 
-#: One row a listing of a vault; it counts from ``looked_at`` on.
+#: One row a job, as all observations up to some moment show it: its summary and its outcome.
+JOB_LIFECYCLES = pa.schema(
+    [*JOB_SUMMARIES, required("outcome", pa.string()), required("as_of", UTC_MICROSECONDS)],
+)
+
+#: One row a listing of a vault; it counts from ``listed_at`` on.
 VAULT_LISTINGS = pa.schema(
     [
         *[VAULTS.field(name) for name in ("account_id", "region", "vault_name", "vault_arn", "observation_id")],
-        required("looked_at", UTC_MICROSECONDS),
+        required("listed_at", UTC_MICROSECONDS),
         required("ended_at", UTC_MICROSECONDS),
         VAULTS.field("outcome"),
         VAULTS.field("error"),
@@ -54,7 +57,7 @@ VAULT_LISTINGS = pa.schema(
 )
 
 #: The columns of the raw tables that the aggregation needs.
-JOB_COLUMNS = [name for name in JOB_LIFECYCLES.names if name in JOBS.names] + ["observation_id", "observed_at"]
+JOB_COLUMNS = [name for name in JOB_SUMMARIES.names if name in JOBS.names] + ["observation_id", "observed_at"]
 VAULT_COLUMNS = [
     "account_id", "region", "vault_name", "vault_arn", "observation_id", "listing_began_at", "listing_ended_at",
     "outcome", "error",
@@ -64,20 +67,30 @@ OBSERVATION_COLUMNS = ["observation_id", "snapshot_at", "account_id", "region", 
 #: In place of an end of the period: all listings of the days that are not finalized count.
 NO_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
+#: Allows for differences between AWS's clock, which sets ``creation_date``, and the clocks of the observers.
+CLOCK_MARGIN = timedelta(hours=1)
+
+#: How many raw rows are merged at a time, if there are not more jobs.
+_ROWS_AT_A_TIME = 131_072
+
 #: The listings of the given observations, without those that were carried over from earlier days.
 _OWN_LISTINGS = """
     FROM vault_listings SEMI JOIN observations USING (observation_id)
-    ORDER BY vault_arn, looked_at, outcome, observation_id
+    ORDER BY vault_arn, listed_at, outcome, observation_id
 """
 
-_VAULT_KEY = ["account_id", "region", "vault_name", "vault_arn"]
+_MAYBE_CLOSED = """
+    SELECT vault_arn, job_id, creation_date
+    FROM summaries ANTI JOIN open_jobs USING (vault_arn, job_id)
+    WHERE creation_date IS NULL OR creation_date < $before
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
     """The result of all days before a day that the aggregation of this day needs.
 
-    :param open_jobs: the jobs that later listings may change, with the schema :data:`JOB_LIFECYCLES`.
+    :param open_jobs: the jobs that no listing has missed yet, with the schema :data:`JOB_LIFECYCLES`.
     :param vault_listings: the listings that still matter, with the schema :data:`VAULT_LISTINGS`.
     """
 
@@ -100,10 +113,22 @@ class RawRows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What the observations of some days show, without a judgement.
+
+    :param jobs: one row a job, with the schema :data:`JOB_SUMMARIES`.
+    :param vault_listings: the listings of the vaults, with the schema :data:`VAULT_LISTINGS`.
+    """
+
+    jobs: pa.Table
+    vault_listings: pa.Table
+
+
+@dataclass(frozen=True, kw_only=True)
 class Folded:
     """The aggregate of some days.
 
-    :param closed: the jobs that no later listing can change, with the schema :data:`JOB_LIFECYCLES`.
+    :param closed: the jobs that a later listing missed, with the schema :data:`JOB_LIFECYCLES`.
     :param vault_listings: all listings of the observations of these days, with the schema :data:`VAULT_LISTINGS`.
     :param state: what the aggregation of the next day needs.
     """
@@ -116,68 +141,116 @@ class Folded:
 EMPTY_STATE = State(open_jobs=JOB_LIFECYCLES.empty_table(), vault_listings=VAULT_LISTINGS.empty_table())
 
 
-def fold(before: State, raw: RawRows, *, until: datetime = NO_END) -> Folded:
-    """Aggregate days into history.
-
-    The result depends neither on the order of the rows nor on the number of days at once, with one exception: if a
-    listing missed a job and a listing of a later day shows it again, the job is closed once for each time. The last of
-    these rows is correct in all columns except ``first_seen_at`` and ``sightings``.
+def summarize(before: State, raw: RawRows) -> Summary:
+    """Return what the observations of some days show.
 
     :param before: the state at the end of the day before; :data:`EMPTY_STATE` if there is none.
     :param raw: all raw rows of the days.
+    """
+    return Summary(jobs=summaries_of(raw.jobs), vault_listings=vault_listings_of(raw, carried=before.vault_listings))
+
+
+def summaries_of(jobs: pa.RecordBatchReader | pa.Table) -> pa.Table:
+    """Return one row a job, in any order, with the schema :data:`JOB_SUMMARIES`.
+
+    It holds as many raw rows in memory as there are jobs, or :data:`_ROWS_AT_A_TIME`.
+
+    :param jobs: rows of ``jobs``, with :data:`JOB_COLUMNS`.
+    """
+    merged = JOB_SUMMARIES.empty_table()
+    waiting: list[pa.Table] = []
+    rows = 0
+    for batch in jobs.to_reader() if isinstance(jobs, pa.Table) else jobs:
+        waiting.append(_summaries_of_one_observation_each(batch))
+        rows += batch.num_rows
+        if rows >= max(_ROWS_AT_A_TIME, merged.num_rows):
+            merged, waiting, rows = _merged([merged, *waiting]), [], 0
+    return _merged([merged, *waiting]) if waiting else merged
+
+
+def _summaries_of_one_observation_each(jobs: pa.RecordBatch) -> pa.Table:
+    columns = {
+        "first_seen_at": jobs["observed_at"],
+        "last_seen_at": jobs["observed_at"],
+        "last_observation_id": jobs["observation_id"],
+        "observation_count": pa.repeat(pa.scalar(1, pa.int64()), jobs.num_rows),
+    }
+    return pa.table(
+        [columns[name] if name in columns else jobs[name] for name in JOB_SUMMARIES.names], schema=JOB_SUMMARIES
+    )
+
+
+def _merged(summaries: list[pa.Table]) -> pa.Table:
+    with Engine() as engine:
+        engine.register(gathered=pa.concat_tables(summaries))
+        return engine.query(statement("history/merged_summaries"), JOB_SUMMARIES)
+
+
+def vault_listings_of(raw: RawRows, *, carried: pa.Table) -> pa.Table:
+    """Return the vault listings of the observations of some days, with the schema :data:`VAULT_LISTINGS`.
+
+    :param raw: the raw rows of the days; ``jobs`` are not read.
+    :param carried: the listings of earlier days, which name the vaults that may be gone, with the same schema.
+    """
+    with Engine() as engine:
+        engine.register(carried_listings=carried)
+        # The statement reads these tables more than once, and a reader can be read only once.
+        engine.register_reusable("vaults", raw.vaults)
+        engine.register_reusable("observations", raw.observations)
+        engine.create_table("vault_listings", statement("history/vault_listings"))
+        return engine.query(_OWN_LISTINGS, VAULT_LISTINGS)
+
+
+def maybe_closed(before: State, summary: Summary, *, since: datetime) -> pa.Table:
+    """Return the jobs of a summary that an earlier day may have closed, because a listing had missed them.
+
+    :param since: when the days of the summary begin. What was created later cannot have been closed before.
+    :return: ``vault_arn``, ``job_id`` and ``creation_date``.
+    """
+    with Engine() as engine:
+        engine.register(summaries=summary.jobs, open_jobs=before.open_jobs)
+        return engine.query(_MAYBE_CLOSED, before=since + CLOCK_MARGIN)
+
+
+def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None, until: datetime = NO_END) -> Folded:
+    """Aggregate days into history.
+
+    The result does not depend on the number of days at once, with one exception: a job that a listing missed, and that
+    a listing of a later day shows again, is closed once for each time. The last of these rows is that of its whole
+    life, and replaces the others.
+
+    Example::
+
+        folded = fold(EMPTY_STATE, summarize(EMPTY_STATE, raw_rows(dataset, dataset.observation_ids())))
+        ended = folded.closed["job_id"]
+
+    :param before: the state at the end of the day before; :data:`EMPTY_STATE` if there is none.
+    :param summary: what the observations of the days show.
+    :param reappeared: the last rows of the jobs of the summary that were closed on earlier days.
     :param until: the midnight at which the days end. A later listing by an observation that began before is carried
         over to the next day.
     :return: rows in the order of vault and job id.
     """
+    known = before.open_jobs if reappeared is None else pa.concat_tables([before.open_jobs, reappeared])
     with Engine() as engine:
-        _create_vault_listings(engine, before, raw)
-        engine.register(jobs=raw.jobs)
-        return _folded(engine, before, engine.query(_OWN_LISTINGS, VAULT_LISTINGS), until)
-
-
-def fold_open_days(before: State, jobs: pa.RecordBatchReader | pa.Table, vault_listings: pa.Table) -> Folded:
-    """Aggregate days that are not finalized, as :func:`fold` does.
-
-    :param jobs: their rows of ``jobs``, with :data:`JOB_COLUMNS`.
-    :param vault_listings: their listings, as :func:`vault_listings_of` returns them.
-    """
-    with Engine() as engine:
-        engine.register(carried_listings=before.vault_listings, new_listings=vault_listings, jobs=jobs)
+        engine.register(
+            gathered=pa.concat_tables([summary.jobs, known.select(JOB_SUMMARIES.names)]),
+            carried_listings=before.vault_listings,
+            new_listings=summary.vault_listings,
+        )
+        engine.create_table("merged", statement("history/merged_summaries"))
         engine.create_table("vault_listings", "FROM carried_listings UNION FROM new_listings")
-        return _folded(engine, before, vault_listings, NO_END)
-
-
-def vault_listings_of(raw: RawRows, *, before: State) -> pa.Table:
-    """Return the vault listings of the observations of some days, with the schema :data:`VAULT_LISTINGS`.
-
-    :param raw: the raw rows of the days; ``jobs`` are not read.
-    :param before: the state at the end of the day before, which names vaults that may be gone.
-    """
-    with Engine() as engine:
-        _create_vault_listings(engine, before, raw)
-        return engine.query(_OWN_LISTINGS, VAULT_LISTINGS)
-
-
-def _create_vault_listings(engine: Engine, before: State, raw: RawRows) -> None:
-    engine.register(carried_listings=before.vault_listings, known_vaults=before.open_jobs.select(_VAULT_KEY))
-    # The statement reads these tables more than once, and a reader can be read only once.
-    engine.register_reusable("vaults", raw.vaults)
-    engine.register_reusable("observations", raw.observations)
-    engine.create_table("vault_listings", statement("history/vault_listings"))
-
-
-def _folded(engine: Engine, before: State, own_listings: pa.Table, until: datetime) -> Folded:
-    engine.register(open_jobs=before.open_jobs)
-    engine.create_table("lifecycles", statement("history/lifecycles"), until=until)
-    return Folded(
-        closed=engine.query(
-            "SELECT * EXCLUDE closed FROM lifecycles WHERE closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
-        ),
-        vault_listings=own_listings,
-        state=State(
-            open_jobs=engine.query(
-                "SELECT * EXCLUDE closed FROM lifecycles WHERE NOT closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
+        engine.create_table("lifecycles", statement("history/lifecycles"), until=until)
+        return Folded(
+            closed=engine.query(
+                "SELECT * EXCLUDE closed FROM lifecycles WHERE closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
             ),
-            vault_listings=engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until),
-        ),
-    )
+            vault_listings=summary.vault_listings,
+            state=State(
+                open_jobs=engine.query(
+                    "SELECT * EXCLUDE closed FROM lifecycles WHERE NOT closed ORDER BY vault_arn, job_id",
+                    JOB_LIFECYCLES,
+                ),
+                vault_listings=engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until),
+            ),
+        )

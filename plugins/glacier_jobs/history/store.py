@@ -2,15 +2,18 @@
 
 ::
 
-    <root>/job_history/closed_date=2026-11-22/job_history.parquet     the jobs that were closed on that day
-    <root>/vault_looks/snapshot_date=2026-11-22/vault_looks.parquet   the vault listings of its observations
-    <root>/open_looks/as_of=2026-11-22/open_looks.parquet             the vault listings that the next day needs
-    <root>/open_jobs/as_of=2026-11-22/open_jobs.parquet               the open jobs that it needs: the commit mark
+    <root>/history/v2/job_history/closed_date=2026-11-22/job_history.parquet
+    <root>/history/v2/vault_listings/snapshot_date=2026-11-22/vault_listings.parquet
+    <root>/history/v2/open_vault_listings/snapshot_date=2026-11-22/open_vault_listings.parquet
+    <root>/history/v2/open_jobs/snapshot_date=2026-11-22/open_jobs.parquet
 
-The root is that of the dataset, unless another is given. A day is aggregated after it is finalized
-(:mod:`glacier_jobs.dataset.cutoff`), from the state at the end of the day before and the raw rows of the day. The same
-rows give the same files. So two concurrent runs, a repeated run, and a run after a crash between two files lead to the
-same files, and no file is ever overwritten.
+These are the jobs that were closed on that day, the vault listings of its observations, the vault listings and the open
+jobs that the next day needs. The last of them is the commit mark.
+
+The root is that of the dataset, unless another is given. ``v2`` is the version of the rules and of the columns: files
+of another version are not read. A day is aggregated after it is finalized (:mod:`glacier_jobs.dataset.cutoff`), from
+the state at the end of the day before and the raw rows of the day. The same rows give the same files. So two concurrent
+runs, a repeated run, and a run after a crash between two files lead to the same files, and no file is ever overwritten.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
@@ -35,27 +39,34 @@ from glacier_jobs.history.fold import (
     EMPTY_STATE,
     JOB_COLUMNS,
     JOB_LIFECYCLES,
+    NO_END,
     OBSERVATION_COLUMNS,
     VAULT_COLUMNS,
     VAULT_LISTINGS,
     Folded,
     RawRows,
     State,
+    Summary,
     fold,
+    maybe_closed,
+    summarize,
 )
-from glacier_jobs.sql.engine import shared_database
+from glacier_jobs.sql.engine import Engine, shared_database, statement
+
+#: The version of the rules and of the columns.
+_FOLDER = "history/v2"
 
 #: Table name -> the key of its partitions, in the order in which a day's files are published.
 _KEYS: Mapping[str, str] = {
     "job_history": "closed_date",
-    "vault_looks": "snapshot_date",
-    "open_looks": "as_of",
-    "open_jobs": "as_of",
+    "vault_listings": "snapshot_date",
+    "open_vault_listings": "snapshot_date",
+    "open_jobs": "snapshot_date",
 }
 _SCHEMAS: Mapping[str, pa.Schema] = {
     "job_history": JOB_LIFECYCLES,
-    "vault_looks": VAULT_LISTINGS,
-    "open_looks": VAULT_LISTINGS,
+    "vault_listings": VAULT_LISTINGS,
+    "open_vault_listings": VAULT_LISTINGS,
     "open_jobs": JOB_LIFECYCLES,
 }
 _MARK = "open_jobs"
@@ -90,11 +101,14 @@ class History:
 
     def path(self, table: str, day: date) -> str:
         """Return the path of a table's file of a day; the file may not exist."""
-        return f"{self.root}/{table}/{_KEYS[table]}={day}/{table}.parquet"
+        return f"{self._folder(table)}/{_KEYS[table]}={day}/{table}.parquet"
+
+    def _folder(self, table: str) -> str:
+        return f"{self.root}/{_FOLDER}/{table}"
 
     def folded_days(self) -> list[date]:
         """Return the aggregated days, oldest first."""
-        marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
+        marked = partition_dates(self.filesystem, self._folder(_MARK), _KEYS[_MARK])
         return sorted(day for day in marked if self.filesystem.exists(self.path(_MARK, day)))
 
     def last_folded_day(self, *, until: date | None = None) -> date | None:
@@ -102,7 +116,7 @@ class History:
 
         :param until: the last day to include; ``None`` for no limit.
         """
-        marked = partition_dates(self.filesystem, f"{self.root}/{_MARK}", _KEYS[_MARK])
+        marked = partition_dates(self.filesystem, self._folder(_MARK), _KEYS[_MARK])
         newest_first = sorted((day for day in marked if until is None or day <= until), reverse=True)
         # A folder may exist before its file.
         return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
@@ -117,23 +131,39 @@ class History:
 
     def open_vault_listings(self, day: date | None) -> pa.Table:
         """Return the vault listings that the day after an aggregated day needs; with ``None``, the first day."""
-        return EMPTY_STATE.vault_listings if day is None else self._read("open_looks", day)
+        return EMPTY_STATE.vault_listings if day is None else self._read("open_vault_listings", day)
 
     def read(
         self, table: str, *, since: date | None, until: date, columns: Sequence[str] | None = None
     ) -> pa.RecordBatchReader:
         """Return a table's rows of some aggregated days; they can be read once. Opens no other file.
 
-        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_looks``, the vault listings
-            of the observations of these days.
+        :param table: ``job_history``, the jobs that were closed on these days; or ``vault_listings``, the vault
+            listings of the observations of these days.
         :param since: the first day to include; ``None`` for no limit.
         :param until: the last day to include; it must be aggregated.
         :param columns: the columns to read; ``None`` for all.
         """
-        days = sorted(partition_dates(self.filesystem, f"{self.root}/{table}", _KEYS[table]))
+        days = sorted(partition_dates(self.filesystem, self._folder(table), _KEYS[table]))
         # Each folder holds one file with a known name, so that the folders need not be listed.
         paths = [self.path(table, day) for day in days if (since is None or day >= since) and day <= until]
         return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns)
+
+    def reappeared(self, before: State, summary: Summary, day: date) -> pa.Table:
+        """Return the last rows of the jobs that were closed before a day, and that the day or a later one shows.
+
+        :param before: the state at the end of the day before.
+        :param summary: what the observations from this day on show.
+        """
+        jobs = maybe_closed(before, summary, since=midnight(day))
+        if not jobs.num_rows:
+            return JOB_LIFECYCLES.empty_table()
+        created = None if jobs["creation_date"].null_count else pc.min(jobs["creation_date"]).as_py()
+        # A job is closed after it was created; one more day for the differences between clocks.
+        since = None if created is None else (created - _DAY).date()
+        with Engine() as engine:
+            engine.register(jobs=jobs, job_history=self.read("job_history", since=since, until=day - _DAY))
+            return engine.query(statement("history/reappeared_jobs"), JOB_LIFECYCLES)
 
     def publish(self, day: date, folded: Folded) -> None:
         """Write the files of a day; the last one is its commit mark.
@@ -142,8 +172,8 @@ class History:
         """
         tables = {
             "job_history": folded.closed,
-            "vault_looks": folded.vault_listings,
-            "open_looks": folded.state.vault_listings,
+            "vault_listings": folded.vault_listings,
+            "open_vault_listings": folded.state.vault_listings,
             "open_jobs": folded.state.open_jobs,
         }
         publisher = publisher_for(self.filesystem, self.root)
@@ -173,12 +203,22 @@ class History:
 
 
 def raw_rows(dataset: Dataset, observation_ids: Sequence[str]) -> RawRows:
-    """Return the raw rows of some observations, for :func:`~glacier_jobs.history.fold.fold`."""
+    """Return the raw rows of some observations, for :func:`~glacier_jobs.history.fold.summarize`."""
     return RawRows(
         jobs=dataset.read("jobs", observation_ids, columns=JOB_COLUMNS),
         vaults=dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
         observations=dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
     )
+
+
+def fold_from(history: History, before: State, summary: Summary, day: date, *, until: datetime = NO_END) -> Folded:
+    """Aggregate what the observations from a day on show.
+
+    :param history: holds all days before this day, if it holds any.
+    :param before: the state at the end of the day before.
+    :param until: as for :func:`~glacier_jobs.history.fold.fold`.
+    """
+    return fold(before, summary, reappeared=history.reappeared(before, summary, day), until=until)
 
 
 def fold_closed_days(dataset: Dataset, history: History, *, now: datetime) -> list[date]:
@@ -205,7 +245,8 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
     state = history.state(folded_before)
     while day <= last:
         observation_ids = dataset.observation_ids(since=day, until=day)
-        folded = fold(state, raw_rows(dataset, observation_ids), until=midnight(day) + _DAY)
+        summary = summarize(state, raw_rows(dataset, observation_ids))
+        folded = fold_from(history, state, summary, day, until=midnight(day) + _DAY)
         history.publish(day, folded)
         log.info(
             "Aggregated %s: %d observations, %d jobs closed, %d open",

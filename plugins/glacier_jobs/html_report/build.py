@@ -19,14 +19,15 @@ HISTORY_DAYS = 90
 CHART_DAYS = 31
 
 
-def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[str, Any]:
+def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = None) -> dict[str, Any]:
     """Answer all questions and publish the answers, the alerts and the page.
 
     :param dataset_uri: the name of the dataset on the page.
-    :param now: the moment of the report, an aware UTC datetime.
+    :param now: the moment of the report, an aware datetime; ``None`` for the present.
     :return: the content of ``latest.json`` for this report (:meth:`ReportFiles.latest`).
     """
     inquiry = Inquiry.into(dataset, now=now)
+    made_at = inquiry.tables.now
     since = {
         "coverage": COVERAGE_DAYS,
         "job_history": HISTORY_DAYS,
@@ -36,19 +37,19 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[st
     with shared_database():
         answers = {
             question: inquiry.ask(
-                question, **({"since": now - timedelta(days=since[question])} if question in since else {})
+                question, **({"since": made_at - timedelta(days=since[question])} if question in since else {})
             )
             for question in QUESTIONS
         }
-        attention = Attention(inquiry.ask, inquiry.tables.now, inquiry.tables.newest_by_target)
+        attention = Attention(inquiry.ask, made_at, inquiry.tables.newest_by_target)
         page = render(
             Contents(
                 dataset_uri=dataset_uri,
-                made_at=now,
+                made_at=made_at,
                 newest_at=inquiry.tables.newest_at,
                 answers=answers,
                 attention=attention,
             )
         )
         alerts = alerts_of(attention)
-    return ReportFiles(dataset).publish(now, answers, alerts, page)
+    return ReportFiles(dataset).publish(made_at, answers, alerts, page)

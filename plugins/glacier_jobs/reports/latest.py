@@ -74,8 +74,7 @@ class _TargetSearch:
 
     def add_earlier(self, listings: Sequence[_Row]) -> None:
         """Add the listings from before the oldest observation."""
-        newest_first = sorted(listings, key=lambda row: (row["looked_at"], row["outcome"] == "gone"), reverse=True)
-        for listing in newest_first:
+        for listing in sorted(listings, key=lambda row: str(row["observation_id"]), reverse=True):
             self._add_vault(listing["vault_arn"], listing)
 
     def _add_vault(self, arn: str, listing: _Row) -> None:
@@ -100,7 +99,7 @@ def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: M
         vaults[row["observation_id"]].append(
             {
                 **{name: row[name] for name in VAULT_LISTINGS.names if name in row},
-                "looked_at": row["listing_began_at" if row["outcome"] == "listed" else "listing_ended_at"],
+                "listed_at": row["listing_began_at" if row["outcome"] == "listed" else "listing_ended_at"],
                 "ended_at": row["listing_ended_at"],
             }
         )

@@ -74,6 +74,11 @@ def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> Non
     tables.register_history(engine, arguments["since"], whole=False)
 
 
+def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    # A job counts for 24 hours after it completed.
+    tables.register_history(engine, arguments["since"] - timedelta(days=1), whole=False)
+
+
 _NOW = timedelta()
 
 #: Name -> question about the dataset as a whole; none requires arguments.
@@ -96,7 +101,9 @@ QUESTIONS: Mapping[str, Question] = {
     "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
-    "jobs_over_time": Question(tables=_history, defaults={"since": timedelta(days=14), "until": _NOW}),
+    "jobs_over_time": Question(
+        tables=_history_and_the_day_before, defaults={"since": timedelta(days=14), "until": _NOW}
+    ),
 }
 
 #: Name -> question that searches for certain jobs.
@@ -140,8 +147,8 @@ def run(name: str, dataset_uri: str | Dataset, *, history_uri: str | History | N
     :param dataset_uri: the dataset's root, ``file:///…`` or ``s3://conn_id@bucket/…``; or an open dataset.
     :param history_uri: the root of the aggregated days; ``None`` for that of the dataset.
     :param params: the arguments of the question, described in the header of its SQL file; and ``now``, an aware
-        datetime in place of the present time. ``since`` and ``until`` are dates or aware datetimes, or either as text
-        in ISO 8601.
+        datetime in place of the present time. Only observations that were published until then count. ``since`` and
+        ``until`` are dates or aware datetimes, or either as text in ISO 8601.
     :return: the answer, as the header of the question's SQL file describes it. Without rows, it still has all columns.
     :raises InvalidArgument: there is no such question or argument, or a value is not valid; the message names what is
         allowed.
@@ -172,12 +179,13 @@ class Inquiry:
         """Open a dataset for questions; arguments and errors are those of :func:`run`."""
         if now is not None and (not isinstance(now, datetime) or now.tzinfo is None):
             raise InvalidArgument(f"now is {now!r}; expected a datetime with a time zone")
-        dataset = _opened(dataset_uri)
+        dataset, present = _opened(dataset_uri), datetime.now(timezone.utc)
         if history_uri is None or isinstance(history_uri, History):
             history = history_uri or History.beside(dataset)
         else:
             history = History.beside(_opened(history_uri, "history_uri"))
-        return cls(ReportTables(dataset, history, (now or datetime.now(timezone.utc)).astimezone(timezone.utc)))
+        moment = (now or present).astimezone(timezone.utc)
+        return cls(ReportTables(dataset, history, moment, as_of=moment if moment < present else None))
 
     def ask(self, name: str, **params: Any) -> pa.Table:
         """Answer one question; arguments and errors are those of :func:`run`."""

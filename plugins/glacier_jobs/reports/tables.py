@@ -10,19 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glacier_jobs.alerts.attention import GAP_DAYS
+from glacier_jobs.dataset.cutoff import last_finalized_day
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
 from glacier_jobs.history.fold import (
-    EMPTY_STATE,
     JOB_COLUMNS,
     JOB_LIFECYCLES,
     Folded,
     State,
-    fold_open_days,
+    Summary,
+    fold,
+    summaries_of,
     vault_listings_of,
 )
-from glacier_jobs.history.store import History, raw_rows
+from glacier_jobs.history.store import History, fold_from, raw_rows
 from glacier_jobs.reports.latest import newest_listings
 from glacier_jobs.sql.engine import Engine, statement
 
@@ -35,15 +37,17 @@ _JOB_KEY = "md5_number(concat_ws(' ', vault_arn, job_id)) AS job_key"
 _MEASURES = [
     "account_id", "region", "vault_name", "vault_arn", "action", "tier", "retrieval_byte_range", "creation_date",
     "completion_date", "archive_size_in_bytes", "inventory_size_in_bytes", "first_seen_at", "last_seen_at",
-    "sightings", "fate", "as_of",
+    "observation_count", "outcome", "as_of",
+]  # fmt: skip
+
+#: The columns for the question about failures.
+_FAILURE_COLUMNS = [
+    "observation_id", "observed_at", "account_id", "region", "vault_name", "vault_arn", "job_id", "job_description",
+    "action", "tier", "archive_id", "status_code", "status_message", "creation_date", "completion_date",
 ]  # fmt: skip
 
 #: The columns for questions about the newest listings.
-_LATEST_COLUMNS = [
-    "observation_id", "observed_at", "account_id", "region", "vault_name", "vault_arn", "job_id", "job_description",
-    "action", "tier", "archive_id", "status_code", "status_message", "creation_date", "completion_date",
-    "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range",
-]  # fmt: skip
+_LATEST_COLUMNS = [*_FAILURE_COLUMNS, "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,13 @@ class ReportTables:
     Data that several questions need is read once.
 
     :param now: the present time, an aware UTC datetime.
+    :param as_of: only observations that were published until then count; ``None`` for all.
     """
 
     dataset: Dataset
     history: History
     now: datetime
+    as_of: datetime | None = None
 
     def register_newest_jobs(self, engine: Engine) -> None:
         """Register ``newest_listings`` and ``jobs``: the newest listing of each vault, and its jobs."""
@@ -68,29 +74,34 @@ class ReportTables:
         engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
     def register_failed_jobs(self, engine: Engine, since: datetime) -> None:
-        """Register ``jobs``: the failed jobs of all observations since a time."""
-        observation_ids = self.dataset.observation_ids(since=since.date())
+        """Register ``jobs``: the failed jobs of all observations since a time, and of the day before."""
         failed = pc.field("status_code") == "Failed"
-        engine.register(jobs=self.dataset.read("jobs", observation_ids, columns=_LATEST_COLUMNS, where=failed))
+        # An observation of the day before may have listed vaults after midnight.
+        observation_ids = self._observation_ids(since=since.date() - _DAY)
+        engine.register(jobs=self.dataset.read("jobs", observation_ids, columns=_FAILURE_COLUMNS, where=failed))
 
     def register_vault_listings(self, engine: Engine, since: datetime, until: datetime) -> None:
-        """Register ``vault_listings``: those of a period, and the newest complete one of each vault before it."""
-        first, last = since.date(), until.date()
+        """Register ``vault_listings``: those of a period and of the day before it, and those that they follow.
+
+        Those are for each vault the newest complete listing before, unless the vault had gone since.
+        """
+        # An observation of the day before may have listed vaults after midnight.
+        first, last = since.date() - _DAY, until.date()
         before = self._newest_listings_before(first)
         folded = self._folded
         if folded is None or folded < first:
-            raw = raw_rows(self.dataset, self.dataset.observation_ids(since=first, until=last))
-            of_period = vault_listings_of(raw, before=State(open_jobs=EMPTY_STATE.open_jobs, vault_listings=before))
-            engine.register(vault_listings=pa.concat_tables([before, of_period]))
+            raw = raw_rows(self.dataset, self._observation_ids(since=first, until=last))
+            engine.register(vault_listings=pa.concat_tables([before, vault_listings_of(raw, carried=before)]))
             return
-        tables = [before, self.history.read("vault_looks", since=first, until=min(folded, last)).read_all()]
+        tables = [before, self.history.read("vault_listings", since=first, until=min(folded, last)).read_all()]
         if last > folded:
             tables.append(self._open_listings_until(last))
         engine.register(vault_listings=pa.concat_tables(tables))
 
     def _newest_listings_before(self, day: date) -> pa.Table:
-        folded = self.history.last_folded_day(until=day - _DAY)
-        observation_ids = self.dataset.observation_ids(since=_day_after(folded), until=day - _DAY)
+        until = day - _DAY
+        folded = None if self._folded is None else self.history.last_folded_day(until=min(until, self._folded))
+        observation_ids = self._observation_ids(since=_day_after(folded), until=until)
         return newest_listings(self.dataset, observation_ids, self.history.open_vault_listings(folded))
 
     def _open_listings_until(self, last: date) -> pa.Table:
@@ -102,14 +113,16 @@ class ReportTables:
         arn = VaultArn.parse(vault_arn)
         observation_ids = [
             observation_id
-            for observation_id in self.dataset.observation_ids(since=since.date(), until=until.date())
+            for observation_id in self._observation_ids(since=since.date(), until=until.date())
             if target_of(observation_id) == (arn.account_id, arn.region)
         ]
         this_job = (pc.field("vault_arn") == vault_arn) & (pc.field("job_id") == job_id)
         engine.register(jobs=self.dataset.read("jobs", observation_ids, where=this_job))
 
     def register_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
-        """Register ``history``: one row a job, from the aggregated days and the raw files of the days after them.
+        """Register ``history``, one row a job, and ``newest``, one row: ``newest_at`` as :attr:`newest_at`.
+
+        They come from the aggregated days and the raw files of the days after them.
 
         :param since: jobs that were closed before this time may be left out.
         :param whole: whether to include all columns, and not only those for counts and measurements.
@@ -127,7 +140,8 @@ class ReportTables:
             first = None if since is None else since.date()
             engine.register(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
             engine.insert("folded", f"{selected} closed_days")
-        engine.create_table("lifecycles", statement("history/merged_lifecycles"))
+        engine.create_table("newest", "SELECT $newest_at::TIMESTAMPTZ AS newest_at", newest_at=self.newest_at)
+        engine.create_table("lifecycles", statement("history/newest_lifecycles"))
         engine.create_table("history", statement("history/outcomes"), newest_at=self.newest_at)
 
     def _register_newest(self, engine: Engine, columns: list[str]) -> None:
@@ -138,29 +152,51 @@ class ReportTables:
 
     @cached_property
     def _folded(self) -> date | None:
-        return self.history.last_folded_day()
-
-    @cached_property
-    def _carried_listings(self) -> pa.Table:
-        return self.history.open_vault_listings(self._folded)
+        return self.history.last_folded_day(until=None if self.as_of is None else last_finalized_day(self.as_of))
 
     @cached_property
     def _state(self) -> State:
         return State(open_jobs=self.history.open_jobs(self._folded), vault_listings=self._carried_listings)
 
     @cached_property
+    def _carried_listings(self) -> pa.Table:
+        return self.history.open_vault_listings(self._folded)
+
+    @cached_property
     def _open_listings(self) -> pa.Table:
-        return vault_listings_of(raw_rows(self.dataset, self._open_observation_ids), before=self._state)
+        return vault_listings_of(raw_rows(self.dataset, self._open_observation_ids), carried=self._carried_listings)
 
     @cached_property
     def _open_observation_ids(self) -> list[str]:
-        return self.dataset.observation_ids(since=_day_after(self._folded))
+        return self._observation_ids(since=_day_after(self._folded))
+
+    def _observation_ids(self, *, since: date | None = None, until: date | None = None) -> list[str]:
+        """Return the ids of the committed observations that count, as :meth:`Dataset.observation_ids` does."""
+        if self.as_of is None:
+            return self.dataset.observation_ids(since=since, until=until)
+        last = self.as_of.date() if until is None else min(until, self.as_of.date())
+        found = self.dataset.observation_ids(since=since, until=last)
+        finalized = last_finalized_day(self.as_of)
+        return [each for each in found if snapshot_date(each) <= finalized or each in self._published_lately]
+
+    @cached_property
+    def _published_lately(self) -> frozenset[str]:
+        """The ids of the observations of the days not finalized by :attr:`as_of` that were published until then."""
+        assert self.as_of is not None  # noqa: S101 - for the type checker
+        since = last_finalized_day(self.as_of) + _DAY
+        observation_ids = self.dataset.observation_ids(since=since, until=self.as_of.date())
+        until_then = pc.field("published_at") <= self.as_of
+        published = self.dataset.read(
+            "observations", observation_ids, columns=["observation_id", "published_at"], where=until_then
+        )
+        return frozenset(published.read_all()["observation_id"].to_pylist())
 
     @cached_property
     def newest_at(self) -> datetime | None:
         """When the newest committed observation began, to the second; ``None`` if there is none."""
-        newest = max(map(moment_of, self._open_observation_ids), default=None)
-        return newest or self.dataset.newest_observation_at()
+        if self._open_observation_ids:
+            return max(map(moment_of, self._open_observation_ids))
+        return None if self._folded is None else self.dataset.newest_observation_at(until=self._folded)
 
     @cached_property
     def newest_by_target(self) -> dict[tuple[str, str], datetime]:
@@ -172,7 +208,7 @@ class ReportTables:
         if self.newest_at is None:
             return {}
         since = min(self.newest_at, self.now - timedelta(days=GAP_DAYS)).date()
-        aggregated = [] if self._folded is None else self.dataset.observation_ids(since=since, until=self._folded)
+        aggregated = [] if self._folded is None else self._observation_ids(since=since, until=self._folded)
         # Of one target, the ids are sorted by moment, and those of aggregated days are older: the last is its newest.
         recent = [each for each in [*aggregated, *self._open_observation_ids] if snapshot_date(each) >= since]
         return {target_of(each): moment_of(each) for each in recent}
@@ -190,7 +226,10 @@ class ReportTables:
     @cached_property
     def _open_days(self) -> Folded:
         jobs = self.dataset.read("jobs", self._open_observation_ids, columns=JOB_COLUMNS)
-        return fold_open_days(self._state, jobs, self._open_listings)
+        summary = Summary(jobs=summaries_of(jobs), vault_listings=self._open_listings)
+        if self._folded is None:
+            return fold(self._state, summary)
+        return fold_from(self.history, self._state, summary, self._folded + _DAY)
 
 
 def _day_after(day: date | None) -> date | None:

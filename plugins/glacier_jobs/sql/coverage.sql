@@ -19,17 +19,17 @@ WITH numbered AS (
         *,
         -- A vault that was gone and exists again counts anew.
         count(*) FILTER (outcome = 'gone') OVER (
-            PARTITION BY vault_arn ORDER BY looked_at, outcome = 'gone' DESC, observation_id
+            PARTITION BY vault_arn ORDER BY listed_at, outcome = 'gone' DESC, observation_id
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS watch
     FROM vault_listings
-    WHERE looked_at < $until
+    WHERE listed_at < $until
 ),
 watches AS (
     SELECT
         account_id, region, vault_name, vault_arn, watch,
-        min(looked_at) AS begins_at,
-        coalesce(min(looked_at) FILTER (outcome = 'gone'), $until) AS ends_at
+        min(listed_at) AS begins_at,
+        coalesce(min(listed_at) FILTER (outcome = 'gone'), $until) AS ends_at
     FROM numbered
     GROUP BY ALL
     HAVING count(*) FILTER (outcome <> 'gone') > 0
@@ -37,10 +37,10 @@ watches AS (
 listed AS (
     SELECT
         vault_arn, watch,
-        date_trunc('hour', looked_at) AS hour,
-        count(*) FILTER (looked_at >= $since) AS listings,
-        min((looked_at, ended_at)) AS first,
-        max((looked_at, ended_at)) AS last
+        date_trunc('hour', listed_at) AS hour,
+        count(*) FILTER (listed_at >= $since) AS listings,
+        min((listed_at, ended_at)) AS first,
+        max((listed_at, ended_at)) AS last
     FROM numbered
     WHERE outcome = 'listed'
     GROUP BY ALL

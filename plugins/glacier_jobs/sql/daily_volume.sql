@@ -15,11 +15,11 @@ SELECT
     vault_name,
     action,
     coalesce(tier, 'Standard') AS tier,
-    count(*) FILTER (fate = 'succeeded') AS succeeded_jobs,
-    coalesce(sum(bytes) FILTER (fate = 'succeeded'), 0)::BIGINT AS bytes,
-    count(*) FILTER (fate = 'failed') AS failed_jobs
+    count(*) FILTER (outcome = 'succeeded') AS succeeded_jobs,
+    coalesce(sum(bytes) FILTER (outcome = 'succeeded'), 0)::BIGINT AS bytes,
+    count(*) FILTER (outcome = 'failed') AS failed_jobs
 FROM history
-WHERE fate IN ('succeeded', 'failed') AND completion_date IS NOT NULL
+WHERE outcome IN ('succeeded', 'failed') AND completion_date IS NOT NULL
     AND ($since IS NULL OR completion_date >= $since) AND ($until IS NULL OR completion_date < $until)
 GROUP BY ALL
 ORDER BY day, account_id, region, vault_name, action, tier

@@ -1,6 +1,6 @@
 -- Question:  which jobs failed recently, and what is Glacier's message?
 -- Grain:     one row a job, the newest failure first.
--- Tables:    jobs (raw, observed since $now - $hours)
+-- Tables:    jobs (raw, of the observations since $now - $hours and some before)
 -- Arguments: $now, $hours: how far back a job may have failed.
 -- Columns:   failed_at       Glacier's completion date; where there is none, when a listing first showed the failure
 --            status_message  as Glacier sent it
@@ -25,7 +25,7 @@ WITH failed AS (
             )
         )
     FROM jobs
-    WHERE status_code = 'Failed'
+    WHERE status_code = 'Failed' AND observed_at >= $now - to_microseconds(($hours * 3.6e9)::BIGINT)
     GROUP BY vault_arn, job_id
 )
 SELECT

@@ -1,6 +1,6 @@
 -- Question:  how many jobs were there at each hour, by status?
--- Grain:     one row a UTC hour from $since to $until; no row where no job was ever listed.
--- Tables:    history (result of history/outcomes.sql).
+-- Grain:     one row a UTC hour from $since to $until; no row where nothing was ever observed.
+-- Tables:    history (result of history/outcomes.sql), newest (newest_at, when the newest observation began).
 -- Arguments: $since, $until
 -- Columns:   hour            when it begins
 --            in_progress     jobs that were in progress when the hour ended. A job that a listing missed, or whose vault
@@ -13,16 +13,16 @@ WITH spans AS (
         'in_progress' AS state,
         creation_date AS begins_at,
         CASE
-            WHEN fate = 'in_progress' THEN NULL
-            WHEN fate IN ('succeeded', 'failed') THEN coalesce(completion_date, last_seen_at)
+            WHEN outcome = 'in_progress' THEN NULL
+            WHEN outcome IN ('succeeded', 'failed') THEN coalesce(completion_date, last_seen_at)
             ELSE last_seen_at
         END AS ends_at
     FROM history
     WHERE creation_date IS NOT NULL
     UNION ALL
-    SELECT fate, completion_date, completion_date + INTERVAL 24 HOURS
+    SELECT outcome, completion_date, completion_date + INTERVAL 24 HOURS
     FROM history
-    WHERE fate IN ('succeeded', 'failed') AND completion_date IS NOT NULL
+    WHERE outcome IN ('succeeded', 'failed') AND completion_date IS NOT NULL
 ),
 changes AS (
     SELECT greatest(date_trunc('hour', begins_at), date_trunc('hour', $since)) AS hour, state, 1 AS change
@@ -48,6 +48,6 @@ SELECT
     (sum(coalesce(succeeded, 0)) OVER so_far)::BIGINT AS succeeded,
     (sum(coalesce(failed, 0)) OVER so_far)::BIGINT AS failed
 FROM hours LEFT JOIN summed USING (hour)
-WHERE EXISTS (FROM history)
+WHERE EXISTS (FROM newest WHERE newest_at IS NOT NULL)
 WINDOW so_far AS (ORDER BY hour)
 ORDER BY hour

@@ -9,8 +9,8 @@
 --            and all columns of the table jobs
 -- Units:     hours, bytes; timestamps in UTC.
 SELECT
-    newest_listings.looked_at AS as_of,
-    date_diff('microseconds', newest_listings.looked_at, $now) / 3.6e9 AS age_hours,
+    newest_listings.listed_at AS as_of,
+    greatest(date_diff('microseconds', newest_listings.listed_at, $now), 0) / 3.6e9 AS age_hours,
     jobs.*
 FROM jobs
 JOIN newest_listings USING (observation_id, vault_arn)

@@ -17,8 +17,8 @@ WITH counted AS (
 )
 SELECT
     account_id, region, vault_name, vault_arn,
-    looked_at AS as_of,
-    date_diff('microseconds', looked_at, $now) / 3.6e9 AS age_hours,
+    listed_at AS as_of,
+    greatest(date_diff('microseconds', listed_at, $now), 0) / 3.6e9 AS age_hours,
     coalesce(in_progress, 0) AS in_progress,
     coalesce(succeeded, 0) AS succeeded,
     coalesce(failed, 0) AS failed

@@ -18,7 +18,7 @@ SELECT
     quantile_cont(duration_seconds, 0.99) AS p99_seconds,
     max(duration_seconds) AS max_seconds
 FROM history
-WHERE fate = 'succeeded' AND duration_seconds IS NOT NULL
+WHERE outcome = 'succeeded' AND duration_seconds IS NOT NULL
     AND ($since IS NULL OR completion_date >= $since) AND ($until IS NULL OR completion_date < $until)
 GROUP BY ALL
 ORDER BY day, action, tier

@@ -6,20 +6,24 @@
 --            failed_at       when that listing ended
 --            error           the error it ended with
 --            failures        number of failed listings since the last complete one, or since $since
---            listed_at       when the last complete listing began; null where none is known
+--            listed_at       when the last complete listing began; null where none is known, also not of a vault that was
+--                            gone since and exists again
 --            unlisted_hours  from then until now
 -- Units:     hours; timestamps in UTC.
 WITH newest AS (
     SELECT
         vault_arn,
-        arg_max(vault_listings, (looked_at, outcome = 'listed', observation_id)) AS listing,
-        max(looked_at) FILTER (outcome = 'listed') AS listed_at,
-        max(looked_at) FILTER (outcome = 'gone') AS gone_at
+        arg_max(vault_listings, (listed_at, outcome = 'listed', observation_id)) AS listing,
+        max(listed_at) FILTER (outcome = 'listed') AS listed_at,
+        max(listed_at) FILTER (outcome = 'gone') AS gone_at
     FROM vault_listings
     GROUP BY vault_arn
 ),
 failed AS (
-    SELECT listing.*, listed_at, gone_at
+    SELECT
+        listing.* EXCLUDE (listed_at),
+        CASE WHEN gone_at IS NULL OR listed_at > gone_at THEN listed_at END AS listed_at,
+        greatest(listed_at, gone_at) AS after
     FROM newest
     WHERE listing.outcome = 'failed' AND listing.ended_at >= $since
 ),
@@ -27,8 +31,8 @@ counted AS (
     SELECT vault_listings.vault_arn, count(*) AS failures
     FROM vault_listings
     JOIN failed USING (vault_arn)
-    WHERE vault_listings.outcome = 'failed' AND (listed_at IS NULL OR vault_listings.looked_at > listed_at)
-        AND (gone_at IS NULL OR vault_listings.looked_at > gone_at)
+    WHERE vault_listings.outcome = 'failed' AND vault_listings.ended_at >= $since
+        AND (after IS NULL OR vault_listings.listed_at > after)
     GROUP BY vault_listings.vault_arn
 )
 SELECT

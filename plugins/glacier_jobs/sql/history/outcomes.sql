@@ -1,6 +1,6 @@
 -- Question:  what is the outcome of each job, by all observations up to now?
 -- Grain:     one row a job.
--- Tables:    lifecycles (result of merged_lifecycles.sql), vault_listings (of the vaults of open jobs).
+-- Tables:    lifecycles (result of newest_lifecycles.sql), vault_listings (of the vaults of open jobs).
 -- Arguments: $newest_at, when the newest observation of all began.
 -- Columns:   those of lifecycles, and
 --            duration_seconds  from creation to completion
@@ -9,25 +9,25 @@
 --            it again. One whose vault was not observed for 24 hours, while other vaults were, is stale.
 -- Units:     seconds, bytes; timestamps in UTC.
 WITH newest AS (
-    SELECT vault_arn, max(looked_at) AS newest_listing_at FROM vault_listings GROUP BY vault_arn
+    SELECT vault_arn, max(listed_at) AS newest_listing_at FROM vault_listings GROUP BY vault_arn
 ),
 judged AS (
     SELECT
         lifecycles.*,
         greatest(newest.newest_listing_at, lifecycles.last_seen_at) AS newest_listing_at,
         CASE
-            WHEN fate <> 'in_progress' THEN fate
+            WHEN outcome <> 'in_progress' THEN outcome
             WHEN newest.newest_listing_at >= lifecycles.last_seen_at + INTERVAL 24 HOURS THEN 'unknown_gap'
             WHEN $newest_at >= greatest(newest.newest_listing_at, lifecycles.last_seen_at) + INTERVAL 24 HOURS THEN 'stale'
             ELSE 'in_progress'
-        END AS current_fate
+        END AS current_outcome
     FROM lifecycles LEFT JOIN newest USING (vault_arn)
 )
 SELECT
-    * EXCLUDE (current_fate, newest_listing_at)
+    * EXCLUDE (current_outcome, newest_listing_at)
       REPLACE (
-          current_fate AS fate,
-          CASE WHEN fate = 'in_progress' AND current_fate = 'unknown_gap' THEN newest_listing_at ELSE as_of END AS as_of
+          current_outcome AS outcome,
+          CASE WHEN outcome = 'in_progress' AND current_outcome = 'unknown_gap' THEN newest_listing_at ELSE as_of END AS as_of
       ),
     date_diff('microseconds', creation_date, completion_date) / 1e6 AS duration_seconds,
     coalesce(

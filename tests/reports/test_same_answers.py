@@ -1,0 +1,70 @@
+"""Questions have the same answers however many days are aggregated, and as of a past time those of that time."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glacier_jobs import reports
+from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.history import History, fold_closed_days
+from glacier_jobs.sql.engine import shared_database
+from tests.examples import examples
+from tests.observations import local_dataset
+from tests.random_observations import DAYS, FIRST_DAY, JOB_IDS, START, RawObservation, random_observations, write_raw
+
+AFTER_ALL = START + timedelta(days=DAYS + 1)
+#: Until when observations count: usually all do.
+NOWS = st.just(AFTER_ALL) | st.integers(1, DAYS * 24 * 60).map(lambda minutes: START + timedelta(minutes=minutes))
+#: Where periods begin: often at midnight, or in the night in which long listings end.
+SINCES = st.builds(
+    lambda day, minutes: START + timedelta(days=day, minutes=minutes),
+    st.integers(0, DAYS),
+    st.sampled_from([0, 30, 90, 150]) | st.integers(0, 24 * 60),
+)
+
+
+def answers(dataset: Dataset, *, now: datetime, since: datetime, hours: int) -> dict[str, pa.Table]:
+    """Return the answers to all questions, about a period where they take one."""
+    period = {"since": since, "until": since + timedelta(hours=hours), "hours": hours}
+    vault_arn = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
+    asked: list[tuple[str, dict[str, Any]]] = [
+        *[
+            (name, {argument: value for argument, value in period.items() if argument in question.defaults})
+            for name, question in reports.QUESTIONS.items()
+        ],
+        ("job_history", {}),
+        ("job_counts", {}),
+        ("found_jobs", {}),
+        *[("job_observations", {"vault_arn": vault_arn, "job_id": job_id, "since": since}) for job_id in JOB_IDS],
+    ]
+    inquiry = reports.Inquiry.into(dataset, now=now)
+    return {f"{name} {params}": inquiry.ask(name, **params) for name, params in asked}
+
+
+@given(random_observations(at_least=5), st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72))
+@examples(12, in_drills=120)
+def test_answers_depend_neither_on_aggregated_days_nor_on_what_came_after_now(
+    seen: list[RawObservation], aggregated_days: int, now: datetime, since: datetime, hours: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, shared_database():
+        raw = local_dataset(Path(folder, "raw"))
+        write_raw(raw, [observation for observation in seen if observation.row["published_at"] <= now])
+        aggregated = local_dataset(Path(folder, "aggregated"))
+        write_raw(aggregated, seen)
+        if aggregated_days >= 0:
+            last = FIRST_DAY + timedelta(days=aggregated_days)
+            fold_closed_days(aggregated, History.beside(aggregated), now=closes_at(last) + SETTLES_AFTER)
+
+        expected = answers(raw, now=now, since=since, hours=hours)
+        found = answers(aggregated, now=now, since=since, hours=hours)
+
+    for asked, answer in expected.items():
+        assert found[asked].to_pylist() == answer.to_pylist(), asked
