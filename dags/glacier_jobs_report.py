@@ -193,7 +193,7 @@ def notify(dataset_uri: str, name: str) -> list[str]:
     if new := not_notified(alerts, notified):
         notify_with(
             notifier,
-            message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
+            message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}"),
             get_current_context(),
         )
     # Only now: two messages are better than none.

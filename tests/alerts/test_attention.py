@@ -54,7 +54,18 @@ def test_an_output_needs_attention_six_hours_before_it_expires_or_if_that_time_i
 
     assert attention.expiring["job_id"].to_pylist() == ["urgent", "unknown"]
     assert attention.expiring_at_unknown_time == 1
-    assert attention.outputs["job_id"].to_pylist() == ["urgent", "unknown", "just in time"]
+
+
+def test_outputs_that_can_still_be_downloaded_come_before_those_that_are_overdue(dataset: Dataset) -> None:
+    finished = {"long overdue": 30, "overdue": 24, "urgent": 20, "more urgent": 23, "later": 2}
+    jobs = [job(name, "Succeeded", completed=before(hours)) for name, hours in finished.items()]
+    observe(dataset, NOON, {"photos": [*jobs, job("unknown", "Succeeded")]})
+
+    attention = attention_of(dataset, NOON)
+
+    expected = ["more urgent", "urgent", "later", "unknown", "overdue", "long overdue"]
+    assert attention.outputs["job_id"].to_pylist() == expected
+    assert attention.expiring["job_id"].to_pylist() == [name for name in expected if name != "later"]
 
 
 def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:

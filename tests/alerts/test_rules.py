@@ -80,13 +80,33 @@ def test_an_alert_is_remembered_while_it_is_one_and_for_some_time_after_that(dat
     assert not_notified(undated, remembered(notified, other, NOON + hours(24 * 9) + REMEMBERED_FOR)) == undated
 
 
-def test_a_message_names_the_first_jobs_and_counts_the_others() -> None:
+def test_a_message_names_the_outputs_that_can_still_be_downloaded_before_those_that_are_overdue(
+    dataset: Dataset,
+) -> None:
+    overdue = [job(f"overdue {number}", "Succeeded", completed=NOON - hours(25)) for number in range(MAX_NAMED + 10)]
+    urgent = [job(f"urgent {number}", "Succeeded", completed=NOON - hours(20 + number)) for number in range(3)]
+    observe(dataset, NOON, {"photos": [*overdue, job("due now", "Succeeded", completed=NOON - hours(24)), *urgent]})
+
+    lines = message(found(dataset), dataset_uri="s3://records", report="s3://records/reports/x").text.splitlines()
+
+    assert lines[0] == f"Glacier: {MAX_NAMED + 14} outputs about to expire"
+    assert [line for line in lines if line.startswith("- ")][:5] == [
+        "- 2 h left: vault photos in us-east-1, job urgent 2",
+        "- 3 h left: vault photos in us-east-1, job urgent 1",
+        "- 4 h left: vault photos in us-east-1, job urgent 0",
+        "- overdue: vault photos in us-east-1, job due now",
+        "- overdue: vault photos in us-east-1, job overdue 0",
+    ]
+    assert "- and 14 more, listed in s3://records/reports/x/alerts.parquet" in lines
+
+
+def test_a_message_names_the_first_jobs_and_counts_the_others_next_to_the_list_of_all() -> None:
     alerts = [Alert(kind="failed", vault_arn="arn", job_id=str(number), line=f"job {number}") for number in range(25)]
 
-    sent = message(alerts, dataset_uri="s3://records", report="s3://records/reports/x/report.html")
+    sent = message(alerts, dataset_uri="s3://records", report="s3://records/reports/x")
 
     assert sent.subject == "Glacier: 25 jobs failed"
     assert sent.text.splitlines()[0] == sent.subject
     assert sent.text.count("- job ") == MAX_NAMED
-    assert "- and 5 more" in sent.text
+    assert "- and 5 more, listed in s3://records/reports/x/alerts.parquet\n" in sent.text
     assert "Report: s3://records/reports/x/report.html" in sent.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,7 @@ import pytest
 from airflow.sdk import BaseNotifier, Context
 
 from glacier_jobs import reports
+from glacier_jobs.alerts.rules import MAX_NAMED
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
@@ -334,6 +336,25 @@ class TestNotifying:
         _, second = messages.read_text().splitlines()
         assert json.loads(second).startswith("Glacier: 1 job failed\n")
         assert "job another" in second
+
+    def test_names_the_outputs_that_can_be_saved_and_records_only_jobs_that_it_names_or_lists(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        overdue = [job(f"overdue-{number}", "Succeeded", completed=ago(24.5)) for number in range(25)]
+        failed = [job(f"failed-{number}", "Failed", completed=ago(1)) for number in range(25)]
+        saveable = [job(f"saveable-{number}", "Succeeded", completed=ago(20)) for number in range(3)]
+        observe(files.dataset, ago(0.05), {"photos": [*overdue, *failed, *saveable]})
+
+        report_dag(dataset_uri=dataset_root.as_uri())
+
+        text = json.loads(messages.read_text())
+        assert all(f"job {each['JobId']}" in text for each in saveable)
+        [linked] = set(re.findall(r"listed in file://(\S+)", text))
+        listed = pq.read_table(linked, partitioning=None).to_pylist()
+        named = re.findall(r"job ((?:overdue|failed|saveable)-\d+)", text)
+        assert len(named) == 2 * MAX_NAMED
+        assert {key.rpartition(" ")[2] for key in files.notified()} == {alert["job_id"] for alert in listed}
+        assert len(listed) == 53
 
     def test_is_retried_by_the_next_run_if_it_failed(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path

@@ -12,7 +12,7 @@ from glacier_jobs.alerts.attention import Attention
 
 Kind: TypeAlias = Literal["expiring", "failed"]
 
-#: Jobs that one message names; the others are counted.
+#: Jobs of one kind that a message names; the others are counted, and listed in the report's ``alerts.parquet``.
 MAX_NAMED = 20
 
 #: How long a sent alert is remembered after it was an alert last: its job may be missing in a listing, and return.
@@ -79,9 +79,12 @@ class Message:
 def message(alerts: Collection[Alert], *, dataset_uri: str, report: str) -> Message:
     """Return the message for some alerts.
 
-    :param alerts: at least one.
-    :param report: the address of the report.
+    Each alert is named in the text, or counted next to the address of the file that lists it.
+
+    :param alerts: at least one, of the report, the most urgent first.
+    :param report: the address of the report's folder.
     """
+    all_alerts = f"{report}/alerts.parquet"
     expiring = [alert.line for alert in alerts if alert.kind == "expiring"]
     failed = [alert.line for alert in alerts if alert.kind == "failed"]
     parts = [
@@ -91,15 +94,18 @@ def message(alerts: Collection[Alert], *, dataset_uri: str, report: str) -> Mess
     subject = f"Glacier: {', '.join(filter(None, parts))}"
     lines = [subject]
     if expiring:
-        lines += ["", "Download before Glacier drops them:", *_listed(expiring)]
+        lines += ["", "Download before Glacier drops them:", *_named(expiring, all_alerts)]
     if failed:
-        lines += ["", "Failed; initiate these jobs again:", *_listed(failed)]
-    return Message(subject=subject, text="\n".join([*lines, "", f"Dataset: {dataset_uri}", f"Report: {report}"]))
+        lines += ["", "Failed; initiate these jobs again:", *_named(failed, all_alerts)]
+    return Message(
+        subject=subject, text="\n".join([*lines, "", f"Dataset: {dataset_uri}", f"Report: {report}/report.html"])
+    )
 
 
-def _listed(lines: list[str]) -> list[str]:
+def _named(lines: list[str], all_alerts: str) -> list[str]:
     named = [f"- {line}" for line in lines[:MAX_NAMED]]
-    return [*named, f"- and {formatting.count(len(lines) - MAX_NAMED)} more"] if len(lines) > MAX_NAMED else named
+    more = len(lines) - len(named)
+    return [*named, f"- and {formatting.count(more)} more, listed in {all_alerts}"] if more else named
 
 
 def _alert(kind: Kind, row: dict[str, Any], line: str) -> Alert:
@@ -109,7 +115,7 @@ def _alert(kind: Kind, row: dict[str, Any], line: str) -> Alert:
 def _time_left(hours_left: float | None) -> str:
     if hours_left is None:
         return "expires at an unknown time"
-    return "overdue" if hours_left < 0 else f"{formatting.duration(hours_left)} left"
+    return "overdue" if hours_left <= 0 else f"{formatting.duration(hours_left)} left"
 
 
 def _name(row: dict[str, Any]) -> str:
