@@ -250,9 +250,11 @@ def test_page_report_and_alerts_agree(dataset: Dataset, situation: Callable[[Dat
         is (situation in (no_region_is_observed, no_vaults_and_nothing_observed))
     )
     alerts = alerts_of(attention_of(dataset, NOON))
-    assert {kind: sum(alert.kind == kind for alert in alerts) for kind in ("expiring", "failed")} == {
-        kind: counts[kind] for kind in ("expiring", "failed")
+    kinds = ("expiring", "failed", "not_observed")
+    assert {kind: sum(alert.kind == kind for alert in alerts) for kind in kinds} == {
+        kind: counts[kind] for kind in kinds
     }
+    assert any(alert.kind == "stopped" for alert in alerts) is page["nobody_observes"]
     assert ReportFiles(dataset).alerts(latest_report(dataset)) == alerts
 
 

@@ -23,11 +23,11 @@ def dataset(tmp_path: Path) -> Dataset:
     return local_dataset(tmp_path)
 
 
-def found(dataset: Dataset) -> list[Alert]:
-    return alerts_of(attention_of(dataset, NOON))
+def found(dataset: Dataset, now: datetime = NOON) -> list[Alert]:
+    return alerts_of(attention_of(dataset, now))
 
 
-def test_only_outputs_that_expire_soon_and_failed_jobs_cause_alerts(dataset: Dataset) -> None:
+def test_outputs_that_expire_soon_and_failed_jobs_cause_alerts_and_other_jobs_do_not(dataset: Dataset) -> None:
     jobs = [
         job("soon", "Succeeded", completed=NOON - hours(19), JobDescription="the audit"),
         job("later", "Succeeded", completed=NOON - hours(2)),
@@ -78,6 +78,58 @@ def test_an_alert_is_remembered_while_it_is_one_and_for_some_time_after_that(dat
 
     assert not_notified(undated, notified) == []
     assert not_notified(undated, remembered(notified, other, NOON + hours(24 * 9) + REMEMBERED_FOR)) == undated
+
+
+def test_a_region_that_is_not_observed_causes_one_alert_an_outage(dataset: Dataset) -> None:
+    notified: dict[str, datetime] = {}
+
+    def observed(at: datetime, region: str) -> None:
+        observe(dataset, at, {"photos": []}, region=region)
+
+    def new(now: datetime) -> list[str]:
+        nonlocal notified
+        alerts = found(dataset, now)
+        lines = [f"{alert.kind}: {alert.line}" for alert in not_notified(alerts, notified)]
+        notified = remembered(notified, alerts, now)
+        return lines
+
+    observed(NOON, "eu-west-1")
+    for hour in range(12):
+        observed(NOON + hours(hour), "us-east-1")
+
+    assert new(NOON + hours(2.9)) == []
+    assert new(NOON + hours(3.1)) == [
+        "not_observed: account 123456789012, Region eu-west-1: last observed 2026-11-18 12:00 UTC, 3 h 6 min ago"
+    ]
+    assert new(NOON + hours(5)) == []
+    observed(NOON + hours(6), "eu-west-1")
+    assert new(NOON + hours(6.5)) == []
+    assert new(NOON + hours(10)) == [
+        "not_observed: account 123456789012, Region eu-west-1: last observed 2026-11-18 18:00 UTC, 4 h ago"
+    ]
+    assert new(NOON + hours(15)) == [
+        "stopped: all accounts and Regions: last observed 2026-11-18 23:00 UTC, 4 h ago",
+        "not_observed: account 123456789012, Region us-east-1: last observed 2026-11-18 23:00 UTC, 4 h ago",
+    ]
+    assert new(NOON + hours(24)) == []
+
+
+def test_a_message_says_which_regions_are_not_observed_and_whether_snapshots_have_stopped(dataset: Dataset) -> None:
+    def sent(now: datetime) -> str:
+        return message(found(dataset, now), dataset_uri="s3://records", report="s3://records/reports/x").text
+
+    observe(dataset, NOON, {}, region="eu-west-1")
+    observe(dataset, NOON + hours(1), {"photos": [job("failed", "Failed")]})
+
+    partly, stopped = (sent(NOON + hours(after)) for after in (3.5, 8))
+
+    assert partly.startswith(
+        "Glacier: 1 Region not observed, 1 job failed\n\n"
+        "Not observed; check the runs of the DAG glacier_jobs_snapshot:\n"
+        "- account 123456789012, Region eu-west-1: last observed 2026-11-18 12:00 UTC, 3 h 30 min ago\n\nFailed"
+    )
+    assert stopped.startswith("Glacier: snapshots have stopped, 1 job failed\n")
+    assert "\n- all accounts and Regions: last observed 2026-11-18 13:00 UTC, 7 h ago\n" in stopped
 
 
 def test_a_message_names_the_outputs_that_can_still_be_downloaded_before_those_that_are_overdue(
