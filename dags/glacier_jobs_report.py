@@ -34,12 +34,16 @@ GLACIER_JOBS = Asset("glacier_jobs")
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 
-#: The shortest time between two reports of a dataset that events start. It is less than the hour between two snapshots,
-#: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
+#: The shortest time between two reports of a dataset that events or the time start. It is less than the hour between
+#: two snapshots, by more than a wait's last minute and the aggregation take: so after a late report, the next one is
+#: less late.
 APART = timedelta(minutes=50)
 
 #: When runs start by time: at a minute when an hourly snapshot has been reported for less than APART.
 BY_TIME = "40 * * * *"
+
+#: A snapshot that began within this time may have been published just now: its event starts the report.
+JUST_OBSERVED = timedelta(minutes=5)
 
 #: A run that starts by time reports the datasets in the events of this time.
 NAMED_WITHIN = timedelta(days=7)
@@ -61,8 +65,9 @@ of the Variable `{DATASET_VARIABLE}`.
 - **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed. In a run by
   time, that includes the URI in the Variable.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
-  report per hour. A run by time does not wait: it skips a dataset with a newer report, or without a snapshot. A manual
-  run does not wait either, and reports.
+  report per hour. A run by time does not wait: it skips a dataset with a newer report, and one whose first snapshot, or
+  newest within {JUST_OBSERVED.seconds // 60} minutes, is left to its event. A manual run does not wait either, and
+  reports.
 - **fold** aggregates finalized days into `job_history/`.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
@@ -176,17 +181,20 @@ class Due(BaseSensorOperator):
         try:
             files = _files(self.dataset_uri)
             made_at = files.latest_made_at()
-            observed = not by_time or files.dataset.newest_observation_at() is not None
+            newest_at = files.dataset.newest_observation_at() if by_time else None
         except Exception:
             # The next tasks meet the same error, and fail for this dataset by name.
             self.log.warning("cannot read when %s was last reported", self.dataset_uri, exc_info=True)
             return True
-        if not observed:
-            raise AirflowSkipException(f"{self.dataset_uri} has no snapshot yet")
-        due = is_due(made_at, datetime.now(timezone.utc))
-        if by_time and not due:
+        now = datetime.now(timezone.utc)
+        due = is_due(made_at, now)
+        if not by_time:
+            return due
+        if not due:
             raise AirflowSkipException(f"{self.dataset_uri} was reported less than {APART} ago, at {made_at}")
-        return due
+        if newest_at is None or now - newest_at < JUST_OBSERVED:
+            raise AirflowSkipException(f"{self.dataset_uri} has no snapshot yet, or one whose event starts a report")
+        return True
 
 
 @task(map_index_template=LABEL)

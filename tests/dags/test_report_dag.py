@@ -286,13 +286,17 @@ class TestARunByTime:
         assert (dataset_root / "reports" / "latest.html").read_text() == "<p>just made</p>"
         assert (other / "reports" / "latest.html").exists()
 
-    def test_leaves_a_dataset_without_a_snapshot_to_its_first_event(
-        self, run_by_time: TimedRunner, dataset_root: Path
+    def test_leaves_the_first_snapshot_of_a_dataset_and_a_new_one_to_its_event(
+        self, run_by_time: TimedRunner, tmp_path: Path
     ) -> None:
-        run = run_by_time((ago(1), naming(dataset_root)))
+        empty, observed = tmp_path / "empty", tmp_path / "observed"
+        observe(local_dataset(observed), datetime.now(timezone.utc), {"photos": []})
+
+        run = run_by_time((ago(1), naming(empty, observed)))
 
         assert (run.state, of_task(run, "report")) == ("success", {"skipped"})
-        assert not dataset_root.exists()
+        assert not empty.exists()
+        assert not (observed / "reports").exists()
 
     def test_is_skipped_if_nothing_names_a_dataset(self, run_by_time: TimedRunner) -> None:
         run = run_by_time((ago(1), {"emitted by": "another DAG"}))
