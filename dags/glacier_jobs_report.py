@@ -1,4 +1,4 @@
-"""After each snapshot: aggregate finalized days, write the report, and notify of jobs that need attention."""
+"""After each snapshot, and hourly without one: aggregate finalized days, report, notify of what needs attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow.sdk import (
 )
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed
-from glacier_jobs.compat import AirflowFailException
+from glacier_jobs.compat import AirflowFailException, AirflowSkipException, asset_events_since, asset_or_time
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.snapshot.asset_events import announced_datasets
 
@@ -34,32 +34,46 @@ GLACIER_JOBS = Asset("glacier_jobs")
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 
-#: The shortest time between two reports of a dataset that events start. It is less than the hour between two snapshots,
-#: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
+#: The shortest time between two reports of a dataset that events or the time start. It is less than the hour between
+#: two snapshots, by more than a wait's last minute and the aggregation take: so after a late report, the next one is
+#: less late.
 APART = timedelta(minutes=50)
+
+#: When runs start by time: at a minute when an hourly snapshot has been reported for less than APART.
+BY_TIME = "40 * * * *"
+
+#: A snapshot that began within this time may have been published just now: its event starts the report.
+JUST_OBSERVED = timedelta(minutes=5)
+
+#: A run that starts by time reports the datasets in the events of this time.
+NAMED_WITHIN = timedelta(days=7)
 
 LABEL = "{{ ti.task.op_kwargs['dataset_uri'] }}"
 
 DOC = f"""
 ### Report on Glacier jobs
 
-Runs on the asset `glacier_jobs`, for each dataset in its events. A manual run reports the dataset in the param
-`dataset_uri`, or in the Variable `{DATASET_VARIABLE}`. If one dataset fails, the others are still reported, and the run
-fails at the end.
+Runs on the asset `glacier_jobs`, for each dataset in its events. It also runs every hour by time, so that it notices
+when snapshots stop: for the dataset in the Variable `{DATASET_VARIABLE}`, and for each in the events of the last
+{NAMED_WITHIN.days} days. A manual run reports the dataset in the param `dataset_uri`, or in the Variable. If one
+dataset fails, the others are still reported, and the run fails at the end.
 
 Whoever may trigger this DAG, or create events of the asset, chooses among all connections and destinations. With the
 value `false`, the Variable `{ALLOW_PARAMS_VARIABLE}` switches the param off, and in events it allows only the dataset
 of the Variable `{DATASET_VARIABLE}`.
 
-- **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed.
+- **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed. In a run by
+  time, that includes the URI in the Variable.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
-  report per hour. A manual run does not wait.
+  report per hour. A run by time does not wait: it skips a dataset with a newer report, and one whose first snapshot, or
+  newest within {JUST_OBSERVED.seconds // 60} minutes, is left to its event. A manual run does not wait either, and
+  reports.
 - **fold** aggregates finalized days into `history/v2/`.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
 - **folded** fails the run if the days could not be aggregated. The report is written all the same.
-- **notify** sends one message about outputs that expire soon and failed jobs, each job once, with the notifier in the
-  Variable `{NOTIFIER_VARIABLE}`, for example:
+- **notify** sends one message about outputs that expire soon, failed jobs, and accounts and Regions that are not
+  observed, each once, with the notifier in the Variable `{NOTIFIER_VARIABLE}`, for example:
   `{{"notifier": "airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier", "arguments":
   {{"text": "{{{{ glacier_jobs_alert.text }}}}"}}}}`. Without the Variable, no message is sent.
 """
@@ -74,46 +88,64 @@ def _without_retries() -> Iterator[None]:
         raise AirflowFailException(str(error)) from error
 
 
-@task
+@task(inlets=[GLACIER_JOBS])
 def datasets() -> list[str]:
-    """Return the URIs of the datasets in the triggering events, or of the configured dataset."""
+    """Return the URIs of the datasets in events, or of the configured dataset; in a run by time, of both."""
     from glacier_jobs.dataset.storage import configured_location
 
     context = get_current_context()
     param = context["params"]["dataset_uri"] or None
     with _without_retries():
         check_params_allowed({"dataset_uri": param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
-        accepted, faults = _in_events(context)
+        accepted, faults = _named(context)
         if accepted:
             return accepted
         if faults:
             raise InvalidArgument("\n".join(faults))
+        if _is_by_time(context):
+            raise AirflowSkipException(
+                f"nothing to report: the Variable {DATASET_VARIABLE} is not set, and no event of the asset "
+                f"glacier_jobs named a dataset in the last {NAMED_WITHIN.days} days"
+            )
         return [configured_location(param, DATASET_VARIABLE)]
 
 
-@task
+@task(inlets=[GLACIER_JOBS])
 def events_accepted() -> None:
-    """Fail the run if the URI of a dataset in an event is not valid or not allowed; the others are reported."""
+    """Fail the run if the URI of a dataset is not valid or not allowed; the other datasets are reported."""
     with _without_retries():
-        _, faults = _in_events(get_current_context())
+        _, faults = _named(get_current_context())
         if faults:
             raise InvalidArgument("\n".join(faults))
 
 
-def _in_events(context: Context) -> tuple[list[str], list[str]]:
-    """Return the URIs in the triggering events that are valid and allowed, and for each other URI what is wrong.
+def _is_by_time(context: Context) -> bool:
+    run: Any = context["dag_run"]
+    return bool(run.run_type == "scheduled")
 
-    Whoever may create asset events chooses them.
+
+def _named(context: Context) -> tuple[list[str], list[str]]:
+    """Return the URIs of datasets that are valid and allowed, and for each other URI what is wrong.
+
+    They are those in the triggering events. In a run by time, they are the configured dataset and those in recent
+    events. Whoever may create asset events chooses these.
     """
     from glacier_jobs.dataset.storage import check_location
 
     any_dataset = params_allowed(Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
+    configured = Variable.get(DATASET_VARIABLE, default=None)
     events = [event for events in context["triggering_asset_events"].values() for event in events]
-    accepted, faults = [], []
+    named = {}
+    if _is_by_time(context):
+        events = asset_events_since(context, GLACIER_JOBS, datetime.now(timezone.utc) - NAMED_WITHIN)
+        named = {configured: f"the Variable {DATASET_VARIABLE}"} if configured else {}
     for uri in announced_datasets(event.extra for event in events):
+        named.setdefault(uri, "dataset_uri in an event of the asset glacier_jobs")
+    accepted, faults = [], []
+    for uri, source in named.items():
         try:
-            check_location(uri, "dataset_uri in an event of the asset glacier_jobs")
-            if not any_dataset and uri != Variable.get(DATASET_VARIABLE, default=None):
+            check_location(uri, source)
+            if not any_dataset and uri != configured:
                 raise InvalidArgument(
                     "an event of the asset glacier_jobs names a dataset other than the one in the Variable "
                     f"{DATASET_VARIABLE}, which the Variable {ALLOW_PARAMS_VARIABLE} does not allow"
@@ -133,7 +165,7 @@ def is_due(made_at: datetime | None, now: datetime) -> bool:
 
 
 class Due(BaseSensorOperator):
-    """Wait until a report of the dataset is due, if events triggered the run."""
+    """Wait until a report of the dataset is due, if events triggered the run; in a run by time, skip it until then."""
 
     template_fields = ("dataset_uri",)
 
@@ -143,15 +175,26 @@ class Due(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Return whether the wait is over."""
-        if not any(context["triggering_asset_events"].values()):
+        by_time = _is_by_time(context)
+        if not by_time and not any(context["triggering_asset_events"].values()):
             return True
         try:
-            made_at = _files(self.dataset_uri).latest_made_at()
+            files = _files(self.dataset_uri)
+            made_at = files.latest_made_at()
+            newest_at = files.dataset.newest_observation_at() if by_time else None
         except Exception:
             # The next tasks meet the same error, and fail for this dataset by name.
             self.log.warning("cannot read when %s was last reported", self.dataset_uri, exc_info=True)
             return True
-        return is_due(made_at, datetime.now(timezone.utc))
+        now = datetime.now(timezone.utc)
+        due = is_due(made_at, now)
+        if not by_time:
+            return due
+        if not due:
+            raise AirflowSkipException(f"{self.dataset_uri} was reported less than {APART} ago, at {made_at}")
+        if newest_at is None or now - newest_at < JUST_OBSERVED:
+            raise AirflowSkipException(f"{self.dataset_uri} has no snapshot yet, or one whose event starts a report")
+        return True
 
 
 @task(map_index_template=LABEL)
@@ -164,7 +207,8 @@ def fold(dataset_uri: str) -> None:
         fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
 
 
-@task(map_index_template=LABEL, trigger_rule="all_done")
+# Also if the days could not be aggregated, but not if the dataset is skipped.
+@task(map_index_template=LABEL, trigger_rule="none_skipped")
 def report(dataset_uri: str) -> str:
     """Write the answers and the HTML page; return the name of the report."""
     from glacier_jobs.html_report.build import make_report
@@ -176,7 +220,7 @@ def report(dataset_uri: str) -> str:
 
 @task(map_index_template=LABEL)
 def notify(dataset_uri: str, name: str) -> list[str]:
-    """Send a message about the alerts of a report that were not sent yet; return the IDs of their jobs."""
+    """Send a message about the alerts of a report that were not sent yet; return their keys."""
     configured = Variable.get(NOTIFIER_VARIABLE, default=None)
     if not configured:
         return []
@@ -193,14 +237,14 @@ def notify(dataset_uri: str, name: str) -> list[str]:
     if new := not_notified(alerts, notified):
         notify_with(
             notifier,
-            message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}/report.html"),
+            message(new, dataset_uri=dataset_uri, report=f"{dataset_uri.rstrip('/')}/reports/{name}"),
             get_current_context(),
         )
     # Only now: two messages are better than none.
     later = remembered(notified, alerts, datetime.now(timezone.utc))
     if later != notified:
         files.store_notified(later)
-    return [alert.job_id for alert in new]
+    return [alert.key for alert in new]
 
 
 def _files(dataset_uri: str) -> ReportFiles:
@@ -235,7 +279,7 @@ def of_dataset(dataset_uri: str) -> None:
 
 @dag(
     dag_id="glacier_jobs_report",
-    schedule=[GLACIER_JOBS],
+    schedule=asset_or_time(GLACIER_JOBS, BY_TIME),
     start_date=datetime(2025, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     # Events during a run, also while it waits, start one run after it.

@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from glacier_jobs.events import GlacierJobCompletedTrigger
@@ -317,3 +319,14 @@ def test_the_files_next_to_the_reports_are_read(tmp_path: Path) -> None:
     assert files.latest() == latest
     assert files.latest_made_at() == datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
     assert files.notified() == {"failed arn a": datetime(2026, 11, 22, 6, tzinfo=timezone.utc)}
+
+
+def test_the_stored_alerts_are_read_and_count_as_notified_under_the_stored_keys(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "report=20261122T060000Z_1a2b3c"
+    report.mkdir(parents=True)
+    row = {"kind": "failed", "vault_arn": "arn", "job_id": "a", "line": "a: gone"}
+    pq.write_table(pa.Table.from_pylist([row]), report / "alerts.parquet")
+
+    [alert] = ReportFiles(local_dataset(tmp_path)).alerts(report.name)
+
+    assert (alert.line, alert.key) == ("a: gone", "failed arn a")

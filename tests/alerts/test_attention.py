@@ -54,7 +54,18 @@ def test_an_output_needs_attention_six_hours_before_it_expires_or_if_that_time_i
 
     assert attention.expiring["job_id"].to_pylist() == ["urgent", "unknown"]
     assert attention.expiring_at_unknown_time == 1
-    assert attention.outputs["job_id"].to_pylist() == ["urgent", "unknown", "just in time"]
+
+
+def test_outputs_that_can_still_be_downloaded_come_before_those_that_are_overdue(dataset: Dataset) -> None:
+    finished = {"long overdue": 30, "overdue": 24, "urgent": 20, "more urgent": 23, "later": 2}
+    jobs = [job(name, "Succeeded", completed=before(hours)) for name, hours in finished.items()]
+    observe(dataset, NOON, {"photos": [*jobs, job("unknown", "Succeeded")]})
+
+    attention = attention_of(dataset, NOON)
+
+    expected = ["more urgent", "urgent", "later", "unknown", "overdue", "long overdue"]
+    assert attention.outputs["job_id"].to_pylist() == expected
+    assert attention.expiring["job_id"].to_pylist() == [name for name in expected if name != "later"]
 
 
 def test_a_failed_job_needs_attention_for_a_day(dataset: Dataset) -> None:
@@ -239,9 +250,11 @@ def test_page_report_and_alerts_agree(dataset: Dataset, situation: Callable[[Dat
         is (situation in (no_region_is_observed, no_vaults_and_nothing_observed))
     )
     alerts = alerts_of(attention_of(dataset, NOON))
-    assert {kind: sum(alert.kind == kind for alert in alerts) for kind in ("expiring", "failed")} == {
-        kind: counts[kind] for kind in ("expiring", "failed")
+    kinds = ("expiring", "failed", "not_observed")
+    assert {kind: sum(alert.kind == kind for alert in alerts) for kind in kinds} == {
+        kind: counts[kind] for kind in kinds
     }
+    assert any(alert.kind == "stopped" for alert in alerts) is page["nobody_observes"]
     assert ReportFiles(dataset).alerts(latest_report(dataset)) == alerts
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ from airflow.sdk.execution_time import supervisor
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from jsonschema import Draft202012Validator
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from glacier_jobs import sensors
 from glacier_jobs.triggers import GlacierJobTrigger
@@ -194,6 +195,31 @@ def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRu
             return dag_run
 
         monkeypatch.setattr(CREATE_RUN, with_events)
+        return report_dag()
+
+    return run
+
+
+#: Runs the report DAG by time, after events with these times and extras, which are all of the asset.
+TimedRunner: TypeAlias = Callable[..., Run]
+
+
+@pytest.fixture
+def run_by_time(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> TimedRunner:
+    """Run the report DAG as the scheduler does at the times of its timetable."""
+    real: Any = pkgutil.resolve_name(CREATE_RUN)
+
+    def run(*events: tuple[datetime, Mapping[str, Any]]) -> Run:
+        def scheduled(*, session: Any, **kwargs: Any) -> Any:
+            dag_run = real(session=session, **kwargs)
+            dag_run.run_type = "scheduled"
+            asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
+            session.execute(delete(AssetEvent))
+            session.add_all(AssetEvent(asset_id=asset.id, timestamp=at, extra=dict(extra)) for at, extra in events)
+            session.commit()
+            return dag_run
+
+        monkeypatch.setattr(CREATE_RUN, scheduled)
         return report_dag()
 
     return run

@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pendulum
 import pytest
@@ -45,6 +46,15 @@ def test_the_snapshot_runs_every_hour_without_catchup_and_one_run_at_a_time(dag_
     dag = dag_bag.dags["glacier_jobs_snapshot"]
 
     assert _longest_interval(dag) <= timedelta(hours=1)
+    assert dag.catchup is False
+    assert dag.max_active_runs == 1
+
+
+def test_the_report_runs_every_hour_and_on_the_asset_without_catchup_and_one_run_at_a_time(dag_bag: DagBag) -> None:
+    dag = dag_bag.dags["glacier_jobs_report"]
+
+    assert _longest_interval(dag) == timedelta(hours=1)
+    assert [asset.name for _, asset in _as_scheduled(dag).timetable.asset_condition.iter_assets()] == ["glacier_jobs"]
     assert dag.catchup is False
     assert dag.max_active_runs == 1
 
@@ -96,9 +106,14 @@ for dag_file in {list(map(str, DAG_FILES))}:
     assert ended.returncode == 0, ended.stderr
 
 
+def _as_scheduled(dag: DAG) -> Any:
+    """Return the DAG as the scheduler reads it from the database."""
+    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+
 def _longest_interval(dag: DAG) -> timedelta:
     """Return the longest time between two consecutive scheduled runs of a day."""
-    scheduled = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     noon = pendulum.datetime(2026, 11, 22, 12)
-    runs = [info.run_after for info in scheduled.iter_dagrun_infos_between(noon, noon.add(days=1))]
-    return max(later - earlier for earlier, later in pairwise(runs))
+    runs = [info.run_after for info in _as_scheduled(dag).iter_dagrun_infos_between(noon, noon.add(days=1))]
+    longest: timedelta = max(later - earlier for earlier, later in pairwise(runs))
+    return longest

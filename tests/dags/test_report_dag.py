@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pyarrow.parquet as pq
@@ -15,12 +17,13 @@ import pytest
 from airflow.sdk import BaseNotifier, Context
 
 from glacier_jobs import reports
+from glacier_jobs.alerts.rules import MAX_NAMED
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
-from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner, TimedRunner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 from tests.versions import AirflowFailException
@@ -28,6 +31,7 @@ from tests.versions import AirflowFailException
 pytestmark = THIRD_PARTY_WARNINGS
 
 NOW = datetime.now(timezone.utc)
+NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 
 #: A function from the times of events to the times of reports.
 Reports: TypeAlias = Callable[[Iterable[datetime]], list[datetime]]
@@ -184,14 +188,18 @@ class TestAnEvent:
         files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
         sensor: Any = dag.get_task("due")
-        triggered_by_event = {"triggering_asset_events": {"glacier_jobs": [object()]}}
+        triggered_by_event = {
+            "dag_run": SimpleNamespace(run_type="asset_triggered"),
+            "triggering_asset_events": {"glacier_jobs": [object()]},
+        }
 
         assert sensor.mode == "reschedule"
         sensor.dataset_uri = (tmp_path / "another").as_uri()
         assert sensor.poke(triggered_by_event) is True
         sensor.dataset_uri = f"file://{files.dataset.root}"
         assert sensor.poke(triggered_by_event) is False
-        assert sensor.poke({"triggering_asset_events": {}}) is True
+        by_hand = {"dag_run": SimpleNamespace(run_type="manual"), "triggering_asset_events": {}}
+        assert sensor.poke(by_hand) is True
         latest = Path(f"{files.root}/latest.json")
         report = json.loads(latest.read_text())
         latest.write_text(json.dumps({**report, "made_at": ago(1).isoformat()}))
@@ -228,10 +236,10 @@ class TestAnEvent:
     ) -> None:
         other = dataset_root.with_name("other")
 
-        def make_or_fail(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[str, Any]:
+        def make_or_fail(dataset: Dataset, dataset_uri: str) -> dict[str, Any]:
             if dataset_uri == other.as_uri():
                 raise AirflowFailException(f"{dataset_uri} cannot be reported")
-            return make_report(dataset, dataset_uri, now=now)
+            return make_report(dataset, dataset_uri)
 
         monkeypatch.setattr("glacier_jobs.html_report.build.make_report", make_or_fail)
 
@@ -244,15 +252,124 @@ class TestAnEvent:
         assert len(messages.read_text().splitlines()) == 1
 
 
+def naming(*roots: Path) -> dict[str, Any]:
+    """Return the extra of an event that names datasets."""
+    return {"observations": [{"dataset_uri": root.as_uri()} for root in roots]}
+
+
+class TestARunByTime:
+    def test_reports_the_variables_dataset_and_those_in_the_events_of_seven_days(
+        self, run_by_time: TimedRunner, files: ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        roots = {name: tmp_path / name for name in ("configured", "recent", "old")}
+        for root in roots.values():
+            observe(local_dataset(root), ago(30), {"photos": [job("a")]})
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", roots["configured"].as_uri())
+
+        run = run_by_time((ago(6.9 * 24), naming(roots["recent"])), (ago(7.1 * 24), naming(roots["old"])))
+
+        assert run.state == "success"
+        assert {name for name, root in roots.items() if (root / "reports").exists()} == {"configured", "recent"}
+
+    def test_skips_a_dataset_that_was_reported_recently_and_reports_the_others(
+        self, run_by_time: TimedRunner, files: ReportFiles, dataset_root: Path, tmp_path: Path, messages: Path
+    ) -> None:
+        files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
+        other = tmp_path / "other"
+        observe(local_dataset(other), ago(30), {"photos": []})
+
+        run = run_by_time((ago(1), naming(dataset_root, other)))
+
+        assert run.state == "success"
+        for task_id in ("due", "fold", "report", "folded", "notify"):
+            assert of_both(run, task_id) == ["skipped", "success"]
+        assert (dataset_root / "reports" / "latest.html").read_text() == "<p>just made</p>"
+        assert (other / "reports" / "latest.html").exists()
+
+    def test_leaves_the_first_snapshot_of_a_dataset_and_a_new_one_to_its_event(
+        self, run_by_time: TimedRunner, tmp_path: Path
+    ) -> None:
+        empty, observed = tmp_path / "empty", tmp_path / "observed"
+        observe(local_dataset(observed), datetime.now(timezone.utc), {"photos": []})
+
+        run = run_by_time((ago(1), naming(empty, observed)))
+
+        assert (run.state, of_task(run, "report")) == ("success", {"skipped"})
+        assert not empty.exists()
+        assert not (observed / "reports").exists()
+
+    def test_is_skipped_if_nothing_names_a_dataset(self, run_by_time: TimedRunner) -> None:
+        run = run_by_time((ago(1), {"emitted by": "another DAG"}))
+
+        assert run.state == "success"
+        assert of_task(run, "events_accepted") == {"success"}
+        assert {state for (task_id, _), state in run.tasks.items() if task_id != "events_accepted"} == {"skipped"}
+
+    def test_names_a_dataset_that_is_not_allowed_and_reports_the_configured_one(
+        self,
+        run_by_time: TimedRunner,
+        files: ReportFiles,
+        dataset_root: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_ALLOW_PARAMS", "off")
+
+        run = run_by_time((ago(1), naming(tmp_path / "other")))
+
+        assert run.state == "failed"
+        assert "names a dataset other than the one in the Variable" in run.errors["events_accepted"]
+        assert files.latest() is not None
+        assert not (tmp_path / "other").exists()
+
+    def test_names_the_variable_if_its_uri_is_not_valid_and_reports_the_others(
+        self, run_by_time: TimedRunner, files: ReportFiles, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", "s3://bucket/{{ 7 * 7 }}")
+
+        run = run_by_time((ago(1), naming(dataset_root)))
+
+        assert run.state == "failed"
+        assert "the Variable glacier_jobs_dataset_uri" in run.errors["events_accepted"]
+        assert files.latest() is not None
+
+    def test_sends_once_that_snapshots_have_stopped_and_still_sends_outputs_that_expire(
+        self, run_by_time: TimedRunner, dataset_root: Path, messages: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        jobs = [job("soon", "Succeeded", completed=ago(23)), job("later", "Succeeded", completed=ago(20))]
+        observe(local_dataset(dataset_root), ago(10), {"photos": jobs})
+
+        def four_hours_earlier(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[str, Any]:
+            return make_report(dataset, dataset_uri, now=now - timedelta(hours=4))
+
+        with monkeypatch.context() as patch:
+            patch.setattr("glacier_jobs.html_report.build.make_report", four_hours_earlier)
+            run_by_time((ago(10), naming(dataset_root)))
+        run_by_time((ago(10), naming(dataset_root)))
+
+        first, second = [json.loads(line) for line in messages.read_text().splitlines()]
+        assert first.startswith("Glacier: snapshots have stopped, 1 output about to expire\n")
+        assert f"account 123456789012, Region us-east-1: last observed {ago(10):%Y-%m-%d %H:%M} UTC, 6 h" in first
+        assert "job soon" in first
+        assert second.startswith("Glacier: 1 output about to expire\n")
+        assert "job later" in second
+
+
 class TestReportsComeAboutHourly:
     #: The time from the end of the wait to the report: the sensor's next poke, and the aggregation of days.
     REPORT_DELAY = timedelta(minutes=3)
     HOURLY = tuple(NOW + timedelta(hours=hour) for hour in range(24))
 
     @pytest.fixture
-    def reports_of(self) -> Reports:
+    def dag_file(self) -> dict[str, Any]:
+        """The names that the DAG file defines."""
+        return runpy.run_path(str(ROOT / "dags" / "glacier_jobs_report.py"))
+
+    @pytest.fixture
+    def reports_of(self, dag_file: dict[str, Any]) -> Reports:
         """Compute the times of reports by the DAG's rule: one run at a time, each for all events before it."""
-        is_due = runpy.run_path(str(ROOT / "dags" / "glacier_jobs_report.py"))["is_due"]
+        is_due = dag_file["is_due"]
 
         def reports_of(events: Iterable[datetime]) -> list[datetime]:
             waiting, made = sorted(events), list[datetime]()
@@ -288,6 +405,14 @@ class TestReportsComeAboutHourly:
         made = reports_of([*self.HOURLY, *(NOW + timedelta(minutes=minute) for minute in range(0, 120, 7))])
 
         assert set(self.lags(made)[20:]) == {self.REPORT_DELAY}
+
+    def test_also_by_time_and_only_without_a_snapshot(self, dag_file: dict[str, Any]) -> None:
+        is_due, minute = dag_file["is_due"], int(dag_file["BY_TIME"].split()[0])
+        by_time = NOON + timedelta(minutes=minute)
+
+        for reported in range(-9, minute):
+            assert not is_due(NOON + timedelta(minutes=reported), by_time + timedelta(seconds=59))
+        assert is_due(by_time - timedelta(hours=1), by_time)
 
     def test_for_any_number_of_events(self, reports_of: Reports) -> None:
         made = reports_of(NOW + timedelta(minutes=minute) for minute in range(24 * 60))
@@ -334,6 +459,25 @@ class TestNotifying:
         _, second = messages.read_text().splitlines()
         assert json.loads(second).startswith("Glacier: 1 job failed\n")
         assert "job another" in second
+
+    def test_names_the_outputs_that_can_be_saved_and_records_only_jobs_that_it_names_or_lists(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path
+    ) -> None:
+        overdue = [job(f"overdue-{number}", "Succeeded", completed=ago(24.5)) for number in range(25)]
+        failed = [job(f"failed-{number}", "Failed", completed=ago(1)) for number in range(25)]
+        saveable = [job(f"saveable-{number}", "Succeeded", completed=ago(20)) for number in range(3)]
+        observe(files.dataset, ago(0.05), {"photos": [*overdue, *failed, *saveable]})
+
+        report_dag(dataset_uri=dataset_root.as_uri())
+
+        text = json.loads(messages.read_text())
+        assert all(f"job {each['JobId']}" in text for each in saveable)
+        [linked] = set(re.findall(r"listed in file://(\S+)", text))
+        listed = pq.read_table(linked, partitioning=None).to_pylist()
+        named = re.findall(r"job ((?:overdue|failed|saveable)-\d+)", text)
+        assert len(named) == 2 * MAX_NAMED
+        assert {key.rpartition(" ")[2] for key in files.notified()} == {alert["job_id"] for alert in listed}
+        assert len(listed) == 53
 
     def test_is_retried_by_the_next_run_if_it_failed(
         self, report_dag: Runner, files: ReportFiles, dataset_root: Path, messages: Path

@@ -127,6 +127,22 @@ def _report_run(api: AirflowApi, snapshot_run_id: str) -> dict[str, Any] | None:
     return None
 
 
+def test_the_report_also_runs_by_time(airflow: RunningAirflow, record_drill: RecordDrill) -> None:
+    def by_time() -> dict[str, Any] | None:
+        runs = airflow.api.get("/api/v2/dags/glacier_jobs_report/dagRuns?run_type=scheduled&limit=1")["dag_runs"]
+        return runs[0] if runs else None
+
+    run = wait_for("a run by time", by_time, TIMEOUT_SECONDS)
+
+    ended = airflow.api.finished_run("glacier_jobs_report", run["dag_run_id"], seconds=TIMEOUT_SECONDS)
+    assert ended["state"] == "success", airflow.api.task_instances("glacier_jobs_report", run["dag_run_id"])
+    states = {
+        each["task_id"]: each["state"] for each in airflow.api.task_instances("glacier_jobs_report", run["dag_run_id"])
+    }
+    assert (states["datasets"], states["due"], states["report"]) == ("success", "skipped", "skipped")
+    record_drill("the report's timetable in the real scheduler", "started a run, which left the snapshot to its event")
+
+
 def test_a_run_succeeds_although_the_database_is_locked(
     airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
 ) -> None:

@@ -123,6 +123,16 @@ def test_a_long_table_says_how_many_rows_it_leaves_out(dataset: Dataset) -> None
     assert "and 30 more, in <code>latest_jobs.parquet</code>" in page
 
 
+def test_the_first_rows_are_the_outputs_that_can_still_be_downloaded(dataset: Dataset) -> None:
+    overdue = [job(f"{number:03}", "Succeeded", completed=NOON - timedelta(hours=25)) for number in range(230)]
+    observe(dataset, NOON, {"photos": [*overdue, job("saveable", "Succeeded", completed=NOON - timedelta(hours=2))]})
+
+    page = page_of(dataset)
+
+    assert re.findall(r'<td data-label="left"><span class="badge \w+">(.+?)</span>', page)[:2] == ["22 h", "overdue"]
+    assert "and 31 more, in <code>expiring_outputs.parquet</code>" in page
+
+
 @pytest.mark.parametrize("outlier", [True, False])
 def test_a_chart_with_an_outlier_says_that_it_is_cut(dataset: Dataset, outlier: bool) -> None:
     for days in range(7, 0, -1):

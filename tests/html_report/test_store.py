@@ -25,6 +25,8 @@ from tests.observations import local_dataset
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 ANSWERS = {"failures": pa.table({"job_id": ["a", "b"]})}
 ALERTS = [
+    Alert(kind="stopped", newest_at=NOON, line="all: last observed"),
+    Alert(kind="not_observed", account_id="123456789012", region="us-east-1", newest_at=NOON, line="last observed"),
     Alert(kind="expiring", vault_arn="arn", job_id="a", line="5 h left: a"),
     Alert(kind="failed", vault_arn="arn", job_id="b", line="b: no reason given"),
 ]
@@ -62,6 +64,7 @@ def test_a_report_is_written_to_a_new_folder_and_becomes_the_latest(files: Repor
     assert content(files, made["html"]) == content(files, "latest.html") == b"<p>hello</p>"
     assert pq.read_table(BytesIO(content(files, made["answers"]["failures"]["path"]))).equals(ANSWERS["failures"])
     assert files.alerts(made["report"]) == ALERTS
+    assert [alert.key for alert in files.alerts(made["report"])] == [alert.key for alert in ALERTS]
 
 
 def test_an_older_report_stays_and_does_not_become_the_latest_again(files: ReportFiles) -> None:

@@ -78,16 +78,18 @@ class TestAttention:
         }
         assert watch["vaults"] == 2
 
-    def test_outputs_are_sorted_by_expiry_with_the_number_of_urgent_ones(self, ask: Ask, dataset: Dataset) -> None:
+    def test_outputs_are_sorted_by_expiry_and_overdue_ones_last_with_the_number_of_urgent_ones(
+        self, ask: Ask, dataset: Dataset
+    ) -> None:
         finished = {"later": 2, "soon": 20, "overdue": 24.2}
         jobs = [job(name, "Succeeded", created=ago(30), completed=ago(hours)) for name, hours in finished.items()]
         observe(dataset, ago(0.1), {"photos": jobs})
 
         expiring = ask("overview")["expiring"]
 
-        assert [row["job_id"] for row in expiring["rows"]] == ["overdue", "soon", "later"]
+        assert [row["job_id"] for row in expiring["rows"]] == ["soon", "later", "overdue"]
         assert (expiring["total"], expiring["urgent"], expiring["at_unknown_time"]) == (3, 2, 0)
-        assert [round(row["hours_left"]) for row in expiring["rows"]] == [0, 4, 22]
+        assert [round(row["hours_left"]) for row in expiring["rows"]] == [4, 22, 0]
 
     def test_failed_jobs_have_glaciers_message_and_are_sorted_newest_first(self, ask: Ask, dataset: Dataset) -> None:
         jobs = [

@@ -52,6 +52,19 @@ def test_jobs_can_be_sorted_by_every_column_except_the_number_of_matches(dataset
         assert forth == back[::-1]
 
 
+def test_outputs_by_their_expiry_begin_with_those_that_can_still_be_downloaded(dataset: Dataset) -> None:
+    jobs = [job(f"{age}", "Succeeded", completed=NOON - hours(age)) for age in (1, 20, 25, 30)]
+    observe(dataset, NOON, {"photos": [*jobs, job("running")]})
+
+    def sorted_jobs(*, descending: bool) -> list[str]:
+        now = NOON + hours(1)
+        rows = ask(dataset, "found_jobs", "job_id", sort="expires_at", descending=descending, now=now)
+        return [job_id for (job_id,) in rows]
+
+    assert sorted_jobs(descending=False) == ["20", "1", "30", "25", "running"]
+    assert sorted_jobs(descending=True) == ["1", "20", "25", "30", "running"]
+
+
 @pytest.mark.parametrize(
     ("question", "params", "message"),
     [

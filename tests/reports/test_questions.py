@@ -152,6 +152,14 @@ class TestExpiringOutputs:
 
         assert ask(dataset, "expiring_outputs", "job_id", now=NOON, within_hours=6) == [("23",), ("19",)]
 
+    def test_overdue_outputs_and_unknown_times_follow_what_can_still_be_downloaded(self, dataset: Dataset) -> None:
+        jobs = [job(str(age), "Succeeded", completed=NOON - hours(age)) for age in (26, 24, 25, 23, 19)]
+        observe(dataset, NOON, {"photos": [*jobs, job("unknown", "Succeeded")]})
+
+        found = [job_id for (job_id,) in ask(dataset, "expiring_outputs", "job_id", now=NOON)]
+
+        assert found == ["23", "19", "unknown", "24", "25", "26"]
+
     def test_an_overdue_output_that_was_still_listed_is_shown_for_a_day(self, dataset: Dataset) -> None:
         observe(dataset, NOON, {"photos": [job("a", "Succeeded", completed=NOON - hours(25))]})
 

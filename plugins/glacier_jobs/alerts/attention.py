@@ -89,26 +89,19 @@ class Attention:
 
     @cached_property
     def outputs(self) -> pa.Table:
-        """All outputs that can be downloaded, with the columns of ``expiring_outputs``: first :attr:`expiring`."""
-        return pa.concat_tables([self.expiring, self._outputs.filter(pc.greater_equal(self._hours_left, URGENT_HOURS))])
+        """All outputs that can or may still be downloaded: the answer to ``expiring_outputs``, in its order."""
+        return self.ask("expiring_outputs")
 
     @cached_property
     def expiring(self) -> pa.Table:
-        """The outputs that expire within :data:`URGENT_HOURS`, soonest first, and those that do at an unknown time."""
-        return self._outputs.filter(pc.or_kleene(pc.is_null(self._hours_left), pc.less(self._hours_left, URGENT_HOURS)))
+        """Those of :attr:`outputs` that expire within :data:`URGENT_HOURS`, at an unknown time, or are overdue."""
+        hours_left = self.outputs["hours_left"]
+        return self.outputs.filter(pc.or_kleene(pc.is_null(hours_left), pc.less(hours_left, URGENT_HOURS)))
 
     @property
     def expiring_at_unknown_time(self) -> int:
         """How many of :attr:`expiring` have no completion date, from which their expiry would follow."""
         return int(self.expiring["hours_left"].null_count)
-
-    @cached_property
-    def _outputs(self) -> pa.Table:
-        return self.ask("expiring_outputs")
-
-    @property
-    def _hours_left(self) -> pa.ChunkedArray:
-        return self._outputs["hours_left"]
 
     @cached_property
     def failed(self) -> pa.Table:

@@ -29,10 +29,17 @@ import pyarrow.parquet as pq
 from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.publisher import publisher_for
-from glacier_jobs.dataset.schema import required
+from glacier_jobs.dataset.schema import UTC_MICROSECONDS, required
 
 _ALERTS = "alerts"
-_ALERT_ROWS = pa.schema([required(name, pa.string()) for name in ("kind", "vault_arn", "job_id", "line")])
+_ALERT_ROWS = pa.schema(
+    [
+        required("kind", pa.string()),
+        required("line", pa.string()),
+        *(pa.field(name, pa.string()) for name in ("vault_arn", "job_id", "account_id", "region")),
+        pa.field("newest_at", UTC_MICROSECONDS),
+    ]
+)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 -- Question:  which outputs must be downloaded, and by when?
--- Grain:     one row a job that succeeded and that Glacier still has, or may still have; the soonest to expire first.
+-- Grain:     one row a job that succeeded and that Glacier still has, or may still have: first those that can still be
+--            downloaded, the soonest to expire first; then those that expire at an unknown time; last those that are
+--            overdue, for the shortest time first.
 -- Tables:    latest_jobs
 -- Arguments: $now, $within_hours: only outputs with fewer hours left; null for all.
--- Columns:   hours_left      until Glacier may drop the job with its output: 24 hours after its completion. Below zero,
---                            it may be gone at any moment, though the listing at as_of still showed it.
+-- Columns:   hours_left      until Glacier may drop the job with its output: 24 hours after its completion. Zero or
+--                            below, it may be gone, though the listing at as_of still showed it.
 --            expires_at      that moment
 --            as_of, age_hours  start and age of the listing
 --            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
@@ -35,4 +37,6 @@ WHERE
     -- Overdue, but listed after that and not long ago: it may still exist.
     (expires_at IS NULL OR expires_at > $now OR (as_of >= expires_at AND age_hours < 24))
     AND ($within_hours IS NULL OR expires_at < $now + to_microseconds(($within_hours * 3.6e9)::BIGINT))
-ORDER BY hours_left NULLS LAST, vault_arn, job_id
+ORDER BY
+    CASE WHEN hours_left > 0 THEN 0 WHEN hours_left IS NULL THEN 1 ELSE 2 END,
+    abs(hours_left), vault_arn, job_id

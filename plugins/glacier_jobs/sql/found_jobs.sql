@@ -5,7 +5,9 @@
 --            values; null for all. An empty text stands for a value that is missing.
 --            $text: only jobs whose id, description, archive id, status message or vault name contains this text,
 --            in upper or lower case; null for all.
---            $sort: one of the columns below except matches. Null comes last in either direction.
+--            $now
+--            $sort: one of the columns below except matches. Null comes last in either direction. By expires_at
+--            ascending, outputs that can still be downloaded come before those that expired.
 --            $descending: the largest first.
 --            $offset, $row_limit: null for no limit.
 -- Columns:   matches         number of all jobs that match
@@ -55,7 +57,8 @@ matching AS (
             WHEN 'status_message' THEN status_message
             WHEN 'job_description' THEN job_description
             WHEN 'archive_id' THEN archive_id
-        END AS text_key
+        END AS text_key,
+        $sort = 'expires_at' AND NOT $descending AND expires_at <= $now AS expired
     FROM jobs
     WHERE
         ($account_ids IS NULL OR list_contains($account_ids::VARCHAR[], account_id))
@@ -81,6 +84,7 @@ SELECT
 FROM matching
 ORDER BY
     number_key IS NULL AND text_key IS NULL,
+    expired,
     CASE WHEN $descending THEN -number_key ELSE number_key END,
     CASE WHEN NOT $descending THEN text_key END,
     CASE WHEN $descending THEN text_key END DESC,
