@@ -340,8 +340,8 @@ class TestARunByTime:
         jobs = [job("soon", "Succeeded", completed=ago(23)), job("later", "Succeeded", completed=ago(20))]
         observe(local_dataset(dataset_root), ago(10), {"photos": jobs})
 
-        def four_hours_earlier(dataset: Dataset, dataset_uri: str, *, now: datetime) -> dict[str, Any]:
-            return make_report(dataset, dataset_uri, now=now - timedelta(hours=4))
+        def four_hours_earlier(dataset: Dataset, dataset_uri: str) -> dict[str, Any]:
+            return make_report(dataset, dataset_uri, now=ago(4))
 
         with monkeypatch.context() as patch:
             patch.setattr("glacier_jobs.html_report.build.make_report", four_hours_earlier)
