@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from glacier_jobs.dataset.layout import Dataset
     from glacier_jobs.html_report.store import ReportFiles
 
 GLACIER_JOBS = Asset("glacier_jobs")
@@ -34,15 +35,17 @@ GLACIER_JOBS = Asset("glacier_jobs")
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
 
-#: The shortest time between two reports of a dataset that events or the time start. It is less than the hour between
-#: two snapshots, by more than a wait's last minute and the aggregation take: so after a late report, the next one is
-#: less late.
+#: The shortest time between two reports of a dataset that events start. It is less than the hour between two snapshots,
+#: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
 APART = timedelta(minutes=50)
 
-#: When runs start by time: at a minute when an hourly snapshot has been reported for less than APART.
+#: When runs start by time.
 BY_TIME = "40 * * * *"
 
-#: A snapshot that began within this time may have been published just now: its event starts the report.
+#: How old the latest report is when the time starts another: so old that an event of an hourly snapshot has not come.
+OVERDUE = timedelta(minutes=100)
+
+#: A first snapshot that began within this time may have been published just now: its event starts the report.
 JUST_OBSERVED = timedelta(minutes=5)
 
 #: A run that starts by time reports the datasets in the events of this time.
@@ -65,8 +68,8 @@ of the Variable `{DATASET_VARIABLE}`.
 - **events_accepted** fails the run if an event names a dataset by a URI that is not valid or not allowed. In a run by
   time, that includes the URI in the Variable.
 - **due** waits until the latest report of the dataset is {APART.seconds // 60} minutes old, so that there is about one
-  report per hour. A run by time does not wait: it skips a dataset with a newer report, and one whose first snapshot, or
-  newest within {JUST_OBSERVED.seconds // 60} minutes, is left to its event. A manual run does not wait either, and
+  report per hour. A run by time does not wait: it skips a dataset with a report of the last
+  {OVERDUE.seconds // 60} minutes, and leaves a first snapshot to its event. A manual run does not wait either, and
   reports.
 - **fold** aggregates finalized days into `history/v2/`.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
@@ -139,8 +142,11 @@ def _named(context: Context) -> tuple[list[str], list[str]]:
     if _is_by_time(context):
         events = asset_events_since(context, GLACIER_JOBS, datetime.now(timezone.utc) - NAMED_WITHIN)
         named = {configured: f"the Variable {DATASET_VARIABLE}"} if configured else {}
+    spelled = {uri.rstrip("/") for uri in named}
     for uri in announced_datasets(event.extra for event in events):
-        named.setdefault(uri, "dataset_uri in an event of the asset glacier_jobs")
+        if uri.rstrip("/") not in spelled:
+            spelled.add(uri.rstrip("/"))
+            named[uri] = "dataset_uri in an event of the asset glacier_jobs"
     accepted, faults = [], []
     for uri, source in named.items():
         try:
@@ -156,12 +162,20 @@ def _named(context: Context) -> tuple[list[str], list[str]]:
     return accepted, faults
 
 
-def is_due(made_at: datetime | None, now: datetime) -> bool:
+def is_due(made_at: datetime | None, now: datetime, *, by_time: bool = False) -> bool:
     """Return whether it is time for the next report of a dataset.
 
     :param made_at: when the latest report was made; ``None`` if there is none.
+    :param by_time: whether the time and not an event starts it.
     """
-    return made_at is None or now - made_at >= APART
+    return made_at is None or now - made_at >= (OVERDUE if by_time else APART)
+
+
+def _only_its_event_may_report(dataset: Dataset, now: datetime) -> bool:
+    """Return whether a dataset without a report has no snapshot, or a first one whose event may be on its way."""
+    from glacier_jobs.dataset.layout import moment_of
+
+    return all(now - moment_of(each) < JUST_OBSERVED for each in dataset.observation_ids())
 
 
 class Due(BaseSensorOperator):
@@ -181,20 +195,18 @@ class Due(BaseSensorOperator):
         try:
             files = _files(self.dataset_uri)
             made_at = files.latest_made_at()
-            newest_at = files.dataset.newest_observation_at() if by_time else None
+            now = datetime.now(timezone.utc)
+            left_alone = by_time and made_at is None and _only_its_event_may_report(files.dataset, now)
         except Exception:
             # The next tasks meet the same error, and fail for this dataset by name.
             self.log.warning("cannot read when %s was last reported", self.dataset_uri, exc_info=True)
             return True
-        now = datetime.now(timezone.utc)
-        due = is_due(made_at, now)
-        if not by_time:
-            return due
-        if not due:
-            raise AirflowSkipException(f"{self.dataset_uri} was reported less than {APART} ago, at {made_at}")
-        if newest_at is None or now - newest_at < JUST_OBSERVED:
+        due = is_due(made_at, now, by_time=by_time)
+        if by_time and not due:
+            raise AirflowSkipException(f"{self.dataset_uri} was reported less than {OVERDUE} ago, at {made_at}")
+        if left_alone:
             raise AirflowSkipException(f"{self.dataset_uri} has no snapshot yet, or one whose event starts a report")
-        return True
+        return due
 
 
 @task(map_index_template=LABEL)

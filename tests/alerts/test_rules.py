@@ -164,3 +164,29 @@ def test_a_message_names_the_first_jobs_and_counts_the_others_next_to_the_list_o
     assert sent.text.count("- job ") == MAX_NAMED
     assert "- and 5 more, listed in s3://records/reports/x/alerts.parquet\n" in sent.text
     assert "Report: s3://records/reports/x/report.html" in sent.text
+
+
+@pytest.mark.parametrize("aggregated", [False, True])
+def test_an_outage_that_began_with_failed_listings_is_one_alert_for_as_long_as_it_lasts(
+    dataset: Dataset, aggregated: bool
+) -> None:
+    observe(dataset, NOON, {"photos": []})
+    observe(dataset, NOON + hours(10), {"photos": "failed"})
+    observe(dataset, NOON + hours(190), {"films": []}, region="eu-west-1")
+    if aggregated:
+        aggregate(dataset, NOON + hours(191))
+
+    def outages(now: datetime) -> list[str]:
+        return [alert.key for alert in found(dataset, now) if alert.kind == "not_observed"]
+
+    assert outages(NOON + hours(14)) == outages(NOON + hours(192))
+    assert len(outages(NOON + hours(14))) == 1
+
+
+def test_line_breaks_in_texts_of_a_job_do_not_look_like_lines_of_the_message(dataset: Dataset) -> None:
+    text = "x\n\nDataset: s3://another\r\u2028y"
+    observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON, StatusMessage=text, JobDescription=text)]})
+
+    (alert,) = found(dataset)
+
+    assert alert.line == ("vault photos in us-east-1, job a (x Dataset: s3://another y): x Dataset: s3://another y")

@@ -286,7 +286,7 @@ class TestARunByTime:
         assert (dataset_root / "reports" / "latest.html").read_text() == "<p>just made</p>"
         assert (other / "reports" / "latest.html").exists()
 
-    def test_leaves_the_first_snapshot_of_a_dataset_and_a_new_one_to_its_event(
+    def test_leaves_the_first_snapshot_of_a_dataset_to_its_event(
         self, run_by_time: TimedRunner, tmp_path: Path
     ) -> None:
         empty, observed = tmp_path / "empty", tmp_path / "observed"
@@ -297,6 +297,26 @@ class TestARunByTime:
         assert (run.state, of_task(run, "report")) == ("success", {"skipped"})
         assert not empty.exists()
         assert not (observed / "reports").exists()
+
+    def test_reports_a_dataset_whose_snapshots_have_no_events_and_began_just_now(
+        self, run_by_time: TimedRunner, dataset_root: Path
+    ) -> None:
+        for moment in (ago(1), datetime.now(timezone.utc)):
+            observe(local_dataset(dataset_root), moment, {"photos": []})
+
+        run_by_time((ago(1), naming(dataset_root)))
+
+        assert (dataset_root / "reports" / "latest.html").exists()
+
+    def test_reports_a_dataset_once_that_is_spelled_in_two_ways(
+        self, run_by_time: TimedRunner, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        observe(local_dataset(dataset_root), ago(30), {"photos": []})
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", f"{dataset_root.as_uri()}/")
+
+        run_by_time((ago(1), naming(dataset_root)))
+
+        assert len(list((dataset_root / "reports").glob("report=*"))) == 1
 
     def test_is_skipped_if_nothing_names_a_dataset(self, run_by_time: TimedRunner) -> None:
         run = run_by_time((ago(1), {"emitted by": "another DAG"}))
@@ -406,13 +426,12 @@ class TestReportsComeAboutHourly:
 
         assert set(self.lags(made)[20:]) == {self.REPORT_DELAY}
 
-    def test_also_by_time_and_only_without_a_snapshot(self, dag_file: dict[str, Any]) -> None:
-        is_due, minute = dag_file["is_due"], int(dag_file["BY_TIME"].split()[0])
-        by_time = NOON + timedelta(minutes=minute)
+    def test_also_by_time_and_only_without_hourly_snapshots(self, dag_file: dict[str, Any]) -> None:
+        is_due = dag_file["is_due"]
 
-        for reported in range(-9, minute):
-            assert not is_due(NOON + timedelta(minutes=reported), by_time + timedelta(seconds=59))
-        assert is_due(by_time - timedelta(hours=1), by_time)
+        # Whenever in the hour the snapshots are reported, the run by time finds a report of the last hour.
+        assert not any(is_due(NOON, NOON + timedelta(minutes=minute), by_time=True) for minute in range(100))
+        assert is_due(NOON, NOON + timedelta(hours=2), by_time=True)
 
     def test_for_any_number_of_events(self, reports_of: Reports) -> None:
         made = reports_of(NOW + timedelta(minutes=minute) for minute in range(24 * 60))

@@ -13,6 +13,7 @@ import pytest
 from glacier_jobs import reports
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import InvalidArgument, MalformedFile
+from glacier_jobs.history import History
 from tests.hand_written import aggregate, arn, job, observe
 from tests.observations import local_dataset
 from tests.reports.conftest import NOON, ask, hours
@@ -560,6 +561,33 @@ class TestJobHistory:
 
         rows = ask(dataset, "job_history", "job_id", "first_seen_at", "observation_count", since=back)
         assert rows == [("a", NOON, 2)]
+
+    def test_finished_jobs_of_a_region_that_is_not_observed_any_more_are_closed_after_seven_days(
+        self, dataset: Dataset
+    ) -> None:
+        done = job("a", "Succeeded", created=NOON - hours(4), completed=NOON - hours(1))
+        observe(dataset, NOON, {"photos": [done, job("b")]})
+        observe(dataset, NOON + hours(24 * 8), {}, region="eu-west-1")
+        before = reports.run("job_history", dataset)
+
+        aggregate(dataset, NOON + hours(24 * 7))
+        assert job_ids_in_files(dataset) == []
+        aggregate(dataset, NOON + hours(24 * 9))
+
+        assert job_ids_in_files(dataset) == ["a"]
+        assert History.beside(dataset).open_jobs(date(2026, 11, 26))["job_id"].to_pylist() == ["b"]
+        assert reports.run("job_history", dataset).equals(before)
+
+    def test_a_job_that_is_listed_again_after_more_than_seven_days_has_its_whole_life(
+        self, dataset: Dataset, aggregate_finalized_days: Aggregate
+    ) -> None:
+        done = job("a", "Succeeded", created=NOON - hours(4), completed=NOON - hours(1))
+        observe(dataset, NOON, {"photos": [done]})
+        observe(dataset, NOON + hours(24 * 9), {"photos": [done]})
+        observe(dataset, NOON + hours(24 * 10), {"photos": [done]})
+        aggregate_finalized_days(dataset)
+
+        assert ask(dataset, "job_history", "first_seen_at", "observation_count") == [(NOON, 3)]
 
     def test_a_status_that_is_not_known_is_passed_through(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate

@@ -50,7 +50,7 @@ def answers(dataset: Dataset, *, now: datetime, since: datetime, hours: int) -> 
 
 
 @given(random_observations(at_least=5), st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72))
-@examples(12, in_drills=120)
+@examples(12, in_drills=60)
 def test_answers_depend_neither_on_aggregated_days_nor_on_what_came_after_now(
     seen: list[RawObservation], aggregated_days: int, now: datetime, since: datetime, hours: int
 ) -> None:

@@ -68,7 +68,7 @@ def alerts_of(attention: Attention) -> list[Alert]:
         for row in attention.expiring.to_pylist()
     ]
     failed = [
-        _alert("failed", row, f"{_name(row)}: {row['status_message'] or 'no reason given'}")
+        _alert("failed", row, f"{_name(row)}: {_in_one_line(row['status_message']) or 'no reason given'}")
         for row in attention.failed.to_pylist()
     ]
     return stopped + not_observed + expiring + failed
@@ -154,5 +154,10 @@ def _time_left(hours_left: float | None) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    description = f" ({row['job_description']})" if row["job_description"] else ""
+    description = f" ({_in_one_line(row['job_description'])})" if row["job_description"] else ""
     return f"vault {row['vault_name']} in {row['region']}, job {row['job_id']}{description}"
+
+
+def _in_one_line(text: str | None) -> str:
+    """Return a text that a user or AWS wrote without line breaks, which would look like lines of the message."""
+    return " ".join((text or "").split())

@@ -90,7 +90,7 @@ _MAYBE_CLOSED = """
 class State:
     """The result of all days before a day that the aggregation of this day needs.
 
-    :param open_jobs: the jobs that no listing has missed yet, with the schema :data:`JOB_LIFECYCLES`.
+    :param open_jobs: the jobs that are not complete, with the schema :data:`JOB_LIFECYCLES`.
     :param vault_listings: the listings that still matter, with the schema :data:`VAULT_LISTINGS`.
     """
 
@@ -128,7 +128,7 @@ class Summary:
 class Folded:
     """The aggregate of some days.
 
-    :param closed: the jobs that a later listing missed, with the schema :data:`JOB_LIFECYCLES`.
+    :param closed: the jobs that are complete, with the schema :data:`JOB_LIFECYCLES`.
     :param vault_listings: all listings of the observations of these days, with the schema :data:`VAULT_LISTINGS`.
     :param state: what the aggregation of the next day needs.
     """
@@ -215,9 +215,9 @@ def maybe_closed(before: State, summary: Summary, *, since: datetime) -> pa.Tabl
 def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None, until: datetime = NO_END) -> Folded:
     """Aggregate days into history.
 
-    The result does not depend on the number of days at once, with one exception: a job that a listing missed, and that
-    a listing of a later day shows again, is closed once for each time. The last of these rows is that of its whole
-    life, and replaces the others.
+    The result does not depend on the number of days at once, with one exception: a job that was closed, and that a
+    listing of a later day shows again, is closed once for each time. The last of these rows is that of its whole life,
+    and replaces the others.
 
     Example::
 

@@ -203,15 +203,22 @@ class ReportTables:
         """(account id, Region) -> when its newest observation began.
 
         A target is included if it was observed within :data:`~glacier_jobs.alerts.attention.GAP_DAYS`, or on the day of
-        the newest observation of the dataset.
+        the newest observation of the dataset, or if it has vaults.
         """
         if self.newest_at is None:
             return {}
         since = min(self.newest_at, self.now - timedelta(days=GAP_DAYS)).date()
         aggregated = [] if self._folded is None else self._observation_ids(since=since, until=self._folded)
-        # Of one target, the ids are sorted by moment, and those of aggregated days are older: the last is its newest.
-        recent = [each for each in [*aggregated, *self._open_observation_ids] if snapshot_date(each) >= since]
-        return {target_of(each): moment_of(each) for each in recent}
+        carried = sorted(self._carried_listings["observation_id"].to_pylist())
+        # Of one target, the ids are sorted by moment, and each list has later ones: the last is its newest.
+        newest = {target_of(each): each for each in [*carried, *aggregated, *self._open_observation_ids]}
+        vaults = self._newest_listings
+        with_vaults = set(zip(vaults["account_id"].to_pylist(), vaults["region"].to_pylist(), strict=True))
+        return {
+            target: moment_of(each)
+            for target, each in newest.items()
+            if snapshot_date(each) >= since or target in with_vaults
+        }
 
     @cached_property
     def _newest_listings(self) -> pa.Table:

@@ -2,11 +2,11 @@
 -- Grain:     one row a job, the newest failure first.
 -- Tables:    jobs (raw, of the observations since $now - $hours and some before)
 -- Arguments: $now, $hours: how far back a job may have failed.
--- Columns:   failed_at       Glacier's completion date; where there is none, when a listing first showed the failure
+-- Columns:   failed_at       Glacier's completion date; where there is none, first_seen_failed_at
 --            status_message  as Glacier sent it
 --            account_id, region, vault_name, vault_arn, job_id, job_description, action, tier, archive_id
 --            creation_date, completion_date
---            first_seen_failed_at, last_seen_at  within that time
+--            first_seen_failed_at, last_seen_at  when listings showed the failure within that time, also of an older one
 -- Units:     timestamps in UTC.
 WITH failed AS (
     SELECT

@@ -5,7 +5,8 @@
 -- Columns:   those of merged, and
 --            outcome         as in job_history
 --            as_of           the newest listing that the outcome is based on
---            closed          whether a listing has missed the job: Glacier has dropped it
+--            closed          whether the job is complete: a listing has missed it, so Glacier has dropped it; or it was in
+--                            progress no more, and no listing has shown it for seven days
 -- Units:     bytes; timestamps in UTC.
 WITH evidence AS (
     SELECT vault_arn, listed_at, min((outcome, ended_at)) AS listing
@@ -20,7 +21,7 @@ judged AS (
         CASE
             WHEN merged.status_code = 'Succeeded' THEN 'succeeded'
             WHEN merged.status_code = 'Failed' THEN 'failed'
-            -- What a status means that Glacier adds later is not known.
+            -- What a status means that Glacier adds later is not known. Without a status, a job is in progress.
             WHEN merged.status_code <> 'InProgress' THEN merged.status_code
             WHEN evidence.listed_at IS NULL THEN 'in_progress'
             WHEN evidence.listing[1] = 'gone' THEN 'vault_gone'
@@ -38,6 +39,6 @@ SELECT
     inventory_size_in_bytes, first_seen_at, last_seen_at, last_observation_id, observation_count,
     outcome,
     CASE WHEN outcome IN ('vault_gone', 'vanished', 'unknown_gap') THEN missed_at ELSE last_seen_at END AS as_of,
-    missed_at IS NOT NULL AS closed
+    missed_at IS NOT NULL OR (outcome <> 'in_progress' AND last_seen_at < $until - INTERVAL 7 DAYS) AS closed
 FROM judged
 ORDER BY vault_arn, job_id
