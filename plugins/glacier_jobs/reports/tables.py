@@ -120,9 +120,7 @@ class ReportTables:
         engine.register(jobs=self.dataset.read("jobs", observation_ids, where=this_job))
 
     def register_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
-        """Register ``history``, one row a job, and ``newest``, one row: ``newest_at`` as :attr:`newest_at`.
-
-        They come from the aggregated days and the raw files of the days after them.
+        """Register ``history``: one row a job, from the aggregated days and the raw files of the days after them.
 
         :param since: jobs that were closed before this time may be left out.
         :param whole: whether to include all columns, and not only those for counts and measurements.
@@ -140,7 +138,6 @@ class ReportTables:
             first = None if since is None else since.date()
             engine.register(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
             engine.insert("folded", f"{selected} closed_days")
-        engine.create_table("newest", "SELECT $newest_at::TIMESTAMPTZ AS newest_at", newest_at=self.newest_at)
         engine.create_table("lifecycles", statement("history/newest_lifecycles"))
         engine.create_table("history", statement("history/outcomes"), newest_at=self.newest_at)
 

@@ -1,6 +1,6 @@
 -- Question:  how many jobs were there at each hour, by status?
--- Grain:     one row a UTC hour from $since to $until; no row where nothing was ever observed.
--- Tables:    history (result of history/outcomes.sql), newest (newest_at, when the newest observation began).
+-- Grain:     one row a UTC hour from $since to $until; no row if no job counts in any of them.
+-- Tables:    history (result of history/outcomes.sql).
 -- Arguments: $since, $until
 -- Columns:   hour            when it begins
 --            in_progress     jobs that were in progress when the hour ended. A job that a listing missed, or whose vault
@@ -48,6 +48,6 @@ SELECT
     (sum(coalesce(succeeded, 0)) OVER so_far)::BIGINT AS succeeded,
     (sum(coalesce(failed, 0)) OVER so_far)::BIGINT AS failed
 FROM hours LEFT JOIN summed USING (hour)
-WHERE EXISTS (FROM newest WHERE newest_at IS NOT NULL)
+WHERE EXISTS (FROM changes)
 WINDOW so_far AS (ORDER BY hour)
 ORDER BY hour
