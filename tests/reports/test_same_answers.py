@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,8 @@ def answers(dataset: Dataset, *, now: datetime, since: datetime, hours: int) -> 
     return {f"{name} {params}": inquiry.ask(name, **params) for name, params in asked}
 
 
+# Beside other drills, all examples take minutes.
+@pytest.mark.timeout(900)
 @given(random_observations(at_least=5), st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72))
 @examples(12, in_drills=60)
 def test_answers_depend_neither_on_aggregated_days_nor_on_what_came_after_now(
