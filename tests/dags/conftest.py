@@ -177,8 +177,8 @@ def report_dag(dag_bag: DagBag) -> Runner:
     return Runner(dag_id="glacier_jobs_report")
 
 
-#: Runs the report DAG for events with these extras.
-EventRunner: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Run]
+#: Runs the report DAG for events with these extras, and others of the asset after (or before) them.
+EventRunner: TypeAlias = Callable[..., Run]
 
 
 @pytest.fixture
@@ -186,11 +186,13 @@ def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRu
     """Run the report DAG with asset events that triggered it, as the scheduler does."""
     real: Any = pkgutil.resolve_name(CREATE_RUN)
 
-    def run(extras: Sequence[Mapping[str, Any]]) -> Run:
+    def run(extras: Sequence[Mapping[str, Any]], *others: tuple[datetime, Mapping[str, Any]]) -> Run:
         def with_events(*, session: Any, **kwargs: Any) -> Any:
             dag_run = real(session=session, **kwargs)
             asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
+            session.execute(delete(AssetEvent))
             dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=dict(extra)) for extra in extras]
+            session.add_all(AssetEvent(asset_id=asset.id, timestamp=at, extra=dict(extra)) for at, extra in others)
             session.commit()
             return dag_run
 

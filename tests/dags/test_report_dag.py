@@ -252,6 +252,23 @@ class TestAnEvent:
         assert len(messages.read_text().splitlines()) == 1
 
 
+    def test_reports_the_datasets_of_later_events_which_airflow_gives_to_no_run(
+        self, triggered_by: EventRunner, tmp_path: Path
+    ) -> None:
+        roots = {name: tmp_path / name for name in ("triggering", "earlier", "later")}
+        for root in roots.values():
+            observe(local_dataset(root), ago(30), {"photos": [job("a")]})
+
+        run = triggered_by(
+            [naming(roots["triggering"])],
+            (ago(1), naming(roots["earlier"])),
+            (datetime.now(timezone.utc) + timedelta(minutes=10), naming(roots["later"])),
+        )
+
+        assert run.state == "success"
+        assert {name for name, root in roots.items() if (root / "reports").exists()} == {"triggering", "later"}
+
+
 def naming(*roots: Path) -> dict[str, Any]:
     """Return the extra of an event that names datasets."""
     return {"observations": [{"dataset_uri": root.as_uri()} for root in roots]}

@@ -75,12 +75,17 @@ def test_every_dag_is_parsed_without_an_import_error(airflow: RunningAirflow, re
     record_drill("all DAGs in a real Airflow", "parsed without an import error")
 
 
-def test_a_snapshot_triggered_over_rest_succeeds_and_publishes_every_job(
-    airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
-) -> None:
-    dataset = tmp_path / "dataset"
+@pytest.fixture(scope="module")
+def snapshot(airflow: RunningAirflow, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The run id and the dataset of the first snapshot: the only one until its event has started the report."""
+    dataset = tmp_path_factory.mktemp("snapshot") / "dataset"
+    return airflow.snapshot(dataset), dataset
 
-    run_id = airflow.snapshot(dataset)
+
+def test_a_snapshot_triggered_over_rest_succeeds_and_publishes_every_job(
+    airflow: RunningAirflow, snapshot: tuple[str, Path], record_drill: RecordDrill
+) -> None:
+    run_id, dataset = snapshot
 
     listed = {job["JobId"] for region in ("us-east-1", "eu-west-1") for job in airflow.local_aws.jobs(region=region)}
     stored = set(pads.dataset(dataset / "jobs").to_table(columns=["job_id"])["job_id"].to_pylist())
@@ -94,11 +99,9 @@ def test_a_snapshot_triggered_over_rest_succeeds_and_publishes_every_job(
 
 
 def test_a_snapshot_emits_one_event_which_starts_the_report(
-    airflow: RunningAirflow, tmp_path: Path, record_drill: RecordDrill
+    airflow: RunningAirflow, snapshot: tuple[str, Path], record_drill: RecordDrill
 ) -> None:
-    dataset = tmp_path / "dataset"
-
-    run_id = airflow.snapshot(dataset)
+    run_id, dataset = snapshot
 
     events = airflow.api.get("/api/v2/assets/events?source_dag_id=glacier_jobs_snapshot&limit=100")["asset_events"]
     [event] = [each for each in events if each["source_run_id"] == run_id]
