@@ -71,7 +71,7 @@ of the Variable `{DATASET_VARIABLE}`.
   report per hour. A run by time does not wait: it skips a dataset with a report of the last
   {OVERDUE.seconds // 60} minutes, and leaves a first snapshot to its event. A manual run does not wait either, and
   reports.
-- **fold** aggregates finalized days into `history/v2/`.
+- **fold** aggregates finalized days into `history/v2/`, and into `history/v2/partials/` what later days show so far.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
 - **folded** fails the run if the days could not be aggregated. The report is written all the same.
@@ -214,12 +214,14 @@ class Due(BaseSensorOperator):
 
 @task(map_index_template=LABEL)
 def fold(dataset_uri: str) -> None:
-    """Aggregate the finalized days."""
-    from glacier_jobs.history import History, fold_closed_days
+    """Aggregate the finalized days, and what the later days show."""
+    from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
 
     dataset = _files(dataset_uri).dataset
+    history, now = History.beside(dataset), datetime.now(timezone.utc)
     with _without_retries():
-        fold_closed_days(dataset, History.beside(dataset), now=datetime.now(timezone.utc))
+        fold_closed_days(dataset, history, now=now)
+        aggregate_open_days(dataset, history, now=now)
 
 
 # Also if the days could not be aggregated, but not if the dataset is skipped.

@@ -10,6 +10,7 @@ from typing import Any
 import botocore.loaders
 import pytest
 
+from glacier_jobs.history.partials import VERSION_FOLDER
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
@@ -93,8 +94,16 @@ def test_the_policy_of_an_mwaa_execution_role_grants_what_snapshot_wait_and_data
     assert len({statement["Sid"] for statement in granted}) == len(granted)
 
 
-def test_no_policy_allows_deletion() -> None:
-    assert not [action for file in POLICIES for action in _actions(file.name) if "Delete" in action]
+def test_policies_allow_deletion_of_partial_aggregates_only() -> None:
+    deleting = [
+        (statement["Action"], statement["Resource"])
+        for file in POLICIES
+        for statement in _statements(file.name)
+        if any("Delete" in action for action in _listed(statement["Action"]))
+    ]
+
+    partials = f"arn:PARTITION:s3:::BUCKET/PREFIX/{VERSION_FOLDER}/partials/*"
+    assert deleting == [("s3:DeleteObject", partials)] * 2
 
 
 def _statements(name: str) -> list[dict[str, Any]]:

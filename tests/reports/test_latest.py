@@ -9,6 +9,7 @@ from glacier_jobs.history.fold import EMPTY_STATE
 from glacier_jobs.reports.latest import newest_listings
 from tests.examples import examples
 from tests.observations import local_dataset
+from tests.partials import observation_rows
 from tests.random_observations import RawObservation, random_observations, write_raw
 
 
@@ -35,7 +36,8 @@ def test_reading_backwards_finds_the_same_listings_as_reading_everything(seen: l
         dataset = local_dataset(Path(folder))
         write_raw(dataset, seen)
 
-        found = newest_listings(dataset, dataset.observation_ids(), EMPTY_STATE.vault_listings)
+        rows = observation_rows(dataset)
+        found = newest_listings(rows, rows.observation_ids, EMPTY_STATE.vault_listings)
 
     assert dict(
         zip(found["vault_arn"].to_pylist(), found["observation_id"].to_pylist(), strict=True)

@@ -248,18 +248,21 @@ class TestFailures:
 
         assert ask(dataset, "failures", "job_id", now=NOON + hours(27), hours=30) == [("a",)]
 
-    def test_no_file_of_more_than_a_day_before_those_hours_is_opened(self, dataset: Dataset) -> None:
-        observe(dataset, NOON - hours(72), {"photos": [job("a", "Failed", completed=NOON - hours(73))]})
-        observe(dataset, NOON, {"photos": [job("b", "Failed", completed=NOON - hours(1))]})
-        destroy(dataset, "jobs", before=date(2026, 11, 16))
-
-        assert ask(dataset, "failures", "job_id", now=NOON + hours(1)) == [("b",)]
-
-    def test_only_observations_of_those_hours_count(self, dataset: Dataset) -> None:
+    def test_without_a_completion_date_it_failed_when_a_listing_first_showed_that(self, dataset: Dataset) -> None:
+        observe(dataset, NOON - hours(3), {"photos": [job("a")]})
         for hour in (-2, 1, 14):
             observe(dataset, NOON + hours(hour), {"photos": [job("a", "Failed")]})
 
-        assert ask(dataset, "failures", "first_seen_failed_at", now=NOON + hours(15), hours=15) == [(NOON + hours(1),)]
+        columns = ("failed_at", "first_failed_at", "last_seen_at")
+        failed_at = NOON - hours(2)
+        assert ask(dataset, "failures", *columns, now=NOON + hours(15)) == [(failed_at, failed_at, NOON + hours(14))]
+        assert ask(dataset, "failures", *columns, now=NOON + hours(15), hours=16) == []
+
+    def test_a_job_that_is_not_failed_any_more_is_not_reported(self, dataset: Dataset) -> None:
+        observe(dataset, NOON, {"photos": [job("a", "Failed", completed=NOON)]})
+        observe(dataset, NOON + hours(1), {"photos": [job("a", "Succeeded", completed=NOON)]})
+
+        assert ask(dataset, "failures", "job_id", now=NOON + hours(2)) == []
 
     def test_a_listing_after_midnight_by_an_observation_of_the_day_before_counts(self, dataset: Dataset) -> None:
         late = NOON + hours(11.9)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fsspec import AbstractFileSystem
-from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +20,7 @@ from tests.examples import examples
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 from tests.random_observations import DAYS, START, RawObservation, random_observations, write_raw
+from tests.recording_disk import RecordingDisk
 
 #: In the future: a question as of a time in the past also opens files to see what was published by then.
 NOON = datetime(2126, 11, 10, 12, tzinfo=timezone.utc)
@@ -29,37 +28,6 @@ FIRST = NOON.date()
 #: There are twelve days of observations. The last two are not aggregated.
 AGGREGATED_DAYS, OPEN_DAYS = 10, 2
 NOW = NOON + timedelta(days=AGGREGATED_DAYS + OPEN_DAYS - 1, hours=3)
-
-
-class RecordingDisk(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """The local disk as an object store that records which paths were listed and opened."""
-
-    cachable = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._disk = LocalFileSystem()
-        self.listed: list[str] = []
-        self.opened: list[str] = []
-
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
-        self.listed.append(path)
-        return self._disk.ls(path, detail=detail)
-
-    def info(self, path: str, **kwargs: Any) -> Any:
-        return self._disk.info(path)
-
-    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> Any:
-        self.opened.append(path)
-        return self._disk.cat_file(path, start, end)
-
-    def below(self, root: str) -> dict[str, list[str]]:
-        """Return, by table, the dates of the opened files, once for each time a file was opened."""
-        found: dict[str, list[str]] = {}
-        for path in self.opened:
-            *_, table, partition, _ = Path(path).relative_to(root).parts
-            found.setdefault(table, []).append(partition.partition("=")[2])
-        return {table: sorted(dates) for table, dates in found.items()}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The command line of job history.
 
-``python -m glacier_jobs.history fold <dataset_uri>`` aggregates the days that are finalized;
+``python -m glacier_jobs.history fold <dataset_uri>`` aggregates the days that are finalized, and what later days show;
 ``python -m glacier_jobs.history rebuild <dataset_uri> <new_root_uri>`` aggregates all days again, under another root.
 """
 
@@ -14,14 +14,14 @@ from datetime import datetime, timezone
 
 from glacier_jobs.dataset.storage import open_dataset
 from glacier_jobs.errors import GlacierJobsError
-from glacier_jobs.history.store import History, fold_closed_days, rebuild
+from glacier_jobs.history.store import History, aggregate_open_days, fold_closed_days, rebuild
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m glacier_jobs.history", description="Aggregate job history.")
     commands = parser.add_subparsers(dest="command", required=True)
-    folding = commands.add_parser("fold", help="aggregate the days that are finalized")
+    folding = commands.add_parser("fold", help="aggregate the days that are finalized, and what later days show")
     folding.add_argument("dataset_uri")
     folding.add_argument("history_uri", nargs="?", help="another root than the dataset's")
     rebuilding = commands.add_parser("rebuild", help="aggregate all finalized days again, under a new root")
@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         dataset = open_dataset(given.dataset_uri)
         history = History.beside(open_dataset(given.history_uri, "history_uri") if given.history_uri else dataset)
-        work = rebuild if given.command == "rebuild" else fold_closed_days
-        days = work(dataset, history, now=datetime.now(timezone.utc))
+        work, now = rebuild if given.command == "rebuild" else fold_closed_days, datetime.now(timezone.utc)
+        days = work(dataset, history, now=now)
+        if given.command == "fold":
+            aggregate_open_days(dataset, history, now=now)
     except GlacierJobsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,10 +5,12 @@ Pure: tables in, tables out. Nothing here reads or writes a file, or reads the c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from glacier_jobs.dataset.schema import JOBS, UTC_MICROSECONDS, VAULTS, required
 from glacier_jobs.sql.engine import Engine, statement
@@ -34,6 +36,7 @@ JOB_SUMMARIES = pa.schema(
             )
         ],
         required("first_seen_at", UTC_MICROSECONDS),
+        pa.field("first_failed_at", UTC_MICROSECONDS),
         required("last_seen_at", UTC_MICROSECONDS),
         required("last_observation_id", pa.string()),
         required("observation_count", pa.int64()),
@@ -44,6 +47,8 @@ JOB_SUMMARIES = pa.schema(
 JOB_LIFECYCLES = pa.schema(
     [*JOB_SUMMARIES, required("outcome", pa.string()), required("as_of", UTC_MICROSECONDS)],
 )
+
+_JUDGED_LIFECYCLES = pa.schema([*JOB_LIFECYCLES, required("closed", pa.bool_())])
 
 #: One row a listing of a vault; it counts from ``listed_at`` on.
 VAULT_LISTINGS = pa.schema(
@@ -116,7 +121,8 @@ class RawRows:
 class Summary:
     """What the observations of some days show, without a judgement.
 
-    :param jobs: one row a job, with the schema :data:`JOB_SUMMARIES`.
+    :param jobs: summaries of jobs, with the schema :data:`JOB_SUMMARIES`: of a job one row or more, each of other
+        observations.
     :param vault_listings: the listings of the vaults, with the schema :data:`VAULT_LISTINGS`.
     """
 
@@ -147,7 +153,8 @@ def summarize(before: State, raw: RawRows) -> Summary:
     :param before: the state at the end of the day before; :data:`EMPTY_STATE` if there is none.
     :param raw: all raw rows of the days.
     """
-    return Summary(jobs=summaries_of(raw.jobs), vault_listings=vault_listings_of(raw, carried=before.vault_listings))
+    listings = vault_listings_of(raw.vaults, raw.observations, carried=before.vault_listings)
+    return Summary(jobs=summaries_of(raw.jobs), vault_listings=listings)
 
 
 def summaries_of(jobs: pa.RecordBatchReader | pa.Table) -> pa.Table:
@@ -164,13 +171,15 @@ def summaries_of(jobs: pa.RecordBatchReader | pa.Table) -> pa.Table:
         waiting.append(_summaries_of_one_observation_each(batch))
         rows += batch.num_rows
         if rows >= max(_ROWS_AT_A_TIME, merged.num_rows):
-            merged, waiting, rows = _merged([merged, *waiting]), [], 0
-    return _merged([merged, *waiting]) if waiting else merged
+            merged, waiting, rows = merged_summaries([merged, *waiting]), [], 0
+    return merged_summaries([merged, *waiting]) if waiting else merged
 
 
 def _summaries_of_one_observation_each(jobs: pa.RecordBatch) -> pa.Table:
+    failed = pc.equal(jobs["status_code"], "Failed")
     columns = {
         "first_seen_at": jobs["observed_at"],
+        "first_failed_at": pc.if_else(failed, jobs["observed_at"], None),
         "last_seen_at": jobs["observed_at"],
         "last_observation_id": jobs["observation_id"],
         "observation_count": pa.repeat(pa.scalar(1, pa.int64()), jobs.num_rows),
@@ -180,23 +189,36 @@ def _summaries_of_one_observation_each(jobs: pa.RecordBatch) -> pa.Table:
     )
 
 
-def _merged(summaries: list[pa.Table]) -> pa.Table:
+def merged_summaries(summaries: Sequence[pa.Table]) -> pa.Table:
+    """Return one row a job, in any order: what several summaries say together.
+
+    :param summaries: tables with the schema :data:`JOB_SUMMARIES`, which are of disjoint sets of observations.
+    """
     with Engine() as engine:
         engine.register(gathered=pa.concat_tables(summaries))
         return engine.query(statement("history/merged_summaries"), JOB_SUMMARIES)
 
 
-def vault_listings_of(raw: RawRows, *, carried: pa.Table) -> pa.Table:
+def sorted_by_job(rows: pa.Table) -> pa.Table:
+    """Return the same rows in the order of vault and job id."""
+    return rows.sort_by([("vault_arn", "ascending"), ("job_id", "ascending")])
+
+
+def vault_listings_of(
+    vaults: pa.RecordBatchReader | pa.Table, observations: pa.RecordBatchReader | pa.Table, *, carried: pa.Table
+) -> pa.Table:
     """Return the vault listings of the observations of some days, with the schema :data:`VAULT_LISTINGS`.
 
-    :param raw: the raw rows of the days; ``jobs`` are not read.
-    :param carried: the listings of earlier days, which name the vaults that may be gone, with the same schema.
+    :param vaults: rows of ``vaults``, with :data:`VAULT_COLUMNS`.
+    :param observations: rows of ``observations``, with :data:`OBSERVATION_COLUMNS`.
+    :param carried: the listings of earlier days, which name the vaults that may be gone, with the same schema as the
+        result.
     """
     with Engine() as engine:
         engine.register(carried_listings=carried)
         # The statement reads these tables more than once, and a reader can be read only once.
-        engine.register_reusable("vaults", raw.vaults)
-        engine.register_reusable("observations", raw.observations)
+        engine.register_reusable("vaults", vaults)
+        engine.register_reusable("observations", observations)
         engine.create_table("vault_listings", statement("history/vault_listings"))
         return engine.query(_OWN_LISTINGS, VAULT_LISTINGS)
 
@@ -229,7 +251,7 @@ def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None,
     :param reappeared: the last rows of the jobs of the summary that were closed on earlier days.
     :param until: the midnight at which the days end. A later listing by an observation that began before is carried
         over to the next day.
-    :return: rows in the order of vault and job id.
+    :return: rows of jobs in any order.
     """
     known = before.open_jobs if reappeared is None else pa.concat_tables([before.open_jobs, reappeared])
     with Engine() as engine:
@@ -238,19 +260,15 @@ def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None,
             carried_listings=before.vault_listings,
             new_listings=summary.vault_listings,
         )
-        engine.create_table("merged", statement("history/merged_summaries"))
+        engine.create_view("merged", statement("history/merged_summaries"))
         engine.create_table("vault_listings", "FROM carried_listings UNION FROM new_listings")
-        engine.create_table("lifecycles", statement("history/lifecycles"), until=until)
-        return Folded(
-            closed=engine.query(
-                "SELECT * EXCLUDE closed FROM lifecycles WHERE closed ORDER BY vault_arn, job_id", JOB_LIFECYCLES
-            ),
-            vault_listings=summary.vault_listings,
-            state=State(
-                open_jobs=engine.query(
-                    "SELECT * EXCLUDE closed FROM lifecycles WHERE NOT closed ORDER BY vault_arn, job_id",
-                    JOB_LIFECYCLES,
-                ),
-                vault_listings=engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until),
-            ),
-        )
+        lifecycles = engine.query(statement("history/lifecycles"), _JUDGED_LIFECYCLES, until=until)
+        engine.register(lifecycles=lifecycles)
+        vault_listings = engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until)
+    closed = lifecycles["closed"]
+    lifecycles = lifecycles.drop_columns("closed")
+    return Folded(
+        closed=lifecycles.filter(closed),
+        vault_listings=summary.vault_listings,
+        state=State(open_jobs=lifecycles.filter(pc.invert(closed)), vault_listings=vault_listings),
+    )

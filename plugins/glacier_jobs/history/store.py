@@ -14,13 +14,17 @@ The root is that of the dataset, unless another is given. ``v2`` is the version 
 of another version are not read. A day is aggregated after it is finalized (:mod:`glacier_jobs.dataset.cutoff`), from
 the state at the end of the day before and the raw rows of the day. The same rows give the same files. So two concurrent
 runs, a repeated run, and a run after a crash between two files lead to the same files, and no file is ever overwritten.
+
+What the observations of later days show is kept beside them, in :mod:`glacier_jobs.history.partials`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -31,30 +35,26 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from glacier_jobs.dataset.cutoff import last_settled_day, midnight
-from glacier_jobs.dataset.layout import Dataset, partition_dates
+from glacier_jobs.dataset.layout import Dataset, partition_dates, snapshot_date
 from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.errors import HistoryDiffers, InvalidArgument, ObservationExists
 from glacier_jobs.history.fold import (
     EMPTY_STATE,
-    JOB_COLUMNS,
     JOB_LIFECYCLES,
     NO_END,
-    OBSERVATION_COLUMNS,
-    VAULT_COLUMNS,
     VAULT_LISTINGS,
     Folded,
-    RawRows,
     State,
     Summary,
     fold,
     maybe_closed,
-    summarize,
+    merged_summaries,
+    sorted_by_job,
 )
+from glacier_jobs.history.partials import VERSION_FOLDER, Partial, Partials
+from glacier_jobs.history.rows import ObservationRows
 from glacier_jobs.sql.engine import Engine, shared_database, statement
-
-#: The version of the rules and of the columns.
-_FOLDER = "history/v2"
 
 #: Table name -> the key of its partitions, in the order in which a day's files are published.
 _KEYS: Mapping[str, str] = {
@@ -72,6 +72,12 @@ _SCHEMAS: Mapping[str, pa.Schema] = {
 _MARK = "open_jobs"
 
 _DAY = timedelta(days=1)
+
+#: The shortest time between two aggregations of the days that are not finalized.
+_APART = timedelta(minutes=15)
+
+#: A partial aggregate is merged with smaller and new ones when it has at most this many times their jobs.
+_MERGED_UP_TO = 2
 
 log = logging.getLogger(__name__)
 
@@ -99,12 +105,17 @@ class History:
         """Return the history under the root of the dataset."""
         return cls(filesystem=dataset.filesystem, root=dataset.root)
 
+    @property
+    def partials(self) -> Partials:
+        """The partial aggregates of the days after the aggregated ones."""
+        return Partials(filesystem=self.filesystem, root=self.root)
+
     def path(self, table: str, day: date) -> str:
         """Return the path of a table's file of a day; the file may not exist."""
         return f"{self._folder(table)}/{_KEYS[table]}={day}/{table}.parquet"
 
     def _folder(self, table: str) -> str:
-        return f"{self.root}/{_FOLDER}/{table}"
+        return f"{self.root}/{VERSION_FOLDER}/{table}"
 
     def folded_days(self) -> list[date]:
         """Return the aggregated days, oldest first."""
@@ -120,6 +131,14 @@ class History:
         newest_first = sorted((day for day in marked if until is None or day <= until), reverse=True)
         # A folder may exist before its file.
         return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
+
+    def folded_at(self, days: Collection[date]) -> dict[date, datetime]:
+        """Return aggregated day -> when it was aggregated, of those of the given days that are aggregated."""
+        found = {}
+        for day in days:
+            with contextlib.suppress(FileNotFoundError):
+                found[day] = self.filesystem.modified(self.path(_MARK, day))
+        return found
 
     def state(self, day: date | None) -> State:
         """Return the state at the end of an aggregated day; with ``None``, that before the first day."""
@@ -171,10 +190,10 @@ class History:
         :raises HistoryDiffers: the day was aggregated before with a different result; nothing was changed.
         """
         tables = {
-            "job_history": folded.closed,
+            "job_history": sorted_by_job(folded.closed),
             "vault_listings": folded.vault_listings,
             "open_vault_listings": folded.state.vault_listings,
-            "open_jobs": folded.state.open_jobs,
+            "open_jobs": sorted_by_job(folded.state.open_jobs),
         }
         publisher = publisher_for(self.filesystem, self.root)
         for table in _KEYS:
@@ -200,15 +219,6 @@ class History:
 
     def _read(self, table: str, day: date) -> pa.Table:
         return read_files(self.filesystem, [self.path(table, day)], _SCHEMAS[table]).read_all()
-
-
-def raw_rows(dataset: Dataset, observation_ids: Sequence[str]) -> RawRows:
-    """Return the raw rows of some observations, for :func:`~glacier_jobs.history.fold.summarize`."""
-    return RawRows(
-        jobs=dataset.read("jobs", observation_ids, columns=JOB_COLUMNS),
-        vaults=dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS),
-        observations=dataset.read("observations", observation_ids, columns=OBSERVATION_COLUMNS),
-    )
 
 
 def fold_from(history: History, before: State, summary: Summary, day: date, *, until: datetime = NO_END) -> Folded:
@@ -243,9 +253,11 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
     if day is None or day > last:
         return
     state = history.state(folded_before)
+    found = history.partials.find(since=day)
     while day <= last:
         observation_ids = dataset.observation_ids(since=day, until=day)
-        summary = summarize(state, raw_rows(dataset, observation_ids))
+        rows = ObservationRows(dataset=dataset, partials=history.partials, observation_ids=observation_ids, found=found)
+        summary = Summary(jobs=rows.job_summaries(), vault_listings=rows.vault_listings(carried=state.vault_listings))
         folded = fold_from(history, state, summary, day, until=midnight(day) + _DAY)
         history.publish(day, folded)
         log.info(
@@ -257,6 +269,77 @@ def _fold_days(dataset: Dataset, history: History, last: date) -> Iterator[date]
         )
         yield day
         state, day = folded.state, day + _DAY
+
+
+def aggregate_open_days(dataset: Dataset, history: History, *, now: datetime) -> list[Partial]:
+    """Aggregate what the observations of the days that are not aggregated show, so that questions read few files.
+
+    Only new observations are read, and nothing is done if that was done less than 15 minutes ago. Deletes partial
+    aggregates that are not needed any more.
+
+    Example::
+
+        dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
+        history, now = History.beside(dataset), datetime.now(timezone.utc)
+        fold_closed_days(dataset, history, now=now)
+        aggregate_open_days(dataset, history, now=now)
+
+    :param now: the current time, an aware UTC datetime.
+    :return: the partial aggregates that were made.
+    """
+    partials = history.partials
+    folded = history.last_folded_day()
+    since = None if folded is None else folded + _DAY
+    found = partials.find(since=since)
+    if any(now - each.made_at < _APART for each in found):
+        return []
+    by_day: dict[date, list[str]] = defaultdict(list)
+    for observation_id in dataset.observation_ids(since=since):
+        by_day[snapshot_date(observation_id)].append(observation_id)
+    with shared_database():
+        made = [
+            partial
+            for day, observation_ids in sorted(by_day.items())
+            if (partial := _aggregate_open_day(dataset, partials, day, observation_ids, found, now))
+        ]
+    swept = partials.sweep(now=now, folded_at=history.folded_at({each.day for each in partials.find(since=None)}))
+    log.info(
+        "Aggregated %d days that are not finalized; deleted %d files that are not needed any more", len(made), swept
+    )
+    return made
+
+
+def _aggregate_open_day(
+    dataset: Dataset,
+    partials: Partials,
+    day: date,
+    observation_ids: Sequence[str],
+    found: Sequence[Partial],
+    now: datetime,
+) -> Partial | None:
+    def rows_of(observation_ids: Sequence[str], found: Sequence[Partial]) -> ObservationRows:
+        return ObservationRows(dataset=dataset, partials=partials, observation_ids=observation_ids, found=found)
+
+    there = rows_of(observation_ids, found)
+    if not there.raw_ids:
+        return None
+    new = rows_of(there.raw_ids, []).job_summaries()
+    jobs, merged = new.num_rows, []
+    # Similar sizes together: so each row is written few times, however many runs a day has, and few files are left.
+    for partial in sorted(there.chosen, key=lambda each: (each.jobs, each.name)):
+        if partial.jobs > _MERGED_UP_TO * jobs:
+            break
+        jobs += partial.jobs
+        merged.append(partial)
+    rows = rows_of([*there.raw_ids, *(each for partial in merged for each in partial.observation_ids)], merged)
+    return partials.publish(
+        day,
+        made_at=now,
+        job_summaries=sorted_by_job(merged_summaries([new, partials.read("job_summaries", merged).read_all()])),
+        newest_jobs=rows.jobs_of_newest_listings(),
+        vaults=rows.read("vaults", rows.observation_ids),
+        observations=rows.read("observations", rows.observation_ids),
+    )
 
 
 def rebuild(dataset: Dataset, history: History, *, now: datetime) -> list[date]:

@@ -13,17 +13,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from glacier_jobs.dataset.layout import Dataset, target_of
-from glacier_jobs.history.fold import VAULT_COLUMNS, VAULT_LISTINGS
+from glacier_jobs.dataset.layout import target_of
+from glacier_jobs.history.fold import VAULT_LISTINGS
+from glacier_jobs.history.rows import ObservationRows
 
 _Row = Mapping[str, Any]
 _Target = tuple[str, str]
 
 
-def newest_listings(dataset: Dataset, observation_ids: Iterable[str], before: pa.Table) -> pa.Table:
+def newest_listings(rows: ObservationRows, observation_ids: Iterable[str], before: pa.Table) -> pa.Table:
     """Return for each vault the listing of the newest observation that listed it, unless the vault has gone since.
 
-    :param observation_ids: committed observations; as few of them as possible are read.
+    :param observation_ids: observations whose rows these are; as few raw files of them as possible are read.
     :param before: listings from before the first of these observations, with the schema
         :data:`~glacier_jobs.history.fold.VAULT_LISTINGS`.
     :return: one row a vault, with the same schema.
@@ -40,7 +41,7 @@ def newest_listings(dataset: Dataset, observation_ids: Iterable[str], before: pa
         target: observations for target, observations in remaining.items() if observations and searches[target].open
     }:
         newest = {target: list(reversed(observations[-count:])) for target, observations in wanted.items()}
-        _read(dataset, newest, searches)
+        _read(rows, newest, searches)
         for target in wanted:
             del remaining[target][-count:]
         count *= 2
@@ -91,11 +92,13 @@ class _TargetSearch:
         return [listing for listing in self._known.values() if listing is not None]
 
 
-def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: Mapping[_Target, _TargetSearch]) -> None:
+def _read(
+    rows: ObservationRows, wanted: Mapping[_Target, Sequence[str]], searches: Mapping[_Target, _TargetSearch]
+) -> None:
     """Read observations, newest first, into the searches of their targets."""
     observation_ids = [observation_id for newest in wanted.values() for observation_id in newest]
     vaults: dict[str, list[_Row]] = defaultdict(list)
-    for row in dataset.read("vaults", observation_ids, columns=VAULT_COLUMNS).read_all().to_pylist():
+    for row in rows.read("vaults", observation_ids).to_pylist():
         vaults[row["observation_id"]].append(
             {
                 **{name: row[name] for name in VAULT_LISTINGS.names if name in row},
@@ -103,7 +106,7 @@ def _read(dataset: Dataset, wanted: Mapping[_Target, Sequence[str]], searches: M
                 "ended_at": row["listing_ended_at"],
             }
         )
-    scopes = dataset.read("observations", observation_ids, columns=["observation_id", "scope"]).read_all()
+    scopes = rows.read("observations", observation_ids, columns=["observation_id", "scope"])
     scope = dict(zip(scopes["observation_id"].to_pylist(), scopes["scope"].to_pylist(), strict=True))
     for target, newest in wanted.items():
         for observation_id in newest:

@@ -51,7 +51,9 @@ def _latest_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) ->
 
 
 def _failed_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
-    tables.register_failed_jobs(engine, tables.now - timedelta(hours=arguments["hours"]))
+    # One more day, because the clocks of AWS and of the observers can differ.
+    since = tables.now - timedelta(hours=arguments["hours"], days=1)
+    tables.register_history(engine, since, whole=True, outcomes=["failed"])
 
 
 def _vault_listings(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -14,17 +15,10 @@ from glacier_jobs.dataset.cutoff import last_finalized_day
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
-from glacier_jobs.history.fold import (
-    JOB_COLUMNS,
-    JOB_LIFECYCLES,
-    Folded,
-    State,
-    Summary,
-    fold,
-    summaries_of,
-    vault_listings_of,
-)
-from glacier_jobs.history.store import History, fold_from, raw_rows
+from glacier_jobs.history.fold import JOB_LIFECYCLES, Folded, State, Summary, fold
+from glacier_jobs.history.partials import Partial
+from glacier_jobs.history.rows import ObservationRows
+from glacier_jobs.history.store import History, fold_from
 from glacier_jobs.reports.latest import newest_listings
 from glacier_jobs.sql.engine import Engine, statement
 
@@ -40,14 +34,12 @@ _MEASURES = [
     "observation_count", "outcome", "as_of",
 ]  # fmt: skip
 
-#: The columns for the question about failures.
-_FAILURE_COLUMNS = [
+#: The columns for questions about the newest listings.
+_LATEST_COLUMNS = [
     "observation_id", "observed_at", "account_id", "region", "vault_name", "vault_arn", "job_id", "job_description",
     "action", "tier", "archive_id", "status_code", "status_message", "creation_date", "completion_date",
+    "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range",
 ]  # fmt: skip
-
-#: The columns for questions about the newest listings.
-_LATEST_COLUMNS = [*_FAILURE_COLUMNS, "archive_size_in_bytes", "inventory_size_in_bytes", "retrieval_byte_range"]
 
 
 @dataclass(frozen=True)
@@ -73,13 +65,6 @@ class ReportTables:
         """Register ``newest_listings``, and ``latest_jobs`` without the columns that no question uses."""
         engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
-    def register_failed_jobs(self, engine: Engine, since: datetime) -> None:
-        """Register ``jobs``: the failed jobs of all observations since a time, and of the day before."""
-        failed = pc.field("status_code") == "Failed"
-        # An observation of the day before may have listed vaults after midnight.
-        observation_ids = self._observation_ids(since=since.date() - _DAY)
-        engine.register(jobs=self.dataset.read("jobs", observation_ids, columns=_FAILURE_COLUMNS, where=failed))
-
     def register_vault_listings(self, engine: Engine, since: datetime, until: datetime) -> None:
         """Register ``vault_listings``: those of a period and of the day before it, and those that they follow.
 
@@ -90,8 +75,8 @@ class ReportTables:
         before = self._newest_listings_before(first)
         folded = self._folded
         if folded is None or folded < first:
-            raw = raw_rows(self.dataset, self._observation_ids(since=first, until=last))
-            engine.register(vault_listings=pa.concat_tables([before, vault_listings_of(raw, carried=before)]))
+            rows = self._rows(self._observation_ids(since=first, until=last))
+            engine.register(vault_listings=pa.concat_tables([before, rows.vault_listings(carried=before)]))
             return
         tables = [before, self.history.read("vault_listings", since=first, until=min(folded, last)).read_all()]
         if last > folded:
@@ -102,7 +87,7 @@ class ReportTables:
         until = day - _DAY
         folded = None if self._folded is None else self.history.last_folded_day(until=min(until, self._folded))
         observation_ids = self._observation_ids(since=_day_after(folded), until=until)
-        return newest_listings(self.dataset, observation_ids, self.history.open_vault_listings(folded))
+        return newest_listings(self._rows(observation_ids), observation_ids, self.history.open_vault_listings(folded))
 
     def _open_listings_until(self, last: date) -> pa.Table:
         observation_ids = [each for each in self._open_observation_ids if snapshot_date(each) <= last]
@@ -119,11 +104,14 @@ class ReportTables:
         this_job = (pc.field("vault_arn") == vault_arn) & (pc.field("job_id") == job_id)
         engine.register(jobs=self.dataset.read("jobs", observation_ids, where=this_job))
 
-    def register_history(self, engine: Engine, since: datetime | None, *, whole: bool) -> None:
-        """Register ``history``: one row a job, from the aggregated days and the raw files of the days after them.
+    def register_history(
+        self, engine: Engine, since: datetime | None, *, whole: bool, outcomes: Sequence[str] | None = None
+    ) -> None:
+        """Register ``history``: one row a job, from the aggregated days and what the days after them show.
 
         :param since: jobs that were closed before this time may be left out.
         :param whole: whether to include all columns, and not only those for counts and measurements.
+        :param outcomes: jobs with another outcome are left out; ``None`` for all jobs.
         """
         columns = JOB_LIFECYCLES.names if whole else _MEASURES
         selected = f"SELECT {', '.join(columns)}, {_JOB_KEY} FROM"
@@ -133,18 +121,26 @@ class ReportTables:
             open_days=pa.concat_tables([newest.closed, newest.state.open_jobs]),
             vault_listings=newest.state.vault_listings,
         )
-        engine.create_table("folded", f"{selected} open_days")
-        if self._folded is not None:
+        if self._folded is None:
+            engine.create_view("lifecycles", f"{selected} open_days")
+        else:
             first = None if since is None else since.date()
-            engine.register(closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read))
-            engine.insert("folded", f"{selected} closed_days")
-        engine.create_table("lifecycles", statement("history/newest_lifecycles"))
-        engine.create_table("history", statement("history/outcomes"), newest_at=self.newest_at)
+            closed = self.history.read("job_history", since=first, until=self._folded, columns=read)
+            engine.register(closed_days=closed)
+            engine.create_table("closed", f"{selected} closed_days")
+            engine.create_view("folded", f"{selected} open_days UNION ALL FROM closed")
+            engine.create_view("lifecycles", statement("history/newest_lifecycles"))
+        engine.create_table(
+            "history",
+            f"FROM ({statement('history/outcomes')}) WHERE $outcomes IS NULL OR outcome IN $outcomes",
+            newest_at=self.newest_at,
+            outcomes=outcomes,
+        )
 
     def _register_newest(self, engine: Engine, columns: list[str]) -> None:
-        observation_ids = sorted(set(self._newest_listings["observation_id"].to_pylist()))
+        observation_ids = self._newest_listings["observation_id"].unique().to_pylist()
         engine.register(
-            newest_listings=self._newest_listings, jobs=self.dataset.read("jobs", observation_ids, columns=columns)
+            newest_listings=self._newest_listings, jobs=self._open_rows.newest_jobs(observation_ids, columns=columns)
         )
 
     @cached_property
@@ -161,7 +157,23 @@ class ReportTables:
 
     @cached_property
     def _open_listings(self) -> pa.Table:
-        return vault_listings_of(raw_rows(self.dataset, self._open_observation_ids), carried=self._carried_listings)
+        return self._open_rows.vault_listings(carried=self._carried_listings)
+
+    @cached_property
+    def _open_rows(self) -> ObservationRows:
+        return self._rows(self._open_observation_ids)
+
+    def _rows(self, observation_ids: list[str]) -> ObservationRows:
+        return ObservationRows(
+            dataset=self.dataset,
+            partials=self.history.partials,
+            observation_ids=observation_ids,
+            found=self._partials,
+        )
+
+    @cached_property
+    def _partials(self) -> list[Partial]:
+        return self.history.partials.find(since=_day_after(self._folded))
 
     @cached_property
     def _open_observation_ids(self) -> list[str]:
@@ -219,7 +231,7 @@ class ReportTables:
 
     @cached_property
     def _newest_listings(self) -> pa.Table:
-        return newest_listings(self.dataset, self._open_observation_ids, self._carried_listings)
+        return newest_listings(self._open_rows, self._open_observation_ids, self._carried_listings)
 
     @cached_property
     def _latest_jobs(self) -> pa.Table:
@@ -229,8 +241,13 @@ class ReportTables:
 
     @cached_property
     def _open_days(self) -> Folded:
-        jobs = self.dataset.read("jobs", self._open_observation_ids, columns=JOB_COLUMNS)
-        summary = Summary(jobs=summaries_of(jobs), vault_listings=self._open_listings)
+        folded = self._fold_open_days()
+        # The rows that were read are as large as the result. Without this, Arrow keeps their memory.
+        pa.default_memory_pool().release_unused()
+        return folded
+
+    def _fold_open_days(self) -> Folded:
+        summary = Summary(jobs=self._open_rows.job_summaries(), vault_listings=self._open_listings)
         if self._folded is None:
             return fold(self._state, summary)
         return fold_from(self.history, self._state, summary, self._folded + _DAY)

@@ -185,10 +185,9 @@ class Engine:
         with self._reading():
             self._connection.execute(f"CREATE TEMP TABLE {name} AS {sql}", arguments or None)
 
-    def insert(self, name: str, sql: str) -> None:
-        """Insert the result of a query into a table."""
-        with self._reading():
-            self._connection.execute(f"INSERT INTO {name} {sql}")
+    def create_view(self, name: str, sql: str) -> None:
+        """Give a query a name; it is answered each time that it is read."""
+        self._connection.execute(f"CREATE TEMP VIEW {name} AS {sql}")
 
     def query(self, sql: str, schema: pa.Schema | None = None, **arguments: Any) -> pa.Table:
         """Return the result of a query.

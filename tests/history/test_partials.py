@@ -1,0 +1,360 @@
+"""Partial aggregates: each observation is read once, and the answers stay the same."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from benchmarks.history_maker import make_dataset
+from glacier_jobs import reports
+from glacier_jobs.dataset import publisher as publishing
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
+from glacier_jobs.history.__main__ import main
+from glacier_jobs.history.partials import KEPT_FOR, Partial, disjoint
+from glacier_jobs.storage import open_dataset
+from local_aws.client import Control
+from tests.conftest import Connect
+from tests.hand_written import job, observe
+from tests.observations import local_dataset
+from tests.partials import make_partial
+from tests.recording_disk import RecordingDisk
+
+#: In the future: a question as of a time in the past also opens files to see what was published by then.
+MIDNIGHT = datetime(2126, 11, 18, tzinfo=timezone.utc)
+DAY = MIDNIGHT.date()
+RAW = ("jobs", "vaults", "observations")
+
+
+def at(hour: float) -> datetime:
+    return MIDNIGHT + timedelta(hours=hour)
+
+
+def partial(name: str, *observation_ids: str) -> Partial:
+    return Partial(name=name, day=DAY, observation_ids=frozenset(observation_ids), jobs=1)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """A dataset with three hourly observations of a day."""
+    dataset = local_dataset(tmp_path / "records")
+    for hour in range(3):
+        observe_hour(dataset, hour)
+    return dataset
+
+
+def observe_hour(dataset: Dataset, hour: float) -> None:
+    ended = "Succeeded" if hour > 1 else "InProgress"
+    observe(dataset, at(hour), {"photos": [job("a", ended), job(f"b{hour}")], "films": [] if hour else "failed"})
+
+
+def aggregated(dataset: Dataset, hour: float) -> list[Partial]:
+    return aggregate_open_days(dataset, History.beside(dataset), now=at(hour))
+
+
+def partials(dataset: Dataset) -> list[Partial]:
+    return History.beside(dataset).partials.find(since=None)
+
+
+def files(dataset: Dataset) -> set[str]:
+    """Return the paths of the files of partial aggregates, below their folder."""
+    folder = Path(dataset.root, "history", "v2", "partials")
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.parquet")}
+
+
+def answers(dataset: Dataset, hour: float) -> dict[str, list[dict[str, Any]]]:
+    return {name: reports.run(name, dataset, now=at(hour)).to_pylist() for name in reports.QUESTIONS}
+
+
+def test_a_partial_aggregate_has_four_files_and_the_exact_set_of_observations(dataset: Dataset) -> None:
+    [made] = aggregated(dataset, 3)
+
+    assert made.observation_ids == set(dataset.observation_ids())
+    assert (made.day, made.jobs, made.made_at) == (DAY, 4, at(3))
+    assert partials(dataset) == [made]
+    assert files(dataset) == {
+        f"{table}/snapshot_date=2126-11-18/{made.name}.parquet" for table in ("job_summaries", "newest_jobs", *RAW[1:])
+    }
+
+
+def test_only_new_observations_are_read_and_none_twice(dataset: Dataset) -> None:
+    aggregated(dataset, 3)
+    observe_hour(dataset, 3)
+    disk = RecordingDisk()
+
+    [made] = aggregate_open_days(Dataset(filesystem=disk, root=dataset.root), History.beside(dataset), now=at(4))
+
+    assert made.observation_ids == set(dataset.observation_ids())
+    [newest] = dataset.observation_ids()[-1:]
+    assert set(disk.opened) == {dataset.path(table, newest) for table in RAW}
+
+
+@pytest.mark.parametrize("question", [*reports.QUESTIONS, "found_jobs", "job_counts"])
+def test_a_question_opens_raw_files_of_new_observations_only(dataset: Dataset, question: str) -> None:
+    expected = reports.run(question, dataset, now=at(4)).to_pylist()
+    aggregated(dataset, 3)
+    disk = RecordingDisk()
+
+    answer = reports.run(question, Dataset(filesystem=disk, root=dataset.root), now=at(4))
+
+    assert answer.to_pylist() == expected
+    opened = [Path(path).relative_to(dataset.root).parts for path in disk.opened]
+    assert {parts[0] for parts in opened} == {"history"}
+
+
+def test_the_files_that_the_newest_jobs_take_do_not_grow_with_targets_and_hours(tmp_path: Path) -> None:
+    make_dataset(tmp_path, until=at(5), hours=6, targets=20, jobs_an_hour=1)
+    dataset = local_dataset(tmp_path)
+    expected = reports.run("latest_jobs", dataset, now=at(6))
+    aggregated(dataset, 6)
+    disk = RecordingDisk()
+
+    assert reports.run("latest_jobs", Dataset(filesystem=disk, root=dataset.root), now=at(6)).equals(expected)
+    assert len(dataset.observation_ids()) == 120
+    assert len(disk.opened) == 4
+
+
+def test_nothing_is_made_without_new_observations_nor_within_fifteen_minutes(dataset: Dataset) -> None:
+    assert aggregated(dataset, 3)
+    observe_hour(dataset, 3)
+    assert not aggregated(dataset, 3.24)
+
+    assert aggregated(dataset, 3.25)
+    assert not aggregated(dataset, 4)
+
+
+def test_each_day_has_partial_aggregates_of_its_own(dataset: Dataset) -> None:
+    observe_hour(dataset, 25)
+
+    assert [(made.day, len(made.observation_ids)) for made in aggregated(dataset, 26)] == [
+        (DAY, 3),
+        (DAY + timedelta(days=1), 1),
+    ]
+
+
+def test_an_aggregated_day_is_made_from_them_and_is_the_same_as_from_raw_files(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    other = History(filesystem=dataset.filesystem, root=str(tmp_path / "other"))
+    fold_closed_days(dataset, other, now=at(32))
+    aggregated(dataset, 2.5)
+    observe_hour(dataset, 3)
+    observe_hour(dataset, 25)
+    disk = RecordingDisk()
+
+    fold_closed_days(Dataset(filesystem=disk, root=dataset.root), History.beside(dataset), now=at(32))
+
+    newest = dataset.observation_ids()[-2]
+    assert set(disk.opened) == {dataset.path(table, newest) for table in RAW}
+    assert History.beside(dataset).folded_days() == [DAY]
+
+
+def test_overlapping_sets_are_never_read_together() -> None:
+    large, small, apart, other = (
+        partial("1", "a", "b", "c"),
+        partial("3", "c", "d"),
+        partial("2", "d"),
+        partial("4", "x"),
+    )
+
+    assert disjoint([small, apart, large, other], ["a", "b", "c", "d"]) == [large, apart]
+    assert disjoint([small, apart, large, other], ["a", "c", "d"]) == [small]
+    assert disjoint([partial("1", "a", "b"), partial("2", "b", "c")], "abc") == [partial("2", "b", "c")]
+
+
+def test_two_runs_at_the_same_time_do_not_change_the_answers(dataset: Dataset) -> None:
+    expected = answers(dataset, 4)
+    first, second, third = dataset.observation_ids()
+    make_partial(dataset, [first, second], made_at=at(3))
+    make_partial(dataset, [second, third], made_at=at(3))
+
+    assert answers(dataset, 4) == expected
+    assert len(aggregated(dataset, 4)) == 1
+    assert max(len(each.observation_ids) for each in partials(dataset)) == 3
+    assert answers(dataset, 4) == expected
+
+
+@pytest.mark.parametrize(("step", "moment"), [*itertools.product(range(4), ["before"]), (3, "after")])
+def test_what_a_killed_run_leaves_is_not_read_and_is_deleted_later(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, step: int, moment: str
+) -> None:
+    expected = answers(dataset, 4)
+    real, steps = publishing._LocalPublisher.publish, itertools.count()
+
+    def publish(self: Any, staged: Path, path: str) -> None:
+        now = next(steps)
+        if now < step or (now, moment) == (step, "after"):
+            real(self, staged, path)
+        if now == step:
+            os._exit(9)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(publishing._LocalPublisher, "publish", publish)
+        aggregated(dataset, 3)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+    left = files(dataset)
+    assert len(left) == step + (moment == "after")
+    assert len(partials(dataset)) == (moment == "after")
+    assert answers(dataset, 4) == expected
+    observe_hour(dataset, 3)
+    [made] = aggregated(dataset, 3 + KEPT_FOR / timedelta(hours=1))
+    assert partials(dataset) == ([made] if moment == "before" else partials(dataset))
+    if moment == "before":
+        assert {Path(path).stem for path in files(dataset)} == {made.name}
+
+
+class TestSweeping:
+    def test_deletes_what_was_superseded_three_hours_ago(self, dataset: Dataset) -> None:
+        [first] = aggregated(dataset, 3)
+        observe_hour(dataset, 3)
+        [second] = aggregated(dataset, 4)
+        observe_hour(dataset, 4)
+        [third] = aggregated(dataset, 6.9)
+        assert {each.name for each in partials(dataset)} == {first.name, second.name, third.name}
+
+        observe_hour(dataset, 5)
+        [fourth] = aggregated(dataset, 7.2)
+
+        assert {each.name for each in partials(dataset)} == {second.name, third.name, fourth.name}
+        assert first.name not in str(files(dataset))
+
+    def test_deletes_those_of_a_day_that_was_aggregated_three_hours_ago(self, dataset: Dataset) -> None:
+        aggregated(dataset, 3)
+        fold_closed_days(dataset, History.beside(dataset), now=at(32))
+        [mark] = Path(dataset.root).glob("history/v2/open_jobs/*/*")
+        os.utime(mark, (at(32).timestamp(),) * 2)
+
+        aggregated(dataset, 34.9)
+        assert len(files(dataset)) == 4
+
+        aggregated(dataset, 35.1)
+        assert files(dataset) == set()
+        assert not list(Path(dataset.root).glob("history/v2/partials/*/*"))
+
+    def test_never_deletes_a_raw_file_or_one_of_the_history(self, dataset: Dataset) -> None:
+        def others() -> set[Path]:
+            return {path for path in Path(dataset.root).rglob("*.parquet") if "partials" not in path.parts}
+
+        fold_closed_days(dataset, History.beside(dataset), now=at(32))
+        observe_hour(dataset, 33)
+        aggregated(dataset, 34)
+        before = others()
+
+        observe_hour(dataset, 35)
+        aggregated(dataset, 1000)
+
+        assert others() - before == {Path(dataset.path(table, dataset.observation_ids()[-1])) for table in RAW}
+        assert before <= others()
+
+    def test_deletes_the_commit_mark_first(self, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        aggregated(dataset, 3)
+        observe_hour(dataset, 3)
+        aggregated(dataset, 4)
+        deleted = []
+        real = LocalFileSystem.rm_file
+
+        def rm_file(self: LocalFileSystem, path: str) -> None:
+            deleted.append(Path(path).parts[-3])
+            real(self, path)
+
+        monkeypatch.setattr(LocalFileSystem, "rm_file", rm_file)
+        aggregated(dataset, 8)
+
+        assert deleted[0] == "observations"
+        assert sorted(deleted) == ["job_summaries", "newest_jobs", "observations", "vaults"]
+
+    def test_is_given_up_with_a_warning_if_the_store_refuses(
+        self, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def refuse(self: LocalFileSystem, path: str) -> None:
+            raise PermissionError(path)
+
+        aggregated(dataset, 3)
+        observe_hour(dataset, 3)
+        monkeypatch.setattr(LocalFileSystem, "rm_file", refuse)
+        aggregated(dataset, 4)
+        observe_hour(dataset, 4)
+
+        with caplog.at_level(logging.WARNING):
+            assert aggregated(dataset, 8)
+
+        assert "is not needed any more, but could not be deleted" in caplog.text
+        assert len(files(dataset)) == 12
+
+
+def bytes_below(root: Path, *tables: str) -> int:
+    return sum(path.stat().st_size for table in tables for path in (root / table).rglob("*.parquet"))
+
+
+#: (number of jobs of each run's observation, whether each run observes another target)
+LOADS = {"the same jobs": (400, False), "few jobs": (4, False), "other jobs": (400, True)}
+
+
+@pytest.mark.parametrize(("jobs", "apart"), LOADS.values(), ids=LOADS)
+def test_a_day_of_runs_writes_at_most_ten_times_the_raw_bytes_and_leaves_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, apart: bool
+) -> None:
+    written = 0
+    real = publishing._LocalPublisher.publish
+
+    def publish(self: Any, staged: Path, path: str) -> None:
+        nonlocal written
+        written += staged.stat().st_size * ("partials" in path)
+        real(self, staged, path)
+
+    monkeypatch.setattr(publishing._LocalPublisher, "publish", publish)
+    dataset = local_dataset(tmp_path)
+    runs = 48
+    for run in range(runs):
+        names = [f"{'x' * 80}-{run if apart else ''}-{number}" for number in range(jobs)]
+        observe(dataset, at(run / 4), {"photos": [job(name) for name in names]})
+        aggregated(dataset, run / 4 + 0.1)
+
+    chosen = disjoint(partials(dataset), dataset.observation_ids())
+
+    assert sum(len(each.observation_ids) for each in chosen) == runs
+    assert written <= 10 * bytes_below(tmp_path, *RAW)
+    assert len(chosen) <= 6
+    assert len(files(dataset)) <= 4 * (6 + 12)
+
+
+@pytest.fixture
+def s3_dataset(local_aws: Control, connect: Connect) -> Dataset:
+    client = boto3.client("s3", **local_aws.boto3_arguments())
+    client.create_bucket(Bucket="records")
+    return open_dataset(f"s3://{connect()}@records/root")
+
+
+def test_on_s3_they_are_made_read_and_deleted_too(dataset: Dataset, s3_dataset: Dataset) -> None:
+    for hour in range(3):
+        observe_hour(s3_dataset, hour)
+    expected = {name: reports.run(name, s3_dataset, now=at(9)).to_pylist() for name in reports.QUESTIONS}
+    history = History.beside(s3_dataset)
+    [first] = aggregate_open_days(s3_dataset, history, now=at(3))
+    assert {name: reports.run(name, s3_dataset, now=at(9)).to_pylist() for name in reports.QUESTIONS} == expected
+
+    observe_hour(s3_dataset, 4)
+    [second] = aggregate_open_days(s3_dataset, history, now=at(5))
+    assert {each.name for each in history.partials.find(since=None)} == {first.name, second.name}
+    aggregate_open_days(s3_dataset, history, now=at(9))
+
+    assert [each.name for each in history.partials.find(since=None)] == [second.name]
+
+
+def test_the_command_line_makes_them(dataset: Dataset) -> None:
+    # The observations are of the future: no day is finalized.
+    assert main(["fold", f"file://{dataset.root}"]) == 0
+
+    [made] = partials(dataset)
+    assert made.observation_ids == set(dataset.observation_ids())
+    assert made.day == date(2126, 11, 18)
