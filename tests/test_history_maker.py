@@ -13,7 +13,7 @@ UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
 
 def test_the_benchmarks_dataset_has_the_form_of_a_real_one(tmp_path: Path) -> None:
     dataset = local_dataset(tmp_path)
-    assert make_dataset(tmp_path, until=UNTIL, days=3, targets=2, jobs_an_hour=0.5) == 3 * 24 * 2
+    assert make_dataset(tmp_path, until=UNTIL, hours=72, targets=2, jobs_an_hour=0.5) == 3 * 24 * 2
     now = UNTIL + timedelta(minutes=30)
 
     fold_closed_days(dataset, History.beside(dataset), now=now)

@@ -24,31 +24,34 @@ _TIERS = ("Expedited", "Standard", "Bulk")
 _TYPICAL_HOURS = np.array([0.05, 4.0, 9.0])
 _VAULTS = 3
 
-#: Number of hours whose rows are generated at once.
-_HOURS_AT_ONCE = 240
+#: Number of rows that are generated at once, and of the hours that a job is listed.
+_ROWS_AT_ONCE = 500_000
+_LISTED_HOURS = 30
 
 
-def make_dataset(root: Path, *, until: datetime, days: int, targets: int, jobs_an_hour: float) -> int:
+def make_dataset(root: Path, *, until: datetime, hours: int, targets: int, jobs_an_hour: float) -> int:
     """Write the files, and return the number of snapshots.
 
     :param until: the hour of the newest snapshot.
+    :param hours: the number of snapshots of each target.
     :param jobs_an_hour: jobs initiated per hour in each target; Glacier lists each for about 30 hours.
     """
-    first = until - timedelta(days=days) + _HOUR
-    for day in {(first + hour * _HOUR).date() for hour in range(days * 24)}:
+    first = until - (hours - 1) * _HOUR
+    for day in {(first + hour * _HOUR).date() for hour in range(hours)}:
         for table in TABLES:
             (root / table / f"snapshot_date={day}").mkdir(parents=True, exist_ok=True)
     # Not fork, because pyarrow has threads.
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_make_target, root, number, first, days * 24, jobs_an_hour) for number in range(targets)]
+        futures = [pool.submit(_make_target, root, number, first, hours, jobs_an_hour) for number in range(targets)]
         return sum(future.result() for future in futures)
 
 
 def _make_target(root: Path, number: int, first: datetime, hours: int, jobs_an_hour: float) -> int:
     """Write the files of one account and Region, and return the number of snapshots."""
     target = _Target(number, first, hours, jobs_an_hour)
-    for begin in range(0, hours, _HOURS_AT_ONCE):
-        batch = np.arange(begin, min(begin + _HOURS_AT_ONCE, hours))
+    at_once = max(1, int(_ROWS_AT_ONCE / (_LISTED_HOURS * max(jobs_an_hour, 1))))
+    for begin in range(0, hours, at_once):
+        batch = np.arange(begin, min(begin + at_once, hours))
         for table, (rows, counts) in target.observations(batch).items():
             ends = np.cumsum(counts).tolist()
             for hour, end, count in zip(batch.tolist(), ends, counts.tolist(), strict=True):

@@ -4,11 +4,14 @@
 
     python -m benchmarks.reports                         # 30 days of 12 targets, on disk; 2 days of them on S3
     python -m benchmarks.reports --days 365 --s3-days 30 # a year: 105,120 files a table
+    python -m benchmarks.reports --days 0 --s3-days 0    # only the jobs of the days that are not finalized
 
 The benchmark first aggregates all finalized days into the history. The later measurements use the history for all days
-except the last. Each measurement runs in a separate process and has the wall clock time, and the peak memory minus the
-memory before. S3 is a local AWS in a separate process, and each request to it has a delay like that of a network. The
-real S3 processes more requests in parallel.
+except the last ones. Each measurement runs in a separate process and has the wall clock time, and the peak memory
+minus the memory before. S3 is a local AWS in a separate process, and each request to it has a delay like that of a
+network. The real S3 processes more requests in parallel.
+
+Then it measures many jobs that are not closed yet (:mod:`benchmarks.open_days`), relative to DuckDB alone.
 """
 
 from __future__ import annotations
@@ -30,8 +33,6 @@ from typing import Any
 from benchmarks.measuring import peak_mib
 from local_aws.client import Control
 
-UNTIL = datetime(2026, 11, 22, 6, tzinfo=timezone.utc)
-NOW = UNTIL + timedelta(minutes=30)
 _BUCKET = "bench"
 _REBUILD, _AGGREGATE_ONE, _REPORT, _COVERAGE = "rebuild all days", "aggregate one day", "report", "coverage of all days"
 #: Tables derived from the raw snapshots, which are kept.
@@ -73,16 +74,16 @@ def _measure(work: str, root: str, endpoint: str | None, latency_ms: float) -> d
     rows = 0
     before, started = peak_mib(), time.perf_counter()
     if work == _REBUILD:
-        rows = len(fold_closed_days(dataset, history, now=NOW))
+        rows = len(fold_closed_days(dataset, history, now=datetime.now(timezone.utc)))
     elif work == _AGGREGATE_ONE:
         last_day = history.last_folded_day() or min(dataset.dates())
         rows = len(fold_closed_days(dataset, history, now=closes_at(last_day + timedelta(days=1)) + SETTLES_AFTER))
     elif work == _REPORT:
-        rows = len(make_report(dataset, root, now=NOW)["answers"])
+        rows = len(make_report(dataset, root)["answers"])
     elif work == _COVERAGE:
-        rows = reports.run("coverage", dataset, now=NOW, since=min(dataset.dates())).num_rows
+        rows = reports.run("coverage", dataset, since=min(dataset.dates())).num_rows
     else:
-        rows = reports.run(work, dataset, now=NOW).num_rows
+        rows = reports.run(work, dataset).num_rows
     seconds = time.perf_counter() - started
     return {"seconds": seconds, "mib": peak_mib() - before, "rows": rows}
 
@@ -108,6 +109,19 @@ def _measure_all(place: str, root: str, endpoint: str | None, latency_ms: float)
         yield {"place": place, "work": work, **figures}
 
 
+def _measure_open_days(jobs: int) -> Iterator[dict[str, Any]]:
+    from benchmarks.open_days import DIRECT, HOURS, measure_all
+
+    place, direct = f"{jobs:,} jobs x {HOURS} h", 0.0
+    for figures in measure_all(jobs):
+        seconds = figures["cpu_seconds"]
+        direct = seconds if figures["work"] == DIRECT else direct
+        written = f" {figures['written']:.2f} x the raw bytes written" if "written" in figures else ""
+        took = f"{seconds:8.2f} s CPU {seconds / direct:6.2f} x {DIRECT} {figures['mib']:6.0f} MiB{written}"
+        print(f"{place:<22} {figures['work']:<24} {took}", flush=True)
+        yield {"place": place, **figures}
+
+
 @contextlib.contextmanager
 def _s3_copy(source: Path) -> Iterator[tuple[str, str]]:
     """Serve a copy of a dataset from a local S3; yield its root and endpoint."""
@@ -128,6 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--targets", type=int, default=12, help="accounts and Regions")
     parser.add_argument("--jobs-an-hour", type=float, default=1.0, help="jobs initiated per hour in each target")
     parser.add_argument("--latency-ms", type=float, default=20.0, help="delay of each request to S3")
+    parser.add_argument(
+        "--open-jobs", type=int, nargs="*", default=[100_000, 300_000], help="jobs that are not closed yet"
+    )
     parser.add_argument("--folder", type=Path, help="folder for the datasets, which are kept and reused")
     parser.add_argument("--json", type=Path, help="path of the JSON file")
     for hidden in ("--work", "--root", "--endpoint"):
@@ -139,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.history_maker import make_dataset
 
     figures: list[dict[str, Any]] = []
+    # In the present: a question as of a time in the past also reads what was published by then.
+    until = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
     with contextlib.ExitStack() as stack:
         folder = given.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="glacier-jobs-bench-"))
         for days, on_s3 in ((given.days, False), (given.s3_days, True)):
@@ -151,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 started = time.perf_counter()
                 made = make_dataset(
-                    root, until=UNTIL, days=days, targets=given.targets, jobs_an_hour=given.jobs_an_hour
+                    root, until=until, hours=days * 24, targets=given.targets, jobs_an_hour=given.jobs_an_hour
                 )
                 print(f"{made:,} observations of {given.targets} targets in {days} days, "
                       f"written in {time.perf_counter() - started:.0f} s", flush=True)  # fmt: skip
@@ -161,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     figures += _measure_all(place, s3_root, endpoint, given.latency_ms)
             else:
                 figures += _measure_all(f"disk, {days} days", str(root), None, 0)
+    for jobs in given.open_jobs:
+        figures += _measure_open_days(jobs)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1))
     return 0
