@@ -641,6 +641,54 @@ class TestJobHistory:
         assert reports.run("job_history", dataset).equals(expected)
 
 
+class TestExpiredOutputs:
+    @pytest.fixture
+    def dataset(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> Dataset:
+        """Jobs that were listed once, and twice after Glacier had dropped them."""
+        jobs = [
+            job("a", "Succeeded", created=NOON - hours(9), completed=NOON - hours(5), JobDescription=HOSTILE[0],
+                ArchiveSizeInBytes=9 * MB, RetrievalByteRange="0-1048575"),
+            job("b", "Succeeded", completed=NOON - hours(2)),
+            job("without a completion date", "Succeeded"),
+            job("broken", "Failed", completed=NOON - hours(5)),
+            job("running"),
+        ]  # fmt: skip
+        observe(dataset, NOON, {"photos": jobs, "films": [job("f", "Succeeded", completed=NOON - hours(4))]})
+        for later in (30, 60):
+            observe(dataset, NOON + hours(later), {"photos": [], "films": "failed"})
+        aggregate_finalized_days(dataset)
+        return dataset
+
+    def test_an_output_expires_24_hours_after_its_job_completed(self, dataset: Dataset) -> None:
+        rows = ask(dataset, "expired_outputs", "job_id", "expired_at", "last_seen_at", now=NOON + hours(60))
+
+        assert rows == [
+            ("without a completion date", NOON + hours(24), NOON),
+            ("b", NOON + hours(22), NOON),
+            ("f", NOON + hours(20), NOON),
+            ("a", NOON + hours(19), NOON),
+        ]
+        assert ask(dataset, "expired_outputs", "job_id", "job_description", "bytes", now=NOON + hours(60))[-1] == (
+            "a", HOSTILE[0], MB,
+        )  # fmt: skip
+        assert ask(dataset, "expired_outputs", "job_id", now=NOON + hours(20)) == [("f",), ("a",)]
+
+    def test_answers_can_be_limited_to_outputs_that_expired_in_a_period(self, dataset: Dataset) -> None:
+        period = {"since": NOON + hours(20), "until": NOON + hours(24)}
+
+        assert ask(dataset, "expired_outputs", "job_id", **period) == [("b",), ("f",)]
+
+    def test_an_output_that_may_still_be_downloaded_has_not_expired(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path / "kept for longer")
+        observe(dataset, NOON, {"photos": [job("a", "Succeeded", completed=NOON - hours(25))]})
+
+        def in_one_of_two(now: datetime) -> list[str]:
+            return [name for name in ("expiring_outputs", "expired_outputs") if ask(dataset, name, "job_id", now=now)]
+
+        assert in_one_of_two(NOON + hours(1)) == ["expiring_outputs"]
+        assert in_one_of_two(NOON + hours(24)) == ["expired_outputs"]
+
+
 class TestRetrievalTimesAndDailyVolume:
     @pytest.fixture(params=[False, True], ids=["raw", "aggregated"])
     def dataset(self, request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:

@@ -74,6 +74,13 @@ def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> Non
     tables.register_history(engine, arguments["since"], whole=False)
 
 
+def _whole_history_and_outputs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    since = arguments["since"]
+    # An output expires 24 hours after its job completed.
+    tables.register_history(engine, None if since is None else since - timedelta(days=1), whole=True)
+    tables.register_expiring_outputs(engine)
+
+
 def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
     # A job counts for 24 hours after it completed.
     tables.register_history(engine, arguments["since"] - timedelta(days=1), whole=False)
@@ -86,6 +93,7 @@ QUESTIONS: Mapping[str, Question] = {
     "latest_jobs": Question(tables=_newest_jobs),
     "latest_vaults": Question(tables=_latest_jobs),
     "expiring_outputs": Question(tables=_latest_jobs, defaults={"within_hours": None}),
+    "expired_outputs": Question(tables=_whole_history_and_outputs, defaults={"since": None, "until": None}),
     "slower_than_typical": Question(
         tables=_latest_jobs,
         defaults={

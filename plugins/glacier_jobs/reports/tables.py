@@ -73,6 +73,11 @@ class ReportTables:
         """Register ``newest_listings``, and ``latest_jobs`` without the columns that no question uses."""
         engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
+    def register_expiring_outputs(self, engine: Engine) -> None:
+        """Register ``expiring_outputs``: the answer to that question, for all outputs."""
+        self.register_latest_jobs(engine)
+        engine.create_table("expiring_outputs", statement("expiring_outputs"), now=self.now, within_hours=None)
+
     def register_failed_jobs(self, engine: Engine, since: datetime) -> None:
         """Register ``jobs``: the failed jobs of all observations since a time, and of the day before."""
         failed = pc.field("status_code") == "Failed"
