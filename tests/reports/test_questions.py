@@ -728,6 +728,32 @@ class TestRetrievalTimesAndDailyVolume:
             (second, "ArchiveRetrieval", "Bulk", 1, 12 * hour, 12 * hour, 12 * hour, 12 * hour),
         ]  # fmt: skip
 
+    def test_retrieval_times_by_vault_and_by_region_are_those_of_the_whole_period(self, dataset: Dataset) -> None:
+        percentiles = ("p50_seconds", "p90_seconds", "p99_seconds", "max_seconds")
+        by_vault = ask(
+            dataset, "retrieval_times_by_vault", "account_id", "region", "vault_name", "action", "tier", "jobs",
+            *percentiles,
+        )  # fmt: skip
+        by_region = ask(
+            dataset, "retrieval_times_by_region", "account_id", "region", "action", "tier", "jobs", *percentiles
+        )
+
+        region, hour = ("123456789012", "us-east-1"), 3600
+        bulk_of_region = (11 * hour, pytest.approx(11.8 * hour), pytest.approx(11.98 * hour), 12 * hour)
+        standard = (3 * hour, pytest.approx(4.6 * hour), pytest.approx(4.96 * hour), 5 * hour)
+        inventory = ("InventoryRetrieval", "Standard", 1, *[4 * hour] * 4)
+        assert by_vault == [
+            (*region, "films", "ArchiveRetrieval", "Bulk", 1, *[10 * hour] * 4),
+            (*region, "films", *inventory),
+            (*region, "photos", "ArchiveRetrieval", "Bulk", 1, *[12 * hour] * 4),
+            (*region, "photos", "ArchiveRetrieval", "Standard", 5, *standard),
+        ]
+        assert by_region == [
+            (*region, "ArchiveRetrieval", "Bulk", 2, *bulk_of_region),
+            (*region, "ArchiveRetrieval", "Standard", 5, *standard),
+            (*region, *inventory),
+        ]
+
     def test_volume_is_grouped_by_day_vault_and_tier(self, dataset: Dataset) -> None:
         rows = ask(
             dataset, "daily_volume", "day", "vault_name", "action", "tier", "succeeded_jobs", "bytes", "failed_jobs"
@@ -746,6 +772,8 @@ class TestRetrievalTimesAndDailyVolume:
 
         assert ask(dataset, "daily_volume", "day", "vault_name", **period) == [(date(2026, 11, 19), "photos")]
         assert ask(dataset, "retrieval_times", "day", **period) == [(date(2026, 11, 19),)]
+        for by in ("vault", "region"):
+            assert ask(dataset, f"retrieval_times_by_{by}", "tier", "jobs", **period) == [("Bulk", 1)]
 
     def test_jobs_are_counted_for_each_hour_in_which_glacier_lists_them(self, dataset: Dataset) -> None:
         rows = ask(

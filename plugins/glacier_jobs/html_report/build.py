@@ -31,7 +31,10 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     since = {
         "coverage": COVERAGE_DAYS,
         "job_history": HISTORY_DAYS,
+        "expired_outputs": HISTORY_DAYS,
         "retrieval_times": CHART_DAYS,
+        "retrieval_times_by_region": CHART_DAYS,
+        "retrieval_times_by_vault": CHART_DAYS,
         "daily_volume": CHART_DAYS,
     }
     with shared_database():

@@ -108,6 +108,8 @@ QUESTIONS: Mapping[str, Question] = {
     "coverage": Question(tables=_vault_listings, defaults={"since": timedelta(days=31), "until": _NOW}),
     "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
+    "retrieval_times_by_region": Question(tables=_history, defaults={"since": None, "until": None}),
+    "retrieval_times_by_vault": Question(tables=_history, defaults={"since": None, "until": None}),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
     "jobs_over_time": Question(
         tables=_history_and_the_day_before, defaults={"since": timedelta(days=14), "until": _NOW}
