@@ -19,6 +19,7 @@ from tests.observations import local_dataset
 from tests.reports.conftest import NOON, ask, hours
 
 MB = 1024 * 1024
+HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
 
 def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
@@ -803,6 +804,117 @@ class TestRetrievalTimesAndDailyVolume:
         assert ask(dataset, "jobs_over_time", "succeeded", **period) == []
 
 
+class TestWaves:
+    """Progress by wave, which is part of the description that a job was given."""
+
+    @pytest.fixture
+    def dataset(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> Dataset:
+        """Two waves in two Regions, and jobs without a wave."""
+
+        def file(number: int, wave: int, status: str = "Succeeded", **fields: Any) -> dict[str, Any]:
+            created = NOON + hours(wave)
+            completed = None if status == "InProgress" else created + hours(number)
+            description = f"migration, wave {wave}: file {number:06}"
+            return job(f"{wave}-{number}", status, created=created, completed=completed,
+                       **{"JobDescription": description, "ArchiveSizeInBytes": MB, **fields})  # fmt: skip
+
+        first = [file(1, 1), file(2, 1), file(3, 1, "Failed"), file(4, 1, "InProgress"), file(5, 1, "Paused")]
+        second = [file(1, 2, RetrievalByteRange="0-1023"), file(2, 2, "InProgress")]
+        others = [file(1, 3, JobDescription=text) for text in ("weekly inventory", "000123")]
+        others = [{**each, "JobId": f"other-{number}"} for number, each in enumerate(others)]
+        without = [job("without a description", created=NOON)]
+        observe(dataset, NOON + hours(8), {"photos": first, "films": others}, region="us-east-1")
+        observe(dataset, NOON + hours(8), {"photos": second, "maps": [*without, file(9, 1)]}, region="eu-west-1")
+        missed = [each for each in first if each["JobId"] != "1-4"]
+        observe(dataset, NOON + hours(9), {"photos": missed, "films": others}, region="us-east-1")
+        aggregate_finalized_days(dataset)
+        return dataset
+
+    columns = ("wave", "jobs", "in_progress", "succeeded", "failed", "other")
+
+    def test_jobs_are_counted_by_wave_over_all_vaults_newest_first(self, dataset: Dataset) -> None:
+        rows = ask(dataset, "waves", *self.columns, "vaults", now=NOON + hours(10))
+
+        assert rows == [
+            ("weekly inventory", 1, 0, 1, 0, 0, 1),
+            ("migration, wave 2", 2, 1, 1, 0, 0, 1),
+            ("migration, wave 1", 6, 0, 3, 1, 2, 2),
+            (None, 2, 1, 1, 0, 0, 2),
+        ]
+
+    def test_a_wave_has_times_bytes_and_the_share_that_succeeded(self, dataset: Dataset) -> None:
+        [_, second, first, _] = ask(
+            dataset, "waves", "first_created_at", "last_created_at", "last_completed_at", "succeeded_share", "bytes",
+            "succeeded_bytes", now=NOON + hours(10),
+        )  # fmt: skip
+
+        assert first == (NOON + hours(1), NOON + hours(1), NOON + hours(10), 0.5, 6 * MB, 3 * MB)
+        assert second == (NOON + hours(2), NOON + hours(2), NOON + hours(3), 0.5, MB + 1024, 1024)
+
+    @pytest.mark.parametrize(
+        ("pattern", "waves"),
+        [
+            (r"wave (\d+)", ["2", "1", None]),
+            (r"wave \d+", ["wave 2", "wave 1", None]),
+            (r"wave (1)?", ["wave ", "1", None]),
+            (r"weekly|(migration)", ["weekly", "migration", None]),
+            ("", [None]),
+            (r"'; DROP TABLE history; --", [None]),
+        ],
+    )
+    def test_a_wave_is_what_the_first_group_matches_or_the_whole_pattern(
+        self, dataset: Dataset, pattern: str, waves: list[str | None]
+    ) -> None:
+        rows = ask(dataset, "waves", "wave", "jobs", now=NOON + hours(10), pattern=pattern)
+
+        assert [wave for wave, _ in rows] == waves
+        assert sum(jobs for _, jobs in rows) == 11
+
+    def test_jobs_can_be_limited_to_a_prefix_and_to_a_period(self, dataset: Dataset) -> None:
+        def waves(**params: Any) -> list[Any]:
+            return ask(dataset, "waves", "wave", "jobs", now=NOON + hours(10), **params)
+
+        assert waves(prefix="migration, wave 1") == [("migration, wave 1", 6)]
+        assert waves(prefix="migration%") == waves(prefix="Migration") == []
+        assert waves(since=NOON + hours(1), until=NOON + hours(2)) == [("migration, wave 1", 6)]
+
+    @pytest.mark.parametrize(
+        ("description", "wave"),
+        [
+            ("migration_wave_3/000123.tar", "migration_wave_3"),
+            ("Phase-2 of 5", "Phase-2"),
+            ("restore batch 12, part 3", "restore batch 12"),
+            ("microwave 12", "microwave"),
+            ("IMG_0001.jpg", "IMG"),
+            ("Ferien, Süden (2014)", "Ferien, Süden"),
+            ("two\nlines 1", "two\nlines"),
+            ("weekly inventory", "weekly inventory"),
+            ("2014", None),
+            ("", None),
+        ],
+    )
+    def test_without_a_pattern_the_wave_is_the_text_up_to_its_number_or_before_any(
+        self, tmp_path: Path, description: str, wave: str | None
+    ) -> None:
+        dataset = local_dataset(tmp_path / "described")
+        observe(dataset, NOON, {"photos": [job("a", JobDescription=description)]})
+
+        assert ask(dataset, "waves", "wave") == [(wave,)]
+
+    def test_hostile_descriptions_and_prefixes_are_texts(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path / "hostile")
+        observe(dataset, NOON, {"photos": [job(text, JobDescription=text) for text in HOSTILE]})
+
+        assert sorted(ask(dataset, "waves", "wave", pattern="(?s).+")) == sorted((text,) for text in HOSTILE)
+        for text in HOSTILE:
+            assert ask(dataset, "waves", "wave", "jobs", pattern="(?s).+", prefix=text) == [(text, 1)]
+
+    @pytest.mark.parametrize("pattern", ["(wave", "wave(?= 1)", r"(\w+) \1", "x{1,100000}", "\ud800", 7, None])
+    def test_a_pattern_that_re2_does_not_accept_is_refused(self, tmp_path: Path, pattern: object) -> None:
+        with pytest.raises(InvalidArgument, match=r"^pattern is .*; expected"):
+            reports.run("waves", local_dataset(tmp_path), pattern=pattern)
+
+
 class TestAsOfATimeInThePast:
     def test_only_observations_that_were_published_until_then_count(
         self, dataset: Dataset, aggregate_finalized_days: Aggregate
@@ -843,9 +955,6 @@ def job_ids_in_files(dataset: Dataset) -> list[str]:
     """Return the job ids of all rows of the files of job_history."""
     files = sorted(Path(dataset.root).glob("history/v2/job_history/*/*.parquet"))
     return [job_id for file in files for job_id in pq.read_table(file, partitioning=None)["job_id"].to_pylist()]
-
-
-HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
 
 def test_hostile_text_is_returned_unchanged(dataset: Dataset) -> None:

@@ -32,6 +32,7 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
         "coverage": COVERAGE_DAYS,
         "job_history": HISTORY_DAYS,
         "expired_outputs": HISTORY_DAYS,
+        "waves": HISTORY_DAYS,
         "retrieval_times": CHART_DAYS,
         "retrieval_times_by_region": CHART_DAYS,
         "retrieval_times_by_vault": CHART_DAYS,

@@ -88,6 +88,10 @@ def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments:
 
 _NOW = timedelta()
 
+#: The wave in a job's description: the text up to the number after "wave", "batch", "phase" or "tranche"; without one,
+#: the text before the first digit, without separators at its end.
+_WAVE = r"(?i)^(?:.*?[^a-z])?(?:wave|batch|phase|tranche)[\s_#.:-]*\d+|^\D*[^\d\s_#.,:;/|(\[-]"
+
 #: Name -> question about the dataset as a whole; none requires arguments.
 QUESTIONS: Mapping[str, Question] = {
     "latest_jobs": Question(tables=_newest_jobs),
@@ -110,6 +114,7 @@ QUESTIONS: Mapping[str, Question] = {
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
     "retrieval_times_by_region": Question(tables=_history, defaults={"since": None, "until": None}),
     "retrieval_times_by_vault": Question(tables=_history, defaults={"since": None, "until": None}),
+    "waves": Question(tables=_whole_history, defaults={"pattern": _WAVE, "prefix": None, "since": None, "until": None}),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
     "jobs_over_time": Question(
         tables=_history_and_the_day_before, defaults={"since": timedelta(days=14), "until": _NOW}
