@@ -51,6 +51,7 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
                 dataset_uri=dataset_uri,
                 made_at=made_at,
                 newest_at=inquiry.tables.newest_at,
+                covered_since=made_at - timedelta(days=COVERAGE_DAYS),
                 answers=answers,
                 attention=attention,
             )

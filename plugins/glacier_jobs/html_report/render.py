@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import jinja2
 import pyarrow as pa
@@ -34,9 +34,13 @@ _PANELS = 6
 
 _STACKED = "The legend names the layers from the bottom up."
 _CUT = " A triangle marks a value beyond the end of the axis."
+_HATCHED = f" Hatched: no vault was listed for more than {formatting.duration(STALE_HOURS)}."
 _DAY = timedelta(days=1)
 
 _Row = Mapping[str, Any]
+
+#: The start and the end.
+_Period: TypeAlias = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +50,14 @@ class Contents:
     :param dataset_uri: the name of the dataset.
     :param made_at: the moment that all answers take as the present, an aware UTC datetime.
     :param newest_at: when the newest observation began; ``None`` where there is none.
+    :param covered_since: the start of the period of the answer to ``coverage``.
     :param answers: question -> its answer.
     """
 
     dataset_uri: str
     made_at: datetime
     newest_at: datetime | None
+    covered_since: datetime
     answers: Mapping[str, pa.Table]
     attention: Attention
 
@@ -71,6 +77,7 @@ def render(contents: Contents) -> str:
         _tile(counts["gaps"], _plural(counts["gaps"], "gap", "in the record"), "gaps", "bad"),
     ]
     newest_at = contents.newest_at
+    gaps = _not_observed(answers["coverage"], contents.covered_since, contents.made_at)
     return _environment().get_template("report.html").render(
         dataset_uri=contents.dataset_uri,
         made_at=contents.made_at,
@@ -92,9 +99,9 @@ def render(contents: Contents) -> str:
         gaps=_first_of([_gap(gap) for gap in attention.gaps]),
         vaults=_first(answers["latest_vaults"]),
         pictures=[
-            _jobs_over_time(answers["jobs_over_time"]),
-            _retrieval_times(answers["retrieval_times"]),
-            _volume(answers["daily_volume"]),
+            _jobs_over_time(answers["jobs_over_time"], gaps),
+            _retrieval_times(answers["retrieval_times"], gaps),
+            _volume(answers["daily_volume"], gaps),
         ],
         answers=sorted(answers),
     )  # fmt: skip
@@ -159,10 +166,47 @@ def _few_names(names: Sequence[str]) -> list[str]:
     return [*names[:FEW_ROWS], f"and {len(names) - FEW_ROWS} more"] if len(names) > FEW_ROWS else list(names)
 
 
+def _not_observed(coverage: pa.Table, since: datetime, until: datetime) -> list[_Period]:
+    """Return the starts and ends of times in which no vault was listed, for longer than :data:`STALE_HOURS`.
+
+    :param coverage: the answer to the question, for the whole period.
+    """
+    stretches = coverage.filter(coverage["observed"]).group_by(["from_hour", "to_hour"]).aggregate([])
+    gaps, end = [], since
+    for from_hour, to_hour in sorted(zip(*(column.to_pylist() for column in stretches.columns), strict=True)):
+        gaps.append((end, from_hour))
+        end = max(end, to_hour)
+    gaps.append((end, until))
+    return [(start, end) for start, end in gaps if end - start >= timedelta(hours=STALE_HOURS)]
+
+
+def _whole_days(gaps: Sequence[_Period], days: Sequence[date]) -> list[tuple[date, date]]:
+    """Return the first days, and the days after the last, of the whole days in gaps that are among some days."""
+    found = []
+    for start, end in gaps:
+        first, after = max((start + _DAY - timedelta.resolution).date(), days[0]), min(end.date(), days[-1] + _DAY)
+        if first < after:
+            found.append((first, after))
+    return found
+
+
 def _picture(
-    title: str, text: str, legend: Sequence[Series] = (), panels: Sequence[_Panel] = (), *, side_by_side: bool = False
+    title: str,
+    text: str,
+    legend: Sequence[Series] = (),
+    panels: Sequence[_Panel] = (),
+    *,
+    hatched: bool = False,
+    side_by_side: bool = False,
 ) -> dict[str, Any]:
-    return {"title": title, "text": text, "legend": legend, "panels": panels, "side_by_side": side_by_side}
+    return {
+        "title": title,
+        "text": text + (_HATCHED if hatched else ""),
+        "legend": legend,
+        "panels": panels,
+        "hatched": hatched,
+        "side_by_side": side_by_side,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +237,7 @@ def _data_url(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
+def _jobs_over_time(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
     series = [
         Series(name=column.replace("_", " "), colour=colour, values=table[column].to_pylist())
         for column, colour in STATUS_COLOURS.items()
@@ -205,22 +249,36 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     if table.num_rows < 2:
         return _picture(title, text)
     limit = axis_limit(_sums(series))
+    hours = table["hour"].to_pylist()
+    shown = [(max(start, hours[0]), end) for start, end in gaps if end > hours[0]]
     svg, narrow_svg = (
-        stacked_areas(table["hour"].to_pylist(), series, number=formatting.count, limit=limit, narrow=narrow)
+        stacked_areas(hours, series, number=formatting.count, gaps=shown, limit=limit, narrow=narrow)
         for narrow in (False, True)
     )
     newest = ", ".join(f"{formatting.count(each.values[-1])} {each.name}" for each in series)
     label = f"Number of jobs over time by status; at the end {newest}"
+    if shown:
+        missed_hours = sum((end - start for start, end in shown), timedelta()) / timedelta(hours=1)
+        label += f"; not observed for {formatting.duration(missed_hours)}"
     panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
-    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel], hatched=bool(shown))
 
 
-def _retrieval_times(table: pa.Table) -> dict[str, Any]:
+def _retrieval_times(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
+    title = "Retrieval times by tier"
+    text = (
+        "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
+        "the thin line to the longest."
+    )
+    if not table.num_rows:
+        return _picture(title, text)
     kinds: dict[tuple[str, str], list[_Row]] = defaultdict(list)
     for row in table.to_pylist():
         kinds[row["tier"], row["action"] or "unknown"].append(row)
     most = sorted(kinds, key=lambda kind: sum(row["jobs"] for row in kinds[kind]), reverse=True)[:_PANELS]
     order = {"Expedited": 0, "Standard": 1, "Bulk": 2}
+    days = _days(table)
+    shown = _whole_days(gaps, days)
     panels, cut = [], False
     for tier, action in sorted(most, key=lambda kind: (order.get(kind[0], 3), *kind)):
         rows = kinds[tier, action]
@@ -238,18 +296,14 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
         limit = axis_limit(longest_by_day)
         unit = _time_unit(limit.top if limit else max(longest_by_day))
         cut = cut or limit is not None
-        svg = spreads(_days(table), found, number=formatting.duration, unit=unit, limit=limit)
+        svg = spreads(days, found, number=formatting.duration, unit=unit, gaps=shown, limit=limit)
         longest = formatting.duration(max(longest_by_day))
         label = f"Retrieval times of {tier} {action} by day; the longest took {longest}"
         panels.append(_Panel(svg=svg, label=label, title=f"{tier}, {_spaced(action)}: {jobs}"))
-    text = (
-        "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
-        "the thin line to the longest."
-    )
-    return _picture("Retrieval times by tier", text + (_CUT if cut else ""), [], panels, side_by_side=True)
+    return _picture(title, text + (_CUT if cut else ""), [], panels, hatched=bool(shown), side_by_side=True)
 
 
-def _volume(table: pa.Table) -> dict[str, Any]:
+def _volume(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
     title, text = "Volume by vault", "Bytes that were retrieved, by the day of completion."
     moved: dict[tuple[str, str, str], dict[date, float]] = defaultdict(lambda: defaultdict(float))
     for row in table.to_pylist():
@@ -258,6 +312,7 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     if not moved:
         return _picture(title, text)
     days = _days(table)
+    shown_gaps = _whole_days(gaps, days)
     largest = sorted(moved, key=lambda vault: (-sum(moved[vault].values()), vault))
     shown, others = largest[: len(VAULT_COLOURS)], largest[len(VAULT_COLOURS) :]
     names = Counter(vault_name for *_, vault_name in shown)
@@ -276,12 +331,12 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     limit = axis_limit(sums)
     unit = _size_unit(limit.top if limit else max(sums))
     svg, narrow_svg = (
-        stacked_bars(days, series, number=formatting.size, unit=unit, limit=limit, narrow=narrow)
+        stacked_bars(days, series, number=formatting.size, unit=unit, gaps=shown_gaps, limit=limit, narrow=narrow)
         for narrow in (False, True)
     )
     label = f"Bytes retrieved by day and vault; {formatting.size(sum(sums))} in all"
     panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
-    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel], hatched=bool(shown_gaps))
 
 
 def _days(table: pa.Table) -> list[date]:
