@@ -192,4 +192,5 @@ def test_numbers_are_formatted_for_people() -> None:
     assert [formatting.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
         "", "0 min", "30 min", "1 h", "1 h 45 min", "47 h 30 min", "2 d 2 h", "-15 min",
     ]  # fmt: skip
+    assert [formatting.share(part) for part in (0, 0.005, 0.5, 0.99999, 1)] == ["0 %", "0 %", "50 %", "99 %", "100 %"]
     assert [formatting.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]

@@ -149,6 +149,29 @@ def test_a_chart_with_an_outlier_says_that_it_is_cut(dataset: Dataset, outlier: 
     assert any("931 GiB" in chart for chart in charts) == outlier
 
 
+def test_the_page_shows_waves_expired_outputs_and_times_by_region(dataset: Dataset) -> None:
+    completed = NOON - timedelta(hours=30)
+    described = {"JobDescription": "<b>move</b>, wave 7: file 12", "ArchiveSizeInBytes": 2**30, "Tier": "Bulk"}
+    done = job("done", "Succeeded", created=completed - timedelta(hours=2), completed=completed, **described)
+    broken = job("broken", "Failed", created=completed - timedelta(hours=2), completed=completed, **described)
+    observe(dataset, completed, {"photos": [done, broken, job("a", created=completed)]})
+    observe(dataset, NOON, {"photos": [job("a", created=completed)]})
+
+    def cells(section: str) -> list[str]:
+        found = page_of(dataset).partition(f'<section id="{section}"')[2].partition("</section>")[0]
+        return [re.sub("<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", found, re.DOTALL)]
+
+    escaped = "&lt;b&gt;move&lt;/b&gt;, wave 7"
+    assert cells("waves") == [
+        escaped, "2026-11-17 04:00", "2", "1 (50 %)", "0", "1", "0", "2 GiB",
+        "no wave", "2026-11-17 06:00", "1", "0 (0 %)", "1", "0", "0", "0 B",
+    ]  # fmt: skip
+    assert cells("expired") == [
+        "2026-11-18 06:00", "photos us-east-1", f"{escaped}: file 12", "Bulk", "1 GiB", "done",
+    ]  # fmt: skip
+    assert cells("times") == ["123456789012", "us-east-1", "Bulk", "ArchiveRetrieval", "1", *["2 h"] * 4]
+
+
 class TestTimesWithoutObservations:
     """Charts show when nobody looked."""
 

@@ -123,6 +123,25 @@ class TestLatestVaults:
         assert rows == [("photos", 3.0, 1, 2, 1), ("empty", 1.0, 0, 0, 0)]
 
 
+class TestLatestTargets:
+    def test_vaults_and_jobs_are_counted_by_account_and_region(self, dataset: Dataset) -> None:
+        jobs = [job("a"), job("b", "Failed"), job("c", "Succeeded"), job("d", "Succeeded")]
+        observe(dataset, NOON, {"photos": jobs, "empty": [], "deleted": [job("e")]})
+        observe(dataset, NOON + hours(2), {"photos": "failed", "empty": [job("f")]})
+        observe(dataset, NOON + hours(1), {"photos": []}, region="eu-west-1")
+        observe(dataset, NOON + hours(1), {}, region="sa-east-1")
+
+        rows = ask(
+            dataset, "latest_targets", "account_id", "region", "vaults", "as_of", "age_hours", "in_progress",
+            "succeeded", "failed", now=NOON + hours(3),
+        )  # fmt: skip
+
+        assert rows == [
+            ("123456789012", "eu-west-1", 1, NOON + hours(1), 2.0, 0, 0, 0),
+            ("123456789012", "us-east-1", 2, NOON, 3.0, 2, 2, 1),
+        ]
+
+
 class TestExpiringOutputs:
     def test_outputs_are_sorted_by_the_hours_left(self, dataset: Dataset) -> None:
         observe(
@@ -1021,7 +1040,7 @@ def test_a_file_that_is_missing_is_an_error_that_names_it(dataset: Dataset) -> N
 
 
 def test_an_unknown_question_is_refused_with_the_available_ones(dataset: Dataset) -> None:
-    with pytest.raises(InvalidArgument, match="latest_jobs, latest_vaults"):
+    with pytest.raises(InvalidArgument, match="latest_jobs, latest_targets, latest_vaults"):
         reports.run("../latest_jobs", dataset)
 
 

@@ -19,11 +19,16 @@ import pyarrow.compute as pc
 from glacier_jobs.alerts import formatting
 from glacier_jobs.alerts.attention import FAILED_WITHIN, GAP_DAYS, STALE_HOURS, URGENT_HOURS, Attention, Gap
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
+from glacier_jobs.html_report.periods import CHART_DAYS, COVERAGE_DAYS, HISTORY_DAYS
+from glacier_jobs.html_report.targets import by_target
 from glacier_jobs.reports.axis_limits import axis_limit
 
 #: The number of rows of a table on the page, and of those shown at first. All rows are in the Parquet files.
 MAX_ROWS = 200
 FEW_ROWS = 10
+
+#: The number of rows of the table of accounts and Regions that are shown at first.
+FEW_TARGETS = 40
 
 #: The colours of the charts, which are those of the page in Airflow's UI, from the bottom of a stack to its top.
 #: Neighbours differ in lightness too, so that readers with any form of colour blindness can distinguish them.
@@ -50,14 +55,12 @@ class Contents:
     :param dataset_uri: the name of the dataset.
     :param made_at: the moment that all answers take as the present, an aware UTC datetime.
     :param newest_at: when the newest observation began; ``None`` where there is none.
-    :param covered_since: the start of the period of the answer to ``coverage``.
-    :param answers: question -> its answer.
+    :param answers: question -> its answer, for the periods of :mod:`glacier_jobs.html_report.periods`.
     """
 
     dataset_uri: str
     made_at: datetime
     newest_at: datetime | None
-    covered_since: datetime
     answers: Mapping[str, pa.Table]
     attention: Attention
 
@@ -77,7 +80,8 @@ def render(contents: Contents) -> str:
         _tile(counts["gaps"], _plural(counts["gaps"], "gap", "in the record"), "gaps", "bad"),
     ]
     newest_at = contents.newest_at
-    gaps = _not_observed(answers["coverage"], contents.covered_since, contents.made_at)
+    covered_since = contents.made_at - timedelta(days=COVERAGE_DAYS)
+    gaps = _not_observed(answers["coverage"], covered_since, contents.made_at)
     return _environment().get_template("report.html").render(
         dataset_uri=contents.dataset_uri,
         made_at=contents.made_at,
@@ -87,9 +91,13 @@ def render(contents: Contents) -> str:
         urgent_hours=URGENT_HOURS,
         gap_days=GAP_DAYS,
         few=FEW_ROWS,
+        few_targets=FEW_TARGETS,
+        history_days=HISTORY_DAYS,
+        chart_days=CHART_DAYS,
         tiles=tiles,
         nothing=attention.nothing,
         nobody_observes=attention.nobody_observes,
+        targets=_first_of(by_target(answers["latest_targets"], attention)),
         outputs=_first(attention.outputs),
         failed=_first(attention.failed),
         slow=_first(attention.slow),
@@ -98,6 +106,9 @@ def render(contents: Contents) -> str:
         not_observed=_first_of(attention.not_observed),
         gaps=_first_of([_gap(gap) for gap in attention.gaps]),
         vaults=_first(answers["latest_vaults"]),
+        waves=_first(answers["waves"]),
+        expired=_first(answers["expired_outputs"]),
+        times=_first(answers["retrieval_times_by_region"]),
         pictures=[
             _jobs_over_time(answers["jobs_over_time"], gaps),
             _retrieval_times(answers["retrieval_times"], gaps),
@@ -121,6 +132,7 @@ def _environment() -> jinja2.Environment:
         "duration": formatting.duration,
         "count": formatting.count,
         "moment": formatting.moment,
+        "share": formatting.share,
     }
     return environment
 
@@ -147,18 +159,20 @@ def _first_of(items: Sequence[Any]) -> dict[str, Any]:
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
-    """Return a gap with the names of its vaults, Region by Region."""
+    """Return a gap with the names of its vaults, Region by Region; of both, only the first."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for vault in gap.vaults:
         names[vault["account_id"], vault["region"]].append(vault["vault_name"])
+    targets = sorted(names.items())
     return {
         "from_hour": gap.from_hour,
         "to_hour": gap.to_hour,
         "gap_hours": gap.gap_hours,
         "targets": [
             {"account_id": account_id, "region": region, "vaults": _few_names(vaults)}
-            for (account_id, region), vaults in sorted(names.items())
+            for (account_id, region), vaults in targets[:FEW_ROWS]
         ],
+        "more": max(0, len(targets) - FEW_ROWS),
     }
 
 

@@ -95,6 +95,7 @@ _WAVE = r"(?i)^(?:.*?[^a-z])?(?:wave|batch|phase|tranche)[\s_#.:-]*\d+|^\D*[^\d\
 #: Name -> question about the dataset as a whole; none requires arguments.
 QUESTIONS: Mapping[str, Question] = {
     "latest_jobs": Question(tables=_newest_jobs),
+    "latest_targets": Question(tables=_latest_jobs),
     "latest_vaults": Question(tables=_latest_jobs),
     "expiring_outputs": Question(tables=_latest_jobs, defaults={"within_hours": None}),
     "expired_outputs": Question(tables=_whole_history_and_outputs, defaults={"since": None, "until": None}),
