@@ -22,6 +22,7 @@ from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_are
 from glacier_jobs.html_report.periods import CHART_DAYS, COVERAGE_DAYS, HISTORY_DAYS
 from glacier_jobs.html_report.targets import by_target
 from glacier_jobs.reports.axis_limits import axis_limit
+from glacier_jobs.reports.unobserved import unobserved
 
 #: The number of rows of a table on the page, and of those shown at first. All rows are in the Parquet files.
 MAX_ROWS = 200
@@ -81,7 +82,7 @@ def render(contents: Contents) -> str:
     ]
     newest_at = contents.newest_at
     covered_since = contents.made_at - timedelta(days=COVERAGE_DAYS)
-    gaps = _not_observed(answers["coverage"], covered_since, contents.made_at)
+    gaps = unobserved(answers["coverage"], covered_since, contents.made_at)
     return _environment().get_template("report.html").render(
         dataset_uri=contents.dataset_uri,
         made_at=contents.made_at,
@@ -178,20 +179,6 @@ def _gap(gap: Gap) -> dict[str, Any]:
 
 def _few_names(names: Sequence[str]) -> list[str]:
     return [*names[:FEW_ROWS], f"and {len(names) - FEW_ROWS} more"] if len(names) > FEW_ROWS else list(names)
-
-
-def _not_observed(coverage: pa.Table, since: datetime, until: datetime) -> list[_Period]:
-    """Return the starts and ends of times in which no vault was listed, for longer than :data:`STALE_HOURS`.
-
-    :param coverage: the answer to the question, for the whole period.
-    """
-    stretches = coverage.filter(coverage["observed"]).group_by(["from_hour", "to_hour"]).aggregate([])
-    gaps, end = [], since
-    for from_hour, to_hour in sorted(zip(*(column.to_pylist() for column in stretches.columns), strict=True)):
-        gaps.append((end, from_hour))
-        end = max(end, to_hour)
-    gaps.append((end, until))
-    return [(start, end) for start, end in gaps if end - start >= timedelta(hours=STALE_HOURS)]
 
 
 def _whole_days(gaps: Sequence[_Period], days: Sequence[date]) -> list[tuple[date, date]]:
