@@ -251,7 +251,6 @@ class TestAnEvent:
         assert of_both(run, "notify") == ["success", "upstream_failed"]
         assert len(messages.read_text().splitlines()) == 1
 
-
     def test_reports_the_datasets_of_later_events_which_airflow_gives_to_no_run(
         self, triggered_by: EventRunner, tmp_path: Path
     ) -> None:
