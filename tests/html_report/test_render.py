@@ -169,7 +169,7 @@ def test_the_page_shows_waves_expired_outputs_and_times_by_region(dataset: Datas
     assert cells("expired") == [
         "2026-11-18 06:00", "photos us-east-1", f"{escaped}: file 12", "Bulk", "1 GiB", "done",
     ]  # fmt: skip
-    assert cells("times") == ["123456789012", "us-east-1", "Bulk", "ArchiveRetrieval", "1", *["2 h"] * 4]
+    assert cells("times") == ["123456789012", "us-east-1", "Bulk", "archives", "1", *["2 h"] * 4]
 
 
 class TestTimesWithoutObservations:

@@ -134,6 +134,7 @@ def _environment() -> jinja2.Environment:
         "count": formatting.count,
         "moment": formatting.moment,
         "share": formatting.share,
+        "spaced": _spaced,
     }
     return environment
 
