@@ -139,6 +139,7 @@ def random_observation(draw: st.DrawFn, number: int, lives: Lives) -> RawObserva
                         "creation_date": None if job_id == "b" else life.created,
                         "completion_date": None if job_id == "b" or status == "InProgress" else life.completes,
                         "action": "ArchiveRetrieval",
+                        "job_description": None if job_id == "b" else f"wave {1 + (job_id == 'c')}: {vault_name}",
                     }
                 )
     ended_at = max(ends)

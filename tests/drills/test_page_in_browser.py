@@ -891,3 +891,34 @@ class TestBelowAPath:
         ] == []
         context.close()
         record_drill("Airflow served below a path", "the page requests nothing outside it")
+
+
+class TestTimesWithoutObservations:
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    def test_an_outage_is_hatched_and_labelled(
+        self, visit: Visit, tmp_path: Path, theme: str, record_drill: RecordDrill
+    ) -> None:
+        dataset, now = local_dataset(tmp_path), datetime.now(timezone.utc)
+        for hours in range(8 * 24, 0, -1):
+            if not 40 < hours < 75:
+                jobs = [job(f"{number}", created=now - timedelta(days=9)) for number in range(40)]
+                observe(dataset, now - timedelta(hours=hours), {"photos": jobs})
+        visit.server.show(tmp_path.as_uri())
+        visit.page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+
+        page = visit.open()
+
+        by_status = page.locator(".picture", has=page.get_by_role("heading", name="Jobs by status"))
+        area = by_status.locator(".unobserved")
+        assert area.inner_text() == "not observed"
+        assert by_status.get_by_text("Hatched: no vault was listed for more than 3 h.").is_visible()
+        inner, outer = area.bounding_box(), by_status.locator(".u-over").bounding_box()
+        assert inner["width"] / outer["width"] == pytest.approx(34 / (7 * 24), abs=0.01)
+        assert inner["height"] == pytest.approx(outer["height"], abs=1)
+        by_status.get_by_text("As a table").click()
+        missed = by_status.get_by_role("cell", name="no", exact=True)
+        missed.first.wait_for()
+        assert missed.count() == 34
+        by_status.scroll_into_view_if_needed()
+        shot(page, f"outage-{theme}")
+        record_drill("34 hours without a listing", "hatched in the page's chart of jobs by status")

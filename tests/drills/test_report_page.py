@@ -74,12 +74,16 @@ def test_what_needs_attention_comes_before_the_charts(
 
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
+        "Accounts and Regions",
         "Outputs to download",
         "Failed within 24 hours",
         "Slower than typical",
         "Vaults that are not listed",
         "Gaps in the record",
         "Vaults",
+        "Progress by wave",
+        "Expired outputs",
+        "Retrieval times by account and Region",
         "Jobs over time",
         "Retrieval times by tier",
         "Volume by vault",
@@ -127,16 +131,17 @@ def test_no_text_of_a_chart_is_cut_off_or_overlaps(
         assert page.locator("svg text").count() >= 4
         outside = page.evaluate(
             """() => [...document.querySelectorAll('svg text')].filter(text => {
-                const box = text.getBBox(), frame = text.ownerSVGElement.viewBox.baseVal;
-                return box.x < 0 || box.y < 0 || box.x + box.width > frame.width || box.y + box.height > frame.height;
+                const box = text.getBoundingClientRect(), frame = text.ownerSVGElement.getBoundingClientRect();
+                return box.left < frame.left || box.top < frame.top
+                    || box.right > frame.right || box.bottom > frame.bottom;
             }).map(text => text.textContent)"""
         )
         assert outside == []
         overlapping = page.evaluate(
             """() => {
-                const boxes = [...document.querySelectorAll('svg text')].map(text => text.getBBox());
-                return boxes.filter((a, i) => boxes.some((b, j) => j > i && a.x < b.x + b.width && b.x < a.x + a.width
-                    && a.y < b.y + b.height && b.y < a.y + a.height)).length;
+                const boxes = [...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect());
+                return boxes.filter((a, i) => boxes.some((b, j) => j > i && a.left < b.right && b.left < a.right
+                    && a.top < b.bottom && b.top < a.bottom)).length;
             }"""
         )
         assert overlapping == 0

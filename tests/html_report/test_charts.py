@@ -22,9 +22,18 @@ def texts(svg: str) -> list[str]:
 
 def shapes(svg: str, style: str) -> list[list[float]]:
     """Return the y coordinates of the points of each line or shape with a style."""
+    return [[y for _, y in points] for points in outlines(svg, style)]
+
+
+def columns(svg: str, style: str) -> list[list[float]]:
+    """Return the x coordinates of the points of each line or shape with a style."""
+    return [[x for x, _ in points] for points in outlines(svg, style)]
+
+
+def outlines(svg: str, style: str) -> list[list[tuple[float, float]]]:
     paths = ElementTree.fromstring(svg).iter(f"{SVG}path")  # noqa: S314 - our own drawing
     return [
-        [float(y) for y in re.findall(r"[ML] \S+ (\S+)", path.get("d", ""))]
+        [(float(x), float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", path.get("d", ""))]
         for path in paths
         if style in path.get("style", "")
     ]
@@ -115,6 +124,51 @@ class TestOutliers:
         assert "80" in texts(svg)
 
 
+class TestGaps:
+    """Times without observations are hatched, so that they do not look like times without jobs."""
+
+    HOURS = tuple(NOON + timedelta(hours=hour) for hour in range(101))
+
+    def test_areas_are_hidden_in_a_gap_and_only_there(self) -> None:
+        series = [Series(name="a", colour=RED, values=[10.0] * 101)]
+
+        svg = stacked_areas(self.HOURS, series, number=str, gaps=[(self.HOURS[20], self.HOURS[60])])
+
+        [area, *_], [gap] = columns(svg, f"fill: {RED}"), columns(svg, "fill: url(#")
+        width = max(area) - min(area)
+        assert [(min(gap) - min(area)) / width, (max(gap) - min(area)) / width] == pytest.approx([0.2, 0.6])
+        assert svg.index("fill: url(#") > svg.index(f"fill: {RED}")
+        assert "fill: #ffffff" in svg
+        assert texts(svg).count("not observed") == 1
+
+    def test_a_short_gap_is_hatched_without_a_label(self) -> None:
+        series = [Series(name="a", colour=RED, values=[10.0] * 101)]
+
+        svg = stacked_areas(self.HOURS, series, number=str, gaps=[(self.HOURS[20], self.HOURS[22])])
+
+        assert len(columns(svg, "fill: url(#")) == 1
+        assert "not observed" not in texts(svg)
+
+    @pytest.mark.parametrize("chart", ["bars", "spreads"])
+    def test_days_are_hatched_from_the_first_to_the_last(self, chart: str) -> None:
+        days = [date(2026, 11, 10) + timedelta(days=number) for number in range(10)]
+        gaps = [(days[2], days[5])]
+
+        if chart == "bars":
+            svg = stacked_bars(days, [Series(name="a", colour=RED, values=[1.0] * 10)], number=str, gaps=gaps)
+        else:
+            svg = spreads(days, [Spread(at=day, p50=1, p90=2, most=3) for day in days], number=str, gaps=gaps)
+
+        [gap] = columns(svg, "fill: url(#")
+        axis = [place for points in columns(svg, "stroke: #dfe3e8") for place in points]
+        width = max(axis) - min(axis)
+        assert [(min(gap) - min(axis)) / width, (max(gap) - min(axis)) / width] == pytest.approx([0.2, 0.5])
+        assert texts(svg).count("not observed") == 1
+
+    def test_without_gaps_nothing_is_hatched(self) -> None:
+        assert "url(#h" not in stacked_areas(self.HOURS, [Series(name="a", colour=RED, values=[1] * 101)], number=str)
+
+
 @pytest.mark.parametrize("most", [-5.0, 0, 1e-9, 1, 7, 99, 101, 1e15])
 def test_a_chart_can_be_drawn_with_any_value(most: float) -> None:
     bars = stacked_bars(DAYS, [Series(name="a", colour=RED, values=[most, 0, 0])], number=str)
@@ -138,4 +192,5 @@ def test_numbers_are_formatted_for_people() -> None:
     assert [formatting.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
         "", "0 min", "30 min", "1 h", "1 h 45 min", "47 h 30 min", "2 d 2 h", "-15 min",
     ]  # fmt: skip
+    assert [formatting.share(part) for part in (0, 0.005, 0.5, 0.99999, 1)] == ["0 %", "0 %", "50 %", "99 %", "100 %"]
     assert [formatting.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]

@@ -147,3 +147,68 @@ def test_a_chart_with_an_outlier_says_that_it_is_cut(dataset: Dataset, outlier: 
     assert len(charts) == 5  # two of them also for a narrow window
     assert ("A triangle marks a value beyond the end of the axis." in page) == outlier
     assert any("931 GiB" in chart for chart in charts) == outlier
+
+
+def test_the_page_shows_waves_expired_outputs_and_times_by_region(dataset: Dataset) -> None:
+    completed = NOON - timedelta(hours=30)
+    described = {"JobDescription": "<b>move</b>, wave 7: file 12", "ArchiveSizeInBytes": 2**30, "Tier": "Bulk"}
+    done = job("done", "Succeeded", created=completed - timedelta(hours=2), completed=completed, **described)
+    broken = job("broken", "Failed", created=completed - timedelta(hours=2), completed=completed, **described)
+    observe(dataset, completed, {"photos": [done, broken, job("a", created=completed)]})
+    observe(dataset, NOON, {"photos": [job("a", created=completed)]})
+
+    def cells(section: str) -> list[str]:
+        found = page_of(dataset).partition(f'<section id="{section}"')[2].partition("</section>")[0]
+        return [re.sub("<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", found, re.DOTALL)]
+
+    escaped = "&lt;b&gt;move&lt;/b&gt;, wave 7"
+    assert cells("waves") == [
+        escaped, "2026-11-17 04:00", "2", "1 (50 %)", "0", "1", "0", "2 GiB",
+        "no wave", "2026-11-17 06:00", "1", "0 (0 %)", "1", "0", "0", "0 B",
+    ]  # fmt: skip
+    assert cells("expired") == [
+        "2026-11-18 06:00", "photos us-east-1", f"{escaped}: file 12", "Bulk", "1 GiB", "done",
+    ]  # fmt: skip
+    assert cells("times") == ["123456789012", "us-east-1", "Bulk", "archives", "1", *["2 h"] * 4]
+
+
+class TestTimesWithoutObservations:
+    """Charts show when nobody looked."""
+
+    def page(self, dataset: Dataset, missed_days: int) -> str:
+        """Return the report on a week in which a job completed each day, with an outage that ended a day ago."""
+        outage = (NOON - timedelta(days=1 + missed_days), NOON - timedelta(days=1))
+        for hours in range(7 * 24, -1, -1):
+            at = NOON - timedelta(hours=hours)
+            ended = at.replace(hour=2)
+            done = job(f"{at:%d}", "Succeeded", created=ended - timedelta(hours=1), completed=ended,
+                       ArchiveSizeInBytes=10**9)  # fmt: skip
+            if not outage[0] < at < outage[1]:
+                observe(dataset, at, {"photos": [done] if at > ended else [], "films": []})
+        return page_of(dataset)
+
+    def charts(self, page: str) -> list[str]:
+        found = re.findall(r"svg\+xml;base64,([^\"]+)", page)
+        return [base64.b64decode(chart).decode() for chart in found]
+
+    def test_an_outage_is_hatched_and_named_in_each_chart(self, dataset: Dataset) -> None:
+        page = self.page(dataset, missed_days=3)
+
+        charts = self.charts(page)
+        assert len(charts) == 5  # two of them also for a narrow window
+        assert all(">not observed<" in chart and "url(#h" in chart for chart in charts)
+        assert page.count('<li class="hatched">not observed</li>') == 3
+        assert page.count("Hatched: no vault was listed for more than 3 h.") == 3
+        # The chart of jobs by hour begins a week before the first observation.
+        assert "not observed for 9 d 23 h" in page
+
+    def test_an_outage_that_ends_within_three_hours_is_none(self, dataset: Dataset) -> None:
+        for hours in range(14 * 24, -1, -3):
+            at = NOON - timedelta(hours=hours)
+            observe(dataset, at, {"photos": [job("a", created=NOON - timedelta(days=20))]})
+
+        page = page_of(dataset)
+
+        assert len(self.charts(page)) == 2
+        assert "not observed" not in page.replace("Regions not observed", "")
+        assert all("not observed" not in chart for chart in self.charts(page))

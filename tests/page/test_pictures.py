@@ -21,6 +21,18 @@ def test_jobs_by_status_are_given_for_each_hour(ask: Ask, dataset: Dataset) -> N
     }
 
 
+def test_the_times_are_given_in_which_no_vault_was_listed(ask: Ask, dataset: Dataset) -> None:
+    for hours in range(7 * 24, 0, -1):
+        if not 30 < hours < 60:
+            observe(dataset, ago(hours), {"photos": [job("a", created=ago(500))]})
+
+    not_observed = ask("pictures")["not_observed"]
+
+    [gap] = not_observed["gaps"]
+    first, last = (ago(hours).replace(minute=0, second=0, microsecond=0) for hours in (59, 30))
+    assert (not_observed["hours"], gap) == (3, {"from": f"{first:%FT%TZ}", "to": f"{last:%FT%TZ}"})
+
+
 def test_retrieval_times_are_given_by_day_and_tier(ask: Ask, dataset: Dataset) -> None:
     done = [job(f"{hours}", "Succeeded", created=ago(1 + hours), completed=ago(1), Tier="Bulk") for hours in (5, 7)]
     observe(dataset, ago(0.5), {"photos": done})

@@ -19,6 +19,7 @@ from tests.observations import local_dataset
 from tests.reports.conftest import NOON, ask, hours
 
 MB = 1024 * 1024
+HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
 
 def destroy(dataset: Dataset, *tables: str, before: date = date.max) -> None:
@@ -120,6 +121,25 @@ class TestLatestVaults:
         )  # fmt: skip
 
         assert rows == [("photos", 3.0, 1, 2, 1), ("empty", 1.0, 0, 0, 0)]
+
+
+class TestLatestTargets:
+    def test_vaults_and_jobs_are_counted_by_account_and_region(self, dataset: Dataset) -> None:
+        jobs = [job("a"), job("b", "Failed"), job("c", "Succeeded"), job("d", "Succeeded")]
+        observe(dataset, NOON, {"photos": jobs, "empty": [], "deleted": [job("e")]})
+        observe(dataset, NOON + hours(2), {"photos": "failed", "empty": [job("f")]})
+        observe(dataset, NOON + hours(1), {"photos": []}, region="eu-west-1")
+        observe(dataset, NOON + hours(1), {}, region="sa-east-1")
+
+        rows = ask(
+            dataset, "latest_targets", "account_id", "region", "vaults", "as_of", "age_hours", "in_progress",
+            "succeeded", "failed", now=NOON + hours(3),
+        )  # fmt: skip
+
+        assert rows == [
+            ("123456789012", "eu-west-1", 1, NOON + hours(1), 2.0, 0, 0, 0),
+            ("123456789012", "us-east-1", 2, NOON, 3.0, 2, 2, 1),
+        ]
 
 
 class TestExpiringOutputs:
@@ -644,6 +664,54 @@ class TestJobHistory:
         assert reports.run("job_history", dataset).equals(expected)
 
 
+class TestExpiredOutputs:
+    @pytest.fixture
+    def dataset(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> Dataset:
+        """Jobs that were listed once, and twice after Glacier had dropped them."""
+        jobs = [
+            job("a", "Succeeded", created=NOON - hours(9), completed=NOON - hours(5), JobDescription=HOSTILE[0],
+                ArchiveSizeInBytes=9 * MB, RetrievalByteRange="0-1048575"),
+            job("b", "Succeeded", completed=NOON - hours(2)),
+            job("without a completion date", "Succeeded"),
+            job("broken", "Failed", completed=NOON - hours(5)),
+            job("running"),
+        ]  # fmt: skip
+        observe(dataset, NOON, {"photos": jobs, "films": [job("f", "Succeeded", completed=NOON - hours(4))]})
+        for later in (30, 60):
+            observe(dataset, NOON + hours(later), {"photos": [], "films": "failed"})
+        aggregate_finalized_days(dataset)
+        return dataset
+
+    def test_an_output_expires_24_hours_after_its_job_completed(self, dataset: Dataset) -> None:
+        rows = ask(dataset, "expired_outputs", "job_id", "expired_at", "last_seen_at", now=NOON + hours(60))
+
+        assert rows == [
+            ("without a completion date", NOON + hours(24), NOON),
+            ("b", NOON + hours(22), NOON),
+            ("f", NOON + hours(20), NOON),
+            ("a", NOON + hours(19), NOON),
+        ]
+        assert ask(dataset, "expired_outputs", "job_id", "job_description", "bytes", now=NOON + hours(60))[-1] == (
+            "a", HOSTILE[0], MB,
+        )  # fmt: skip
+        assert ask(dataset, "expired_outputs", "job_id", now=NOON + hours(20)) == [("f",), ("a",)]
+
+    def test_answers_can_be_limited_to_outputs_that_expired_in_a_period(self, dataset: Dataset) -> None:
+        period = {"since": NOON + hours(20), "until": NOON + hours(24)}
+
+        assert ask(dataset, "expired_outputs", "job_id", **period) == [("b",), ("f",)]
+
+    def test_an_output_that_may_still_be_downloaded_has_not_expired(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path / "kept for longer")
+        observe(dataset, NOON, {"photos": [job("a", "Succeeded", completed=NOON - hours(25))]})
+
+        def in_one_of_two(now: datetime) -> list[str]:
+            return [name for name in ("expiring_outputs", "expired_outputs") if ask(dataset, name, "job_id", now=now)]
+
+        assert in_one_of_two(NOON + hours(1)) == ["expiring_outputs"]
+        assert in_one_of_two(NOON + hours(24)) == ["expired_outputs"]
+
+
 class TestRetrievalTimesAndDailyVolume:
     @pytest.fixture(params=[False, True], ids=["raw", "aggregated"])
     def dataset(self, request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
@@ -683,6 +751,32 @@ class TestRetrievalTimesAndDailyVolume:
             (second, "ArchiveRetrieval", "Bulk", 1, 12 * hour, 12 * hour, 12 * hour, 12 * hour),
         ]  # fmt: skip
 
+    def test_retrieval_times_by_vault_and_by_region_are_those_of_the_whole_period(self, dataset: Dataset) -> None:
+        percentiles = ("p50_seconds", "p90_seconds", "p99_seconds", "max_seconds")
+        by_vault = ask(
+            dataset, "retrieval_times_by_vault", "account_id", "region", "vault_name", "action", "tier", "jobs",
+            *percentiles,
+        )  # fmt: skip
+        by_region = ask(
+            dataset, "retrieval_times_by_region", "account_id", "region", "action", "tier", "jobs", *percentiles
+        )
+
+        region, hour = ("123456789012", "us-east-1"), 3600
+        bulk_of_region = (11 * hour, pytest.approx(11.8 * hour), pytest.approx(11.98 * hour), 12 * hour)
+        standard = (3 * hour, pytest.approx(4.6 * hour), pytest.approx(4.96 * hour), 5 * hour)
+        inventory = ("InventoryRetrieval", "Standard", 1, *[4 * hour] * 4)
+        assert by_vault == [
+            (*region, "films", "ArchiveRetrieval", "Bulk", 1, *[10 * hour] * 4),
+            (*region, "films", *inventory),
+            (*region, "photos", "ArchiveRetrieval", "Bulk", 1, *[12 * hour] * 4),
+            (*region, "photos", "ArchiveRetrieval", "Standard", 5, *standard),
+        ]
+        assert by_region == [
+            (*region, "ArchiveRetrieval", "Bulk", 2, *bulk_of_region),
+            (*region, "ArchiveRetrieval", "Standard", 5, *standard),
+            (*region, *inventory),
+        ]
+
     def test_volume_is_grouped_by_day_vault_and_tier(self, dataset: Dataset) -> None:
         rows = ask(
             dataset, "daily_volume", "day", "vault_name", "action", "tier", "succeeded_jobs", "bytes", "failed_jobs"
@@ -701,6 +795,8 @@ class TestRetrievalTimesAndDailyVolume:
 
         assert ask(dataset, "daily_volume", "day", "vault_name", **period) == [(date(2026, 11, 19), "photos")]
         assert ask(dataset, "retrieval_times", "day", **period) == [(date(2026, 11, 19),)]
+        for by in ("vault", "region"):
+            assert ask(dataset, f"retrieval_times_by_{by}", "tier", "jobs", **period) == [("Bulk", 1)]
 
     def test_jobs_are_counted_for_each_hour_in_which_glacier_lists_them(self, dataset: Dataset) -> None:
         rows = ask(
@@ -728,6 +824,117 @@ class TestRetrievalTimesAndDailyVolume:
         assert ask(dataset, "jobs_over_time", "succeeded", **period) == [(1,), (1,), (0,), (0,)]
         period = {"since": NOON + hours(100), "until": NOON + hours(101)}
         assert ask(dataset, "jobs_over_time", "succeeded", **period) == []
+
+
+class TestWaves:
+    """Progress by wave, which is part of the description that a job was given."""
+
+    @pytest.fixture
+    def dataset(self, dataset: Dataset, aggregate_finalized_days: Aggregate) -> Dataset:
+        """Two waves in two Regions, and jobs without a wave."""
+
+        def file(number: int, wave: int, status: str = "Succeeded", **fields: Any) -> dict[str, Any]:
+            created = NOON + hours(wave)
+            completed = None if status == "InProgress" else created + hours(number)
+            description = f"migration, wave {wave}: file {number:06}"
+            return job(f"{wave}-{number}", status, created=created, completed=completed,
+                       **{"JobDescription": description, "ArchiveSizeInBytes": MB, **fields})  # fmt: skip
+
+        first = [file(1, 1), file(2, 1), file(3, 1, "Failed"), file(4, 1, "InProgress"), file(5, 1, "Paused")]
+        second = [file(1, 2, RetrievalByteRange="0-1023"), file(2, 2, "InProgress")]
+        others = [file(1, 3, JobDescription=text) for text in ("weekly inventory", "000123")]
+        others = [{**each, "JobId": f"other-{number}"} for number, each in enumerate(others)]
+        without = [job("without a description", created=NOON)]
+        observe(dataset, NOON + hours(8), {"photos": first, "films": others}, region="us-east-1")
+        observe(dataset, NOON + hours(8), {"photos": second, "maps": [*without, file(9, 1)]}, region="eu-west-1")
+        missed = [each for each in first if each["JobId"] != "1-4"]
+        observe(dataset, NOON + hours(9), {"photos": missed, "films": others}, region="us-east-1")
+        aggregate_finalized_days(dataset)
+        return dataset
+
+    columns = ("wave", "jobs", "in_progress", "succeeded", "failed", "other")
+
+    def test_jobs_are_counted_by_wave_over_all_vaults_newest_first(self, dataset: Dataset) -> None:
+        rows = ask(dataset, "waves", *self.columns, "vaults", now=NOON + hours(10))
+
+        assert rows == [
+            ("weekly inventory", 1, 0, 1, 0, 0, 1),
+            ("migration, wave 2", 2, 1, 1, 0, 0, 1),
+            ("migration, wave 1", 6, 0, 3, 1, 2, 2),
+            (None, 2, 1, 1, 0, 0, 2),
+        ]
+
+    def test_a_wave_has_times_bytes_and_the_share_that_succeeded(self, dataset: Dataset) -> None:
+        [_, second, first, _] = ask(
+            dataset, "waves", "first_created_at", "last_created_at", "last_completed_at", "succeeded_share", "bytes",
+            "succeeded_bytes", now=NOON + hours(10),
+        )  # fmt: skip
+
+        assert first == (NOON + hours(1), NOON + hours(1), NOON + hours(10), 0.5, 6 * MB, 3 * MB)
+        assert second == (NOON + hours(2), NOON + hours(2), NOON + hours(3), 0.5, MB + 1024, 1024)
+
+    @pytest.mark.parametrize(
+        ("pattern", "waves"),
+        [
+            (r"wave (\d+)", ["2", "1", None]),
+            (r"wave \d+", ["wave 2", "wave 1", None]),
+            (r"wave (1)?", ["wave ", "1", None]),
+            (r"weekly|(migration)", ["weekly", "migration", None]),
+            ("", [None]),
+            (r"'; DROP TABLE history; --", [None]),
+        ],
+    )
+    def test_a_wave_is_what_the_first_group_matches_or_the_whole_pattern(
+        self, dataset: Dataset, pattern: str, waves: list[str | None]
+    ) -> None:
+        rows = ask(dataset, "waves", "wave", "jobs", now=NOON + hours(10), pattern=pattern)
+
+        assert [wave for wave, _ in rows] == waves
+        assert sum(jobs for _, jobs in rows) == 11
+
+    def test_jobs_can_be_limited_to_a_prefix_and_to_a_period(self, dataset: Dataset) -> None:
+        def waves(**params: Any) -> list[Any]:
+            return ask(dataset, "waves", "wave", "jobs", now=NOON + hours(10), **params)
+
+        assert waves(prefix="migration, wave 1") == [("migration, wave 1", 6)]
+        assert waves(prefix="migration%") == waves(prefix="Migration") == []
+        assert waves(since=NOON + hours(1), until=NOON + hours(2)) == [("migration, wave 1", 6)]
+
+    @pytest.mark.parametrize(
+        ("description", "wave"),
+        [
+            ("migration_wave_3/000123.tar", "migration_wave_3"),
+            ("Phase-2 of 5", "Phase-2"),
+            ("restore batch 12, part 3", "restore batch 12"),
+            ("microwave 12", "microwave"),
+            ("IMG_0001.jpg", "IMG"),
+            ("Ferien, Süden (2014)", "Ferien, Süden"),
+            ("two\nlines 1", "two\nlines"),
+            ("weekly inventory", "weekly inventory"),
+            ("2014", None),
+            ("", None),
+        ],
+    )
+    def test_without_a_pattern_the_wave_is_the_text_up_to_its_number_or_before_any(
+        self, tmp_path: Path, description: str, wave: str | None
+    ) -> None:
+        dataset = local_dataset(tmp_path / "described")
+        observe(dataset, NOON, {"photos": [job("a", JobDescription=description)]})
+
+        assert ask(dataset, "waves", "wave") == [(wave,)]
+
+    def test_hostile_descriptions_and_prefixes_are_texts(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path / "hostile")
+        observe(dataset, NOON, {"photos": [job(text, JobDescription=text) for text in HOSTILE]})
+
+        assert sorted(ask(dataset, "waves", "wave", pattern="(?s).+")) == sorted((text,) for text in HOSTILE)
+        for text in HOSTILE:
+            assert ask(dataset, "waves", "wave", "jobs", pattern="(?s).+", prefix=text) == [(text, 1)]
+
+    @pytest.mark.parametrize("pattern", ["(wave", "wave(?= 1)", r"(\w+) \1", "x{1,100000}", "\ud800", 7, None])
+    def test_a_pattern_that_re2_does_not_accept_is_refused(self, tmp_path: Path, pattern: object) -> None:
+        with pytest.raises(InvalidArgument, match=r"^pattern is .*; expected"):
+            reports.run("waves", local_dataset(tmp_path), pattern=pattern)
 
 
 class TestAsOfATimeInThePast:
@@ -770,9 +977,6 @@ def job_ids_in_files(dataset: Dataset) -> list[str]:
     """Return the job ids of all rows of the files of job_history."""
     files = sorted(Path(dataset.root).glob("history/v2/job_history/*/*.parquet"))
     return [job_id for file in files for job_id in pq.read_table(file, partitioning=None)["job_id"].to_pylist()]
-
-
-HOSTILE = ["<script>alert(1)</script>", "'; drop table jobs; --", '"', "$now", "\\", "{{ 7 * 7 }}", "ü\u2028"]
 
 
 def test_hostile_text_is_returned_unchanged(dataset: Dataset) -> None:
@@ -839,7 +1043,7 @@ def test_a_file_that_is_missing_is_an_error_that_names_it(dataset: Dataset) -> N
 
 
 def test_an_unknown_question_is_refused_with_the_available_ones(dataset: Dataset) -> None:
-    with pytest.raises(InvalidArgument, match="latest_jobs, latest_vaults"):
+    with pytest.raises(InvalidArgument, match="latest_jobs, latest_targets, latest_vaults"):
         reports.run("../latest_jobs", dataset)
 
 

@@ -122,10 +122,18 @@ export interface Limit {
   cuts: { at: string[]; most: number }[];
 }
 
+// A time in which no vault was listed.
+export interface Unobserved {
+  from: string;
+  to: string;
+}
+
 export interface Pictures {
   status_days: number;
   history_days: number;
   jobs_over_time: { hour: string; in_progress: number; succeeded: number; failed: number }[];
+  // Of the days of the status; gaps are at least so many hours long.
+  not_observed: { hours: number; gaps: Unobserved[] };
   retrieval_times: {
     day: string;
     action: string | null;

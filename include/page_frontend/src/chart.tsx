@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 
-import type { Limit } from "./api";
+import type { Limit, Unobserved } from "./api";
 
 const HEIGHT = 240;
 
@@ -104,19 +104,32 @@ export function end(limit: Limit | null, most: number): number {
   return limit ? limit.top * 1.1 : most * 1.05;
 }
 
-// Mark cut values with a triangle at the upper edge, and write their value above it.
-export function cutMarks(limit: Limit | null, value: (number: number) => string): Partial<uPlot.Options> {
-  if (!limit) return {};
+// Mark cut values with a triangle at the upper edge, and write their value above it. Hide values at times without
+// observations by a hatched area.
+export function marks(
+  limit: Limit | null,
+  value: (number: number) => string,
+  gaps: Unobserved[] = [],
+): Partial<uPlot.Options> {
   const draw = (plot: uPlot) => {
-    for (const old of plot.over.querySelectorAll(".cut-mark, .cut-label")) old.remove();
-    for (const { at, most } of limit.cuts) {
+    for (const old of plot.over.querySelectorAll(".cut-mark, .cut-label, .unobserved")) old.remove();
+    const width = plot.over.clientWidth;
+    for (const { from, to } of gaps) {
+      const start = Math.max(plot.valToPos(seconds(from), "x"), 0);
+      const hidden = Math.min(plot.valToPos(seconds(to), "x"), width) - start;
+      if (hidden <= 0) continue;
+      const area = note(plot, "unobserved", start, 0);
+      area.style.width = `${hidden}px`;
+      if (hidden >= LABEL_HEIGHT + 4) area.append(Object.assign(document.createElement("span"), { textContent: "not observed" }));
+    }
+    for (const { at, most } of limit?.cuts ?? []) {
       const places = at.map((text) => plot.valToPos(seconds(text), "x"));
       for (const place of places) note(plot, "cut-mark", place, -9);
       const label = note(plot, "cut-label", (places[0]! + places[places.length - 1]!) / 2, -25);
       label.textContent = at.length === 1 ? value(most) : `up to ${value(most)}`;
     }
   };
-  return { padding: [26, null, null, null], hooks: { draw: [draw] } };
+  return { ...(limit && { padding: [26, null, null, null] }), hooks: { draw: [draw] } };
 }
 
 // Label each series at its last point.

@@ -3,7 +3,7 @@ import uPlot from "uplot";
 
 import type { Pictures as PicturesAnswer } from "./api";
 import type { Requested } from "./requests";
-import { Chart, type Options, axes, colour, cutMarks, end, endLabels, seconds, stacked, utc } from "./chart";
+import { Chart, type Options, axes, colour, end, endLabels, marks, seconds, stacked, utc } from "./chart";
 import { Problem, Waiting } from "./states";
 import { action as actionWords, count, duration, moment, size } from "./formatting";
 
@@ -91,6 +91,8 @@ function Picture({ title, says, empty, head, rows, children, beside }: PicturePr
 function OverTime({ answer }: { answer: PicturesAnswer }) {
   const rows = answer.jobs_over_time;
   const limit = answer.limits.jobs_over_time;
+  const { gaps, hours: longest } = answer.not_observed;
+  const hatched = gaps.length ? ` Hatched: no vault was listed for more than ${duration(longest)}.` : "";
   const layers = [
     { name: "Failed", colour: "failed", values: rows.map((row) => row.failed) },
     { name: "Succeeded", colour: "succeeded", values: rows.map((row) => row.succeeded) },
@@ -105,7 +107,7 @@ function OverTime({ answer }: { answer: PicturesAnswer }) {
     legend: { live: true },
     cursor: { y: false, drag: { setScale: false } },
     scales: { y: { range: (_plot, _min, max) => [0, Math.max(4, end(limit, max))] } },
-    ...cutMarks(limit, count),
+    ...marks(limit, count, gaps),
     axes: axes(count),
     series: [
       { label: "Hour", value: (_plot, value) => (value === null ? "–" : moment(utcText(value))) },
@@ -128,13 +130,19 @@ function OverTime({ answer }: { answer: PicturesAnswer }) {
   return (
     <Picture
       title="Jobs by status"
-      says={`At the end of each hour of ${answer.status_days} days; a finished job counts for 24 hours, as Glacier keeps it. ${STACKED}${limit ? CUT : ""}`}
+      says={`At the end of each hour of ${answer.status_days} days; a finished job counts for 24 hours, as Glacier keeps it. ${STACKED}${limit ? CUT : ""}${hatched}`}
       empty={rows.length === 0}
-      head={["Hour", "In progress", "Succeeded", "Failed"]}
+      head={["Hour", "In progress", "Succeeded", "Failed", "Observed"]}
       rows={() =>
         [...rows]
           .reverse()
-          .map((row) => [moment(row.hour), count(row.in_progress), count(row.succeeded), count(row.failed)])
+          .map((row) => [
+            moment(row.hour),
+            count(row.in_progress),
+            count(row.succeeded),
+            count(row.failed),
+            gaps.some((gap) => gap.from <= row.hour && row.hour < gap.to) ? "no" : "yes",
+          ])
       }
     >
       <Chart label="Jobs by status at each hour; the numbers are in the table below" data={data} options={options} />
@@ -264,7 +272,7 @@ function Volume({ answer }: { answer: PicturesAnswer }) {
     tzDate: utc,
     cursor: { y: false, drag: { setScale: false }, points: { show: false } },
     scales: { x: { range: wholeDays }, y: { range: (_plot, _min, max) => [0, end(limit, max) || 1] } },
-    ...cutMarks(limit, size),
+    ...marks(limit, size),
     axes: axes(size, { incrs: BYTE_STEPS }),
     series: [
       { label: "Day", value: (_plot, value) => (value === null ? "–" : utcText(value).slice(0, 10)) },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -33,6 +34,11 @@ def duration(hours: float | None) -> str:
 def count(number: float) -> str:
     """Write a count with thousands apart."""
     return f"{number:,.0f}"
+
+
+def share(part: float) -> str:
+    """Write a share from 0 to 1 in percent, rounded down: only all is 100 %."""
+    return f"{math.floor(part * 100)} %"
 
 
 def moment(at: datetime | None) -> str:

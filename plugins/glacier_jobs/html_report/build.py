@@ -8,15 +8,11 @@ from typing import Any
 from glacier_jobs.alerts.attention import Attention
 from glacier_jobs.alerts.rules import alerts_of
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.html_report.periods import DAYS
 from glacier_jobs.html_report.render import Contents, render
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.reports.questions import QUESTIONS, Inquiry
 from glacier_jobs.sql.engine import shared_database
-
-#: The periods of the questions that are about one.
-COVERAGE_DAYS = 31
-HISTORY_DAYS = 90
-CHART_DAYS = 31
 
 
 def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = None) -> dict[str, Any]:
@@ -28,16 +24,10 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     """
     inquiry = Inquiry.into(dataset, now=now)
     made_at = inquiry.tables.now
-    since = {
-        "coverage": COVERAGE_DAYS,
-        "job_history": HISTORY_DAYS,
-        "retrieval_times": CHART_DAYS,
-        "daily_volume": CHART_DAYS,
-    }
     with shared_database():
         answers = {
             question: inquiry.ask(
-                question, **({"since": made_at - timedelta(days=since[question])} if question in since else {})
+                question, **({"since": made_at - timedelta(days=DAYS[question])} if question in DAYS else {})
             )
             for question in QUESTIONS
         }

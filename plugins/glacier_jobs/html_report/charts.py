@@ -29,6 +29,9 @@ _BACKGROUND = "#ffffff"
 #: The formats of tick labels for years, months, days, hours, minutes and seconds.
 _DATES = ["%Y", "%b %Y", "%b %d", "%H:%M", "%H:%M", "%H:%M:%S"]
 
+#: A gap that is narrower than this share of the horizontal axis has no room for its label.
+_GAP_LABEL_WIDTH = 0.03
+
 _STYLE: dict[Any, Any] = {
     # Text is kept as text, in a font of the reader's system.
     "svg.fonttype": "none",
@@ -45,6 +48,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": _SOFT,
     "ytick.color": _SOFT,
     "ytick.left": False,
+    "hatch.linewidth": 0.6,
 }
 
 
@@ -76,6 +80,7 @@ def stacked_areas(
     series: Sequence[Series],
     *,
     number: Callable[[float], str],
+    gaps: Sequence[tuple[datetime, datetime]] = (),
     limit: AxisLimit | None = None,
     narrow: bool = False,
 ) -> str:
@@ -83,6 +88,7 @@ def stacked_areas(
 
     :param moments: ascending, at least two.
     :param number: formats a value.
+    :param gaps: the starts and ends of times whose values are hidden by a hatched area, labelled "not observed".
     :param limit: the limit of the sums; values beyond it are cut and labelled.
     :param narrow: for a window of the width of a telephone.
     """
@@ -92,7 +98,8 @@ def stacked_areas(
         for each in series:
             floor = [low + value for low, value in zip(floor, each.values, strict=True)]
             axes.plot(date2num(moments), floor, color=_BACKGROUND, linewidth=0.8)
-        axes.margins(x=0)
+        axes.set_xlim(date2num(moments[0]), date2num(moments[-1]))
+        _hatch(axes, [(date2num(start), date2num(end)) for start, end in gaps], over_values=True)
         _cut(axes, limit, date2num(moments), number)
     return svg.getvalue()
 
@@ -103,6 +110,7 @@ def stacked_bars(
     *,
     number: Callable[[float], str],
     unit: float = 1.0,
+    gaps: Sequence[tuple[date, date]] = (),
     limit: AxisLimit | None = None,
     narrow: bool = False,
 ) -> str:
@@ -111,6 +119,7 @@ def stacked_bars(
     :param days: at least one.
     :param number: formats a value.
     :param unit: the axis has ticks at round multiples of this value.
+    :param gaps: the first days, and the days after the last, of times that are hatched and labelled "not observed".
     :param limit: the limit of the sums; values beyond it are cut and labelled.
     :param narrow: for a window of the width of a telephone.
     """
@@ -128,7 +137,7 @@ def stacked_bars(
                 linewidth=0.6,
             )
             floor = [low + value for low, value in zip(floor, values, strict=True)]
-        _span(axes, days)
+        _span(axes, days, gaps)
         _cut(axes, limit, date2num(days), number, unit)
     return svg.getvalue()
 
@@ -139,6 +148,7 @@ def spreads(
     *,
     number: Callable[[float], str],
     unit: float = 1.0,
+    gaps: Sequence[tuple[date, date]] = (),
     limit: AxisLimit | None = None,
 ) -> str:
     """Draw for each day a box from the median to the 90th percentile, and a line up to the longest.
@@ -146,6 +156,7 @@ def spreads(
     :param days: the first and the last are the ends of the horizontal axis.
     :param number: formats a value.
     :param unit: the axis has ticks at round multiples of this value.
+    :param gaps: the first days, and the days after the last, of times that are hatched and labelled "not observed".
     :param limit: the limit of the longest times; values beyond it are cut and labelled.
     """
     with _drawing(_HALF, number, unit) as (axes, svg):
@@ -171,13 +182,45 @@ def spreads(
             medianprops={"color": _BLUE, "linewidth": 2},
             whiskerprops={"color": _BLUE},
         )
-        _span(axes, days)
+        _span(axes, days, gaps)
         _cut(axes, limit, date2num([each.at for each in found]), number, unit)
     return svg.getvalue()
 
 
-def _span(axes: Axes, days: Sequence[date]) -> None:
+def _span(axes: Axes, days: Sequence[date], gaps: Sequence[tuple[date, date]]) -> None:
+    """Set the ends of an axis on which each day is centred at its date, and hatch days."""
     axes.set_xlim(date2num(days[0]) - 0.5, date2num(days[-1]) + 0.5)
+    _hatch(axes, [(date2num(first) - 0.5, date2num(after) - 0.5) for first, after in gaps], over_values=False)
+
+
+def _hatch(axes: Axes, spans: Sequence[tuple[float, float]], *, over_values: bool) -> None:
+    """Hatch parts of the horizontal axis, and label those that are wide enough."""
+    left, right = axes.get_xlim()
+    for start, end in ((max(start, left), min(end, right)) for start, end in spans):
+        if start >= end:
+            continue
+        axes.axvspan(
+            start,
+            end,
+            facecolor=_BACKGROUND if over_values else "none",
+            edgecolor=_SOFT,
+            hatch="////",
+            linewidth=0.6,
+            zorder=3 if over_values else 0,
+        )
+        if end - start >= (right - left) * _GAP_LABEL_WIDTH:
+            axes.text(
+                (start + end) / 2,
+                0.5,
+                "not observed",
+                transform=axes.get_xaxis_transform(),
+                rotation="vertical",
+                ha="center",
+                va="center",
+                color=_SOFT,
+                bbox={"facecolor": _BACKGROUND, "edgecolor": "none", "pad": 2},
+                zorder=3 if over_values else 0,
+            )
 
 
 def _cut(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 import jinja2
 import pyarrow as pa
@@ -19,11 +19,17 @@ import pyarrow.compute as pc
 from glacier_jobs.alerts import formatting
 from glacier_jobs.alerts.attention import FAILED_WITHIN, GAP_DAYS, STALE_HOURS, URGENT_HOURS, Attention, Gap
 from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_areas, stacked_bars
+from glacier_jobs.html_report.periods import CHART_DAYS, COVERAGE_DAYS, HISTORY_DAYS
+from glacier_jobs.html_report.targets import by_target
 from glacier_jobs.reports.axis_limits import axis_limit
+from glacier_jobs.reports.unobserved import unobserved
 
 #: The number of rows of a table on the page, and of those shown at first. All rows are in the Parquet files.
 MAX_ROWS = 200
 FEW_ROWS = 10
+
+#: The number of rows of the table of accounts and Regions that are shown at first.
+FEW_TARGETS = 40
 
 #: The colours of the charts, which are those of the page in Airflow's UI, from the bottom of a stack to its top.
 #: Neighbours differ in lightness too, so that readers with any form of colour blindness can distinguish them.
@@ -34,9 +40,13 @@ _PANELS = 6
 
 _STACKED = "The legend names the layers from the bottom up."
 _CUT = " A triangle marks a value beyond the end of the axis."
+_HATCHED = f" Hatched: no vault was listed for more than {formatting.duration(STALE_HOURS)}."
 _DAY = timedelta(days=1)
 
 _Row = Mapping[str, Any]
+
+#: The start and the end.
+_Period: TypeAlias = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +56,7 @@ class Contents:
     :param dataset_uri: the name of the dataset.
     :param made_at: the moment that all answers take as the present, an aware UTC datetime.
     :param newest_at: when the newest observation began; ``None`` where there is none.
-    :param answers: question -> its answer.
+    :param answers: question -> its answer, for the periods of :mod:`glacier_jobs.html_report.periods`.
     """
 
     dataset_uri: str
@@ -71,6 +81,8 @@ def render(contents: Contents) -> str:
         _tile(counts["gaps"], _plural(counts["gaps"], "gap", "in the record"), "gaps", "bad"),
     ]
     newest_at = contents.newest_at
+    covered_since = contents.made_at - timedelta(days=COVERAGE_DAYS)
+    gaps = unobserved(answers["coverage"], covered_since, contents.made_at)
     return _environment().get_template("report.html").render(
         dataset_uri=contents.dataset_uri,
         made_at=contents.made_at,
@@ -80,9 +92,13 @@ def render(contents: Contents) -> str:
         urgent_hours=URGENT_HOURS,
         gap_days=GAP_DAYS,
         few=FEW_ROWS,
+        few_targets=FEW_TARGETS,
+        history_days=HISTORY_DAYS,
+        chart_days=CHART_DAYS,
         tiles=tiles,
         nothing=attention.nothing,
         nobody_observes=attention.nobody_observes,
+        targets=_first_of(by_target(answers["latest_targets"], attention)),
         outputs=_first(attention.outputs),
         failed=_first(attention.failed),
         slow=_first(attention.slow),
@@ -91,10 +107,13 @@ def render(contents: Contents) -> str:
         not_observed=_first_of(attention.not_observed),
         gaps=_first_of([_gap(gap) for gap in attention.gaps]),
         vaults=_first(answers["latest_vaults"]),
+        waves=_first(answers["waves"]),
+        expired=_first(answers["expired_outputs"]),
+        times=_first(answers["retrieval_times_by_region"]),
         pictures=[
-            _jobs_over_time(answers["jobs_over_time"]),
-            _retrieval_times(answers["retrieval_times"]),
-            _volume(answers["daily_volume"]),
+            _jobs_over_time(answers["jobs_over_time"], gaps),
+            _retrieval_times(answers["retrieval_times"], gaps),
+            _volume(answers["daily_volume"], gaps),
         ],
         answers=sorted(answers),
     )  # fmt: skip
@@ -114,6 +133,8 @@ def _environment() -> jinja2.Environment:
         "duration": formatting.duration,
         "count": formatting.count,
         "moment": formatting.moment,
+        "share": formatting.share,
+        "spaced": _spaced,
     }
     return environment
 
@@ -140,18 +161,20 @@ def _first_of(items: Sequence[Any]) -> dict[str, Any]:
 
 
 def _gap(gap: Gap) -> dict[str, Any]:
-    """Return a gap with the names of its vaults, Region by Region."""
+    """Return a gap with the names of its vaults, Region by Region; of both, only the first."""
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for vault in gap.vaults:
         names[vault["account_id"], vault["region"]].append(vault["vault_name"])
+    targets = sorted(names.items())
     return {
         "from_hour": gap.from_hour,
         "to_hour": gap.to_hour,
         "gap_hours": gap.gap_hours,
         "targets": [
             {"account_id": account_id, "region": region, "vaults": _few_names(vaults)}
-            for (account_id, region), vaults in sorted(names.items())
+            for (account_id, region), vaults in targets[:FEW_ROWS]
         ],
+        "more": max(0, len(targets) - FEW_ROWS),
     }
 
 
@@ -159,10 +182,33 @@ def _few_names(names: Sequence[str]) -> list[str]:
     return [*names[:FEW_ROWS], f"and {len(names) - FEW_ROWS} more"] if len(names) > FEW_ROWS else list(names)
 
 
+def _whole_days(gaps: Sequence[_Period], days: Sequence[date]) -> list[tuple[date, date]]:
+    """Return the first days, and the days after the last, of the whole days in gaps that are among some days."""
+    found = []
+    for start, end in gaps:
+        first, after = max((start + _DAY - timedelta.resolution).date(), days[0]), min(end.date(), days[-1] + _DAY)
+        if first < after:
+            found.append((first, after))
+    return found
+
+
 def _picture(
-    title: str, text: str, legend: Sequence[Series] = (), panels: Sequence[_Panel] = (), *, side_by_side: bool = False
+    title: str,
+    text: str,
+    legend: Sequence[Series] = (),
+    panels: Sequence[_Panel] = (),
+    *,
+    hatched: bool = False,
+    side_by_side: bool = False,
 ) -> dict[str, Any]:
-    return {"title": title, "text": text, "legend": legend, "panels": panels, "side_by_side": side_by_side}
+    return {
+        "title": title,
+        "text": text + (_HATCHED if hatched else ""),
+        "legend": legend,
+        "panels": panels,
+        "hatched": hatched,
+        "side_by_side": side_by_side,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +239,7 @@ def _data_url(svg: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
+def _jobs_over_time(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
     series = [
         Series(name=column.replace("_", " "), colour=colour, values=table[column].to_pylist())
         for column, colour in STATUS_COLOURS.items()
@@ -205,22 +251,36 @@ def _jobs_over_time(table: pa.Table) -> dict[str, Any]:
     if table.num_rows < 2:
         return _picture(title, text)
     limit = axis_limit(_sums(series))
+    hours = table["hour"].to_pylist()
+    shown = [(max(start, hours[0]), end) for start, end in gaps if end > hours[0]]
     svg, narrow_svg = (
-        stacked_areas(table["hour"].to_pylist(), series, number=formatting.count, limit=limit, narrow=narrow)
+        stacked_areas(hours, series, number=formatting.count, gaps=shown, limit=limit, narrow=narrow)
         for narrow in (False, True)
     )
     newest = ", ".join(f"{formatting.count(each.values[-1])} {each.name}" for each in series)
     label = f"Number of jobs over time by status; at the end {newest}"
+    if shown:
+        missed_hours = sum((end - start for start, end in shown), timedelta()) / timedelta(hours=1)
+        label += f"; not observed for {formatting.duration(missed_hours)}"
     panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
-    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel], hatched=bool(shown))
 
 
-def _retrieval_times(table: pa.Table) -> dict[str, Any]:
+def _retrieval_times(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
+    title = "Retrieval times by tier"
+    text = (
+        "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
+        "the thin line to the longest."
+    )
+    if not table.num_rows:
+        return _picture(title, text)
     kinds: dict[tuple[str, str], list[_Row]] = defaultdict(list)
     for row in table.to_pylist():
         kinds[row["tier"], row["action"] or "unknown"].append(row)
     most = sorted(kinds, key=lambda kind: sum(row["jobs"] for row in kinds[kind]), reverse=True)[:_PANELS]
     order = {"Expedited": 0, "Standard": 1, "Bulk": 2}
+    days = _days(table)
+    shown = _whole_days(gaps, days)
     panels, cut = [], False
     for tier, action in sorted(most, key=lambda kind: (order.get(kind[0], 3), *kind)):
         rows = kinds[tier, action]
@@ -238,18 +298,14 @@ def _retrieval_times(table: pa.Table) -> dict[str, Any]:
         limit = axis_limit(longest_by_day)
         unit = _time_unit(limit.top if limit else max(longest_by_day))
         cut = cut or limit is not None
-        svg = spreads(_days(table), found, number=formatting.duration, unit=unit, limit=limit)
+        svg = spreads(days, found, number=formatting.duration, unit=unit, gaps=shown, limit=limit)
         longest = formatting.duration(max(longest_by_day))
         label = f"Retrieval times of {tier} {action} by day; the longest took {longest}"
         panels.append(_Panel(svg=svg, label=label, title=f"{tier}, {_spaced(action)}: {jobs}"))
-    text = (
-        "By the day of completion: the line in the box is the median, the box reaches up to the 90th percentile, "
-        "the thin line to the longest."
-    )
-    return _picture("Retrieval times by tier", text + (_CUT if cut else ""), [], panels, side_by_side=True)
+    return _picture(title, text + (_CUT if cut else ""), [], panels, hatched=bool(shown), side_by_side=True)
 
 
-def _volume(table: pa.Table) -> dict[str, Any]:
+def _volume(table: pa.Table, gaps: Sequence[_Period]) -> dict[str, Any]:
     title, text = "Volume by vault", "Bytes that were retrieved, by the day of completion."
     moved: dict[tuple[str, str, str], dict[date, float]] = defaultdict(lambda: defaultdict(float))
     for row in table.to_pylist():
@@ -258,6 +314,7 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     if not moved:
         return _picture(title, text)
     days = _days(table)
+    shown_gaps = _whole_days(gaps, days)
     largest = sorted(moved, key=lambda vault: (-sum(moved[vault].values()), vault))
     shown, others = largest[: len(VAULT_COLOURS)], largest[len(VAULT_COLOURS) :]
     names = Counter(vault_name for *_, vault_name in shown)
@@ -276,12 +333,12 @@ def _volume(table: pa.Table) -> dict[str, Any]:
     limit = axis_limit(sums)
     unit = _size_unit(limit.top if limit else max(sums))
     svg, narrow_svg = (
-        stacked_bars(days, series, number=formatting.size, unit=unit, limit=limit, narrow=narrow)
+        stacked_bars(days, series, number=formatting.size, unit=unit, gaps=shown_gaps, limit=limit, narrow=narrow)
         for narrow in (False, True)
     )
     label = f"Bytes retrieved by day and vault; {formatting.size(sum(sums))} in all"
     panel = _Panel(svg=svg, narrow_svg=narrow_svg, label=label)
-    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel])
+    return _picture(title, f"{text} {_STACKED}{_CUT if limit else ''}", series, [panel], hatched=bool(shown_gaps))
 
 
 def _days(table: pa.Table) -> list[date]:

@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from glacier_jobs.alerts.attention import STALE_HOURS
 from glacier_jobs.page.cache import CachedAnswers
-from glacier_jobs.page.serialization import rows
+from glacier_jobs.page.serialization import moment, rows
 from glacier_jobs.reports.axis_limits import axis_limit
+from glacier_jobs.reports.unobserved import unobserved
 
 #: The periods of the charts.
 STATUS_DAYS = 7
@@ -26,9 +28,11 @@ _Vault: TypeAlias = tuple[str, str, str]
 
 
 def pictures(answers: CachedAnswers) -> dict[str, Any]:
-    """Return jobs by status over time, retrieval times by tier, and volume by vault and day."""
+    """Return jobs by status over time, times without listings; retrieval times by tier; volume by vault and day."""
     since = answers.now - timedelta(days=HISTORY_DAYS)
-    jobs_over_time = rows(answers.ask("jobs_over_time", since=answers.now - timedelta(days=STATUS_DAYS)))
+    status_since = answers.now - timedelta(days=STATUS_DAYS)
+    jobs_over_time = rows(answers.ask("jobs_over_time", since=status_since))
+    gaps = unobserved(answers.ask("coverage", since=status_since), status_since, answers.now)
     volume = _volume(answers.ask("daily_volume", since=since))
     jobs = {row["hour"]: row["in_progress"] + row["succeeded"] + row["failed"] for row in jobs_over_time}
     size_in_bytes: Counter[str] = Counter()
@@ -38,6 +42,10 @@ def pictures(answers: CachedAnswers) -> dict[str, Any]:
         "status_days": STATUS_DAYS,
         "history_days": HISTORY_DAYS,
         "jobs_over_time": jobs_over_time,
+        "not_observed": {
+            "hours": STALE_HOURS,
+            "gaps": [{"from": moment(start), "to": moment(end)} for start, end in gaps],
+        },
         "retrieval_times": rows(answers.ask("retrieval_times", since=since)),
         "volume": volume,
         # The axis of the retrieval times is logarithmic, so that no outlier flattens the other times.

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone
 from typing import Any
 
+import duckdb
+
 from glacier_jobs.dataset.cutoff import midnight
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.identifiers import VaultArn
+from glacier_jobs.sql.engine import Engine
 
 #: The columns by which ``found_jobs`` can be sorted.
 SORTABLE = (
@@ -63,6 +66,18 @@ def _text(argument: str, value: object) -> str:
     raise InvalidArgument(f"{argument} is {value!r}; expected a text")
 
 
+def _pattern(argument: str, value: object) -> str:
+    pattern = _text(argument, value)
+    try:
+        with Engine() as engine:
+            engine.query("SELECT regexp_matches('', $pattern)", pattern=pattern)
+    except duckdb.InvalidInputException as error:
+        raise InvalidArgument(
+            f"{argument} is {value!r}; expected a regular expression as RE2 has it: {error}"
+        ) from error
+    return pattern
+
+
 def _vault_arn(argument: str, value: object) -> str:
     try:
         return str(VaultArn.parse(_text(argument, value)))
@@ -103,6 +118,8 @@ _CHECKS: Mapping[str, Callable[[str, object], Any]] = {
     "vault_arn": _vault_arn,
     "job_id": _text,
     "text": _text,
+    "pattern": _pattern,
+    "prefix": _text,
     "sort": _sort,
     "descending": _flag,
     "offset": _whole_number,

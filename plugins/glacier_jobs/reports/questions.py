@@ -76,6 +76,13 @@ def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> Non
     tables.register_history(engine, arguments["since"], whole=False)
 
 
+def _whole_history_and_outputs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    since = arguments["since"]
+    # An output expires 24 hours after its job completed.
+    tables.register_history(engine, None if since is None else since - timedelta(days=1), whole=True)
+    tables.register_expiring_outputs(engine)
+
+
 def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
     # A job counts for 24 hours after it completed.
     tables.register_history(engine, arguments["since"] - timedelta(days=1), whole=False)
@@ -83,11 +90,17 @@ def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments:
 
 _NOW = timedelta()
 
+#: The wave in a job's description: the text up to the number after "wave", "batch", "phase" or "tranche"; without one,
+#: the text before the first digit, without separators at its end.
+_WAVE = r"(?i)^(?:.*?[^a-z])?(?:wave|batch|phase|tranche)[\s_#.:-]*\d+|^\D*[^\d\s_#.,:;/|(\[-]"
+
 #: Name -> question about the dataset as a whole; none requires arguments.
 QUESTIONS: Mapping[str, Question] = {
     "latest_jobs": Question(tables=_newest_jobs),
+    "latest_targets": Question(tables=_latest_jobs),
     "latest_vaults": Question(tables=_latest_jobs),
     "expiring_outputs": Question(tables=_latest_jobs, defaults={"within_hours": None}),
+    "expired_outputs": Question(tables=_whole_history_and_outputs, defaults={"since": None, "until": None}),
     "slower_than_typical": Question(
         tables=_latest_jobs,
         defaults={
@@ -102,6 +115,9 @@ QUESTIONS: Mapping[str, Question] = {
     "coverage": Question(tables=_vault_listings, defaults={"since": timedelta(days=31), "until": _NOW}),
     "job_history": Question(tables=_whole_history, defaults={"since": None, "until": None}),
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
+    "retrieval_times_by_region": Question(tables=_history, defaults={"since": None, "until": None}),
+    "retrieval_times_by_vault": Question(tables=_history, defaults={"since": None, "until": None}),
+    "waves": Question(tables=_whole_history, defaults={"pattern": _WAVE, "prefix": None, "since": None, "until": None}),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
     "jobs_over_time": Question(
         tables=_history_and_the_day_before, defaults={"since": timedelta(days=14), "until": _NOW}

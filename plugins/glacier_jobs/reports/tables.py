@@ -65,6 +65,11 @@ class ReportTables:
         """Register ``newest_listings``, and ``latest_jobs`` without the columns that no question uses."""
         engine.register(newest_listings=self._newest_listings, latest_jobs=self._latest_jobs)
 
+    def register_expiring_outputs(self, engine: Engine) -> None:
+        """Register ``expiring_outputs``: the answer to that question, for all outputs."""
+        self.register_latest_jobs(engine)
+        engine.create_table("expiring_outputs", statement("expiring_outputs"), now=self.now, within_hours=None)
+
     def register_vault_listings(self, engine: Engine, since: datetime, until: datetime) -> None:
         """Register ``vault_listings``: those of a period and of the day before it, and those that they follow.
 
