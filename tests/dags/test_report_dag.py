@@ -185,7 +185,8 @@ class TestAnEvent:
     ) -> None:
         from tests.versions import DagBag
 
-        files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
+        with files.draft(datetime.now(timezone.utc)) as draft:
+            draft.publish([], "<p>just made</p>")
         dag = DagBag(str(ROOT / "dags" / "glacier_jobs_report.py")).dags["glacier_jobs_report"]
         sensor: Any = dag.get_task("due")
         triggered_by_event = {
@@ -290,7 +291,8 @@ class TestARunByTime:
     def test_skips_a_dataset_that_was_reported_recently_and_reports_the_others(
         self, run_by_time: TimedRunner, files: ReportFiles, dataset_root: Path, tmp_path: Path, messages: Path
     ) -> None:
-        files.publish(datetime.now(timezone.utc), {}, [], "<p>just made</p>")
+        with files.draft(datetime.now(timezone.utc)) as draft:
+            draft.publish([], "<p>just made</p>")
         other = tmp_path / "other"
         observe(local_dataset(other), ago(30), {"photos": []})
 

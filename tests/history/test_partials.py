@@ -110,6 +110,18 @@ def test_a_question_opens_raw_files_of_new_observations_only(dataset: Dataset, q
     assert {parts[0] for parts in opened} == {"history"}
 
 
+def test_it_has_the_jobs_of_each_vaults_newest_complete_listing_and_no_others(dataset: Dataset) -> None:
+    observe(dataset, at(3), {"photos": "failed", "films": [job("c")], "music": []})
+    expected = reports.run("latest_jobs", dataset, now=at(4))
+
+    [made] = aggregated(dataset, 4)
+
+    rows = History.beside(dataset).partials.read("newest_jobs", [made]).read_all()
+    assert sorted(rows["job_id"].to_pylist()) == ["a", "b2", "c"]
+    assert reports.run("latest_jobs", dataset, now=at(4)).equals(expected)
+    assert expected.num_rows == 3
+
+
 def test_the_files_that_the_newest_jobs_take_do_not_grow_with_targets_and_hours(tmp_path: Path) -> None:
     make_dataset(tmp_path, until=at(5), hours=6, targets=20, jobs_an_hour=1)
     dataset = local_dataset(tmp_path)

@@ -48,6 +48,13 @@ def content(files: ReportFiles, path: str) -> bytes:
     return found
 
 
+def publish(files: ReportFiles, made_at: datetime, page: str) -> dict[str, Any]:
+    with files.draft(made_at) as draft:
+        for question, answer in ANSWERS.items():
+            draft.add(question, answer)
+        return draft.publish(ALERTS, page)
+
+
 def test_before_the_first_report_there_is_no_latest(files: ReportFiles) -> None:
     assert files.latest() is None
     assert files.latest_made_at() is None
@@ -55,12 +62,12 @@ def test_before_the_first_report_there_is_no_latest(files: ReportFiles) -> None:
 
 
 def test_a_report_is_written_to_a_new_folder_and_becomes_the_latest(files: ReportFiles) -> None:
-    made = files.publish(NOON, ANSWERS, ALERTS, "<p>hello</p>")
+    made = publish(files, NOON, "<p>hello</p>")
 
     assert files.latest() == made
     assert files.latest_made_at() == NOON
     assert made["report"].startswith("report=20261118T120000Z_")
-    assert made["answers"] == {"failures": {"path": f"{made['report']}/failures.parquet", "rows": 2}}
+    assert made["answers"] == {"failures": {"path": f"answers/failures/{made['report']}/failures.parquet", "rows": 2}}
     assert content(files, made["html"]) == content(files, "latest.html") == b"<p>hello</p>"
     assert pq.read_table(BytesIO(content(files, made["answers"]["failures"]["path"]))).equals(ANSWERS["failures"])
     assert files.alerts(made["report"]) == ALERTS
@@ -68,8 +75,8 @@ def test_a_report_is_written_to_a_new_folder_and_becomes_the_latest(files: Repor
 
 
 def test_an_older_report_stays_and_does_not_become_the_latest_again(files: ReportFiles) -> None:
-    new = files.publish(NOON, ANSWERS, ALERTS, "new")
-    old = files.publish(NOON - timedelta(hours=1), ANSWERS, ALERTS, "old")
+    new = publish(files, NOON, "new")
+    old = publish(files, NOON - timedelta(hours=1), "old")
 
     assert files.latest() == new
     assert content(files, "latest.html") == content(files, new["html"]) == b"new"
@@ -97,7 +104,7 @@ def test_which_alerts_were_sent_is_stored_without_hard_links(tmp_path: Path, mon
 
 def test_the_latest_report_is_complete_at_any_time(tmp_path: Path) -> None:
     files = ReportFiles(local_dataset(tmp_path))
-    files.publish(NOON, ANSWERS, ALERTS, "first")
+    publish(files, NOON, "first")
     over = threading.Event()
     faults: list[str] = []
 
@@ -110,7 +117,7 @@ def test_the_latest_report_is_complete_at_any_time(tmp_path: Path) -> None:
     reader = threading.Thread(target=follow)
     reader.start()
     for minute in range(40):
-        files.publish(NOON + timedelta(minutes=minute), ANSWERS, ALERTS, f"page {minute}")
+        publish(files, NOON + timedelta(minutes=minute), f"page {minute}")
     over.set()
     reader.join()
 
@@ -119,7 +126,7 @@ def test_the_latest_report_is_complete_at_any_time(tmp_path: Path) -> None:
 
 def test_an_unfinished_report_does_not_become_the_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ReportFiles(local_dataset(tmp_path))
-    first = files.publish(NOON, ANSWERS, ALERTS, "first")
+    first = publish(files, NOON, "first")
     real = _LocalPublisher.publish
 
     def fail_at_the_page(self: _LocalPublisher, staged: Path, path: str) -> None:
@@ -129,7 +136,7 @@ def test_an_unfinished_report_does_not_become_the_latest(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(_LocalPublisher, "publish", fail_at_the_page)
     with pytest.raises(OSError, match="disk full"):
-        files.publish(NOON + timedelta(hours=1), ANSWERS, ALERTS, "second")
+        publish(files, NOON + timedelta(hours=1), "second")
 
     assert files.latest() == first
     assert json.loads(Path(files.root, "latest.json").read_text()) == first

@@ -9,7 +9,7 @@ from glacier_jobs.alerts.attention import Attention
 from glacier_jobs.alerts.rules import alerts_of
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.html_report.periods import DAYS
-from glacier_jobs.html_report.render import Contents, render
+from glacier_jobs.html_report.render import SHOWN, Contents, render
 from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.reports.questions import QUESTIONS, Inquiry
 from glacier_jobs.sql.engine import shared_database
@@ -24,13 +24,16 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     """
     inquiry = Inquiry.into(dataset, now=now)
     made_at = inquiry.tables.now
-    with shared_database():
-        answers = {
-            question: inquiry.ask(
-                question, **({"since": made_at - timedelta(days=DAYS[question])} if question in DAYS else {})
-            )
-            for question in QUESTIONS
-        }
+    with shared_database(), ReportFiles(dataset).draft(made_at) as draft:
+        answers = {}
+        # What takes most memory first, while nothing else is in memory. The largest answers are not on the page.
+        for question in sorted(QUESTIONS, key=lambda name: (name in SHOWN, name != "job_history")):
+            since = {"since": made_at - timedelta(days=DAYS[question])} if question in DAYS else {}
+            answer = inquiry.ask(question, **since)
+            draft.add(question, answer)
+            if question in SHOWN:
+                answers[question] = answer
+            del answer
         attention = Attention(inquiry.ask, made_at, inquiry.tables.newest_by_target)
         page = render(
             Contents(
@@ -41,5 +44,4 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
                 attention=attention,
             )
         )
-        alerts = alerts_of(attention)
-    return ReportFiles(dataset).publish(made_at, answers, alerts, page)
+        return draft.publish(alerts_of(attention), page)

@@ -22,6 +22,7 @@ from glacier_jobs.html_report.charts import Series, Spread, spreads, stacked_are
 from glacier_jobs.html_report.periods import CHART_DAYS, COVERAGE_DAYS, HISTORY_DAYS
 from glacier_jobs.html_report.targets import by_target
 from glacier_jobs.reports.axis_limits import axis_limit
+from glacier_jobs.reports.questions import QUESTIONS
 from glacier_jobs.reports.unobserved import unobserved
 
 #: The number of rows of a table on the page, and of those shown at first. All rows are in the Parquet files.
@@ -49,6 +50,15 @@ _Row = Mapping[str, Any]
 _Period: TypeAlias = tuple[datetime, datetime]
 
 
+#: The questions whose answers are on the page.
+SHOWN = frozenset(
+    {
+        "coverage", "daily_volume", "expired_outputs", "jobs_over_time", "latest_targets", "latest_vaults",
+        "retrieval_times", "retrieval_times_by_region", "waves",
+    }
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """The content of a report.
@@ -56,7 +66,7 @@ class Contents:
     :param dataset_uri: the name of the dataset.
     :param made_at: the moment that all answers take as the present, an aware UTC datetime.
     :param newest_at: when the newest observation began; ``None`` where there is none.
-    :param answers: question -> its answer, for the periods of :mod:`glacier_jobs.html_report.periods`.
+    :param answers: each of :data:`SHOWN` -> its answer, for the periods of :mod:`glacier_jobs.html_report.periods`.
     """
 
     dataset_uri: str
@@ -115,7 +125,7 @@ def render(contents: Contents) -> str:
             _retrieval_times(answers["retrieval_times"], gaps),
             _volume(answers["daily_volume"], gaps),
         ],
-        answers=sorted(answers),
+        answers=sorted(QUESTIONS),
     )  # fmt: skip
 
 

@@ -2,23 +2,25 @@
 
 ::
 
-    <dataset>/reports/report=20261122T060000Z_1a2b3c/<question>.parquet     one answer each
-    <dataset>/reports/report=20261122T060000Z_1a2b3c/alerts.parquet         the alerts, for the notifier
-    <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html            the whole in one page
-    <dataset>/reports/latest.html                                           a copy of the newest page
-    <dataset>/reports/latest.json                                           names the newest report and its answers
-    <dataset>/reports/told.json                                             the sent alerts, and when each was one last
+    <dataset>/reports/answers/<question>/report=20261122T060000Z_1a2b3c/<question>.parquet     one answer each
+    <dataset>/reports/report=20261122T060000Z_1a2b3c/alerts.parquet      the alerts, for the notifier
+    <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html         the whole in one page
+    <dataset>/reports/latest.html                                        a copy of the newest page
+    <dataset>/reports/latest.json                                        names the newest report and its answers
+    <dataset>/reports/told.json                                          the sent alerts, and when each was one last
 
-A report is never changed and never removed. ``latest.json`` is replaced in one step, on every store, once all files of
-the report are published. So it always names a complete report.
+So the answers to each question are a table of their own, with a partition for each report. A report is never changed
+and never removed. ``latest.json`` is replaced in one step, on every store, once all files of the report are published.
+So it always names a complete report.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ import pyarrow.parquet as pq
 
 from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.dataset.publisher import publisher_for
+from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.schema import UTC_MICROSECONDS, required
 
 _ALERTS = "alerts"
@@ -66,42 +68,23 @@ class ReportFiles:
         latest = self.latest()
         return None if latest is None else datetime.fromisoformat(latest["made_at"])
 
-    def publish(
-        self, made_at: datetime, answers: Mapping[str, pa.Table], alerts: Sequence[Alert], page: str
-    ) -> dict[str, Any]:
-        """Publish a report, and make it the latest unless there is a newer one.
+    @contextlib.contextmanager
+    def draft(self, made_at: datetime) -> Iterator[Draft]:
+        """Return a new report, of which nothing is visible until it is published.
 
-        :return: the content of ``latest.json`` for this report.
+        Example::
+
+            with files.draft(made_at) as draft:
+                draft.add("failures", reports.run("failures", files.dataset))
+                latest = draft.publish([], "<p>one answer</p>")
         """
         name = f"report={made_at.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}_{secrets.token_hex(3)}"
         publisher = publisher_for(self.dataset.filesystem, self.dataset.root)
         folder = publisher.stage(name)
         try:
-            tables = {**answers, _ALERTS: pa.Table.from_pylist([asdict(alert) for alert in alerts], schema=_ALERT_ROWS)}
-            for table, rows in tables.items():
-                staged = folder / f"{table}.part"
-                pq.write_table(rows, staged, compression="zstd")
-                publisher.publish(staged, f"{self.root}/{name}/{table}.parquet")
-            self._stage_text(folder / "report.html.part", page)
-            publisher.publish(folder / "report.html.part", f"{self.root}/{name}/report.html")
-            report = {
-                "report": name,
-                "made_at": made_at.isoformat(),
-                "html": f"{name}/report.html",
-                "answers": {
-                    question: {"path": f"{name}/{question}.parquet", "rows": answer.num_rows}
-                    for question, answer in answers.items()
-                },
-            }
-            newest = self.latest_made_at()
-            if newest is None or newest <= made_at:
-                self._stage_text(folder / "latest.html.part", page)
-                publisher.replace(folder / "latest.html.part", f"{self.root}/latest.html")
-                self._stage_text(folder / "latest.json.part", json.dumps(report, indent=1))
-                publisher.replace(folder / "latest.json.part", f"{self.root}/latest.json")
+            yield Draft(files=self, name=name, made_at=made_at, publisher=publisher, folder=folder)
         finally:
             publisher.discard(folder)
-        return report
 
     def alerts(self, report: str) -> list[Alert]:
         """Return the alerts of a report, the most urgent first.
@@ -121,7 +104,9 @@ class ReportFiles:
         folder = publisher.stage(f"notified-{secrets.token_hex(6)}", only_replaces=True)
         try:
             staged = folder / "told.json.part"
-            self._stage_text(staged, json.dumps({key: at.isoformat() for key, at in notified.items()}, indent=1))
+            staged.write_text(
+                json.dumps({key: at.isoformat() for key, at in notified.items()}, indent=1), encoding="utf-8"
+            )
             publisher.replace(staged, f"{self.root}/told.json")
         finally:
             publisher.discard(folder)
@@ -135,6 +120,60 @@ class ReportFiles:
         found: dict[str, Any] = json.loads(content)
         return found
 
-    @staticmethod
-    def _stage_text(path: Path, text: str) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A report that is being made. Its answers are staged, and not held in memory."""
+
+    files: ReportFiles
+    name: str
+    made_at: datetime
+    publisher: Publisher
+    folder: Path
+    _rows: dict[str, int] = field(default_factory=dict, init=False)
+
+    def add(self, question: str, answer: pa.Table) -> None:
+        """Add the answer to a question."""
+        pq.write_table(answer, self._staged(question), compression="zstd")
+        self._rows[question] = answer.num_rows
+
+    def publish(self, alerts: Sequence[Alert], page: str) -> dict[str, Any]:
+        """Publish the report, and make it the latest unless there is a newer one.
+
+        :return: the content of ``latest.json`` for this report.
+        """
+        answers = {question: f"answers/{question}/{self.name}/{question}.parquet" for question in self._rows}
+        for question, path in answers.items():
+            self._publish(self._staged(question), path)
+        pq.write_table(
+            pa.Table.from_pylist([asdict(alert) for alert in alerts], schema=_ALERT_ROWS), self._staged(_ALERTS)
+        )
+        self._publish(self._staged(_ALERTS), f"{self.name}/{_ALERTS}.parquet")
+        self._publish(self._staged_text(page), f"{self.name}/report.html")
+        report = {
+            "report": self.name,
+            "made_at": self.made_at.isoformat(),
+            "html": f"{self.name}/report.html",
+            "answers": {question: {"path": path, "rows": self._rows[question]} for question, path in answers.items()},
+        }
+        newest = self.files.latest_made_at()
+        if newest is None or newest <= self.made_at:
+            self._replace(self._staged_text(page), "latest.html")
+            self._replace(self._staged_text(json.dumps(report, indent=1)), "latest.json")
+        return report
+
+    def _staged(self, name: str) -> Path:
+        return self.folder / f"{name}.part"
+
+    def _staged_text(self, text: str) -> Path:
+        path = self._staged("text")
+        # Another file than the one that was published, which may be a link to it.
+        path.unlink(missing_ok=True)
         path.write_text(text, encoding="utf-8")
+        return path
+
+    def _publish(self, staged: Path, path: str) -> None:
+        self.publisher.publish(staged, f"{self.files.root}/{path}")
+
+    def _replace(self, staged: Path, path: str) -> None:
+        self.publisher.replace(staged, f"{self.files.root}/{path}")

@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.history.store import History
 from glacier_jobs.reports.arguments import checked
-from glacier_jobs.reports.tables import ReportTables
+from glacier_jobs.reports.tables import MEASURES, ReportTables
 from glacier_jobs.sql.engine import Engine, shared_database, statement
 
 #: Argument -> value, with the types that a question's SQL expects.
@@ -53,7 +54,7 @@ def _latest_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) ->
 def _failed_jobs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
     # One more day, because the clocks of AWS and of the observers can differ.
     since = tables.now - timedelta(hours=arguments["hours"], days=1)
-    tables.register_history(engine, since, whole=True, outcomes=["failed"])
+    tables.register_history(engine, since, columns=JOB_LIFECYCLES.names)
 
 
 def _vault_listings(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
@@ -69,23 +70,28 @@ def _one_job(tables: ReportTables, engine: Engine, arguments: _Arguments) -> Non
 
 
 def _whole_history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
-    tables.register_history(engine, arguments["since"], whole=True)
+    tables.register_history(engine, arguments["since"], columns=JOB_LIFECYCLES.names)
+
+
+def _described_history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
+    tables.register_history(engine, arguments["since"], columns=[*MEASURES, "job_description"])
 
 
 def _history(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
-    tables.register_history(engine, arguments["since"], whole=False)
+    tables.register_history(engine, arguments["since"])
 
 
 def _whole_history_and_outputs(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
     since = arguments["since"]
     # An output expires 24 hours after its job completed.
-    tables.register_history(engine, None if since is None else since - timedelta(days=1), whole=True)
+    since = None if since is None else since - timedelta(days=1)
+    tables.register_history(engine, since, columns=JOB_LIFECYCLES.names)
     tables.register_expiring_outputs(engine)
 
 
 def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments: _Arguments) -> None:
     # A job counts for 24 hours after it completed.
-    tables.register_history(engine, arguments["since"] - timedelta(days=1), whole=False)
+    tables.register_history(engine, arguments["since"] - timedelta(days=1))
 
 
 _NOW = timedelta()
@@ -117,7 +123,9 @@ QUESTIONS: Mapping[str, Question] = {
     "retrieval_times": Question(tables=_history, defaults={"since": None, "until": None}),
     "retrieval_times_by_region": Question(tables=_history, defaults={"since": None, "until": None}),
     "retrieval_times_by_vault": Question(tables=_history, defaults={"since": None, "until": None}),
-    "waves": Question(tables=_whole_history, defaults={"pattern": _WAVE, "prefix": None, "since": None, "until": None}),
+    "waves": Question(
+        tables=_described_history, defaults={"pattern": _WAVE, "prefix": None, "since": None, "until": None}
+    ),
     "daily_volume": Question(tables=_history, defaults={"since": None, "until": None}),
     "jobs_over_time": Question(
         tables=_history_and_the_day_before, defaults={"since": timedelta(days=14), "until": _NOW}

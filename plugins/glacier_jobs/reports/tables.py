@@ -15,7 +15,7 @@ from glacier_jobs.dataset.cutoff import last_finalized_day
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
-from glacier_jobs.history.fold import JOB_LIFECYCLES, Folded, State, Summary, fold
+from glacier_jobs.history.fold import Folded, State, Summary, fold
 from glacier_jobs.history.partials import Partial
 from glacier_jobs.history.rows import ObservationRows
 from glacier_jobs.history.store import History, fold_from
@@ -27,12 +27,15 @@ _DAY = timedelta(days=1)
 #: A hash of vault and job id identifies a job: the ids are long, and a year of them would take much memory.
 _JOB_KEY = "md5_number(concat_ws(' ', vault_arn, job_id)) AS job_key"
 
-#: The columns for questions that count and measure jobs.
-_MEASURES = [
+#: The columns of the history for questions that count and measure jobs.
+MEASURES = [
     "account_id", "region", "vault_name", "vault_arn", "action", "tier", "retrieval_byte_range", "creation_date",
     "completion_date", "archive_size_in_bytes", "inventory_size_in_bytes", "first_seen_at", "last_seen_at",
     "observation_count", "outcome", "as_of",
 ]  # fmt: skip
+
+#: The columns that ``history/outcomes.sql`` adds to them.
+_COMPUTED = ["duration_seconds", "bytes"]
 
 #: The columns for questions about the newest listings.
 _LATEST_COLUMNS = [
@@ -109,38 +112,29 @@ class ReportTables:
         this_job = (pc.field("vault_arn") == vault_arn) & (pc.field("job_id") == job_id)
         engine.register(jobs=self.dataset.read("jobs", observation_ids, where=this_job))
 
-    def register_history(
-        self, engine: Engine, since: datetime | None, *, whole: bool, outcomes: Sequence[str] | None = None
-    ) -> None:
+    def register_history(self, engine: Engine, since: datetime | None, *, columns: Sequence[str] = MEASURES) -> None:
         """Register ``history``: one row a job, from the aggregated days and what the days after them show.
 
         :param since: jobs that were closed before this time may be left out.
-        :param whole: whether to include all columns, and not only those for counts and measurements.
-        :param outcomes: jobs with another outcome are left out; ``None`` for all jobs.
+        :param columns: :data:`MEASURES` and others of :data:`~glacier_jobs.history.fold.JOB_LIFECYCLES`.
         """
-        columns = JOB_LIFECYCLES.names if whole else _MEASURES
-        selected = f"SELECT {', '.join(columns)}, {_JOB_KEY} FROM"
-        read = [*columns, *({"job_id"} - set(columns))]
-        newest = self._open_days
-        engine.register(
-            open_days=pa.concat_tables([newest.closed, newest.state.open_jobs]),
-            vault_listings=newest.state.vault_listings,
-        )
+        engine.register(open_days=self._open_history)
         if self._folded is None:
-            engine.create_view("lifecycles", f"{selected} open_days")
-        else:
-            first = None if since is None else since.date()
-            closed = self.history.read("job_history", since=first, until=self._folded, columns=read)
-            engine.register(closed_days=closed)
-            engine.create_table("closed", f"{selected} closed_days")
-            engine.create_view("folded", f"{selected} open_days UNION ALL FROM closed")
-            engine.create_view("lifecycles", statement("history/newest_lifecycles"))
-        engine.create_table(
-            "history",
-            f"FROM ({statement('history/outcomes')}) WHERE $outcomes IS NULL OR outcome IN $outcomes",
-            newest_at=self.newest_at,
-            outcomes=outcomes,
+            engine.create_view("history", "FROM open_days")
+            return
+        first = None if since is None else since.date()
+        read = [*columns, *({"job_id"} - set(columns))]
+        engine.register(
+            closed_days=self.history.read("job_history", since=first, until=self._folded, columns=read),
+            # Closed jobs have their outcome, whatever the later listings are.
+            vault_listings=self._carried_listings,
         )
+        selected = f"SELECT {', '.join(columns)}, {_JOB_KEY}"
+        engine.create_view("lifecycles", f"{selected} FROM closed_days")
+        engine.create_table("closed", statement("history/outcomes"), newest_at=self.newest_at)
+        computed = ", ".join(_COMPUTED)
+        engine.create_view("folded", f"{selected}, {computed} FROM open_days UNION ALL BY NAME FROM closed")
+        engine.create_view("history", statement("history/newest_lifecycles"))
 
     def _register_newest(self, engine: Engine, columns: list[str]) -> None:
         observation_ids = self._newest_listings["observation_id"].unique().to_pylist()
@@ -245,11 +239,19 @@ class ReportTables:
             return engine.query(statement("latest_jobs"), now=self.now)
 
     @cached_property
-    def _open_days(self) -> Folded:
+    def _open_history(self) -> pa.Table:
+        """One row a job that was not closed on an aggregated day, with its outcome."""
         folded = self._fold_open_days()
+        with Engine() as engine:
+            engine.register(
+                lifecycles=pa.concat_tables([folded.closed, folded.state.open_jobs]),
+                vault_listings=folded.state.vault_listings,
+            )
+            del folded
+            judged = engine.query(statement("history/outcomes"), newest_at=self.newest_at)
         # The rows that were read are as large as the result. Without this, Arrow keeps their memory.
         pa.default_memory_pool().release_unused()
-        return folded
+        return judged
 
     def _fold_open_days(self) -> Folded:
         summary = Summary(jobs=self._open_rows.job_summaries(), vault_listings=self._open_listings)

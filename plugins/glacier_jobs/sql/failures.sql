@@ -1,6 +1,6 @@
 -- Question:  which jobs failed recently, and what is Glacier's message?
 -- Grain:     one row a job, the newest failure first.
--- Tables:    history (result of history/outcomes.sql, of failed jobs at least).
+-- Tables:    history (result of history/outcomes.sql).
 -- Arguments: $now, $hours: how far back a job may have failed.
 -- Columns:   failed_at       Glacier's completion date; where there is none, first_failed_at
 --            status_message  as Glacier sent it

@@ -8,7 +8,10 @@
 --            succeeded, failed  jobs that completed within the 24 hours before the hour ended, for which Glacier keeps
 --                            them at least
 -- Units:     jobs; timestamps in UTC.
-WITH spans AS (
+WITH dated AS MATERIALIZED (
+    SELECT outcome, creation_date, completion_date, last_seen_at FROM history
+),
+spans AS (
     SELECT
         'in_progress' AS state,
         creation_date AS begins_at,
@@ -17,11 +20,11 @@ WITH spans AS (
             WHEN outcome IN ('succeeded', 'failed') THEN coalesce(completion_date, last_seen_at)
             ELSE last_seen_at
         END AS ends_at
-    FROM history
+    FROM dated
     WHERE creation_date IS NOT NULL
     UNION ALL
     SELECT outcome, completion_date, completion_date + INTERVAL 24 HOURS
-    FROM history
+    FROM dated
     WHERE outcome IN ('succeeded', 'failed') AND completion_date IS NOT NULL
 ),
 changes AS (

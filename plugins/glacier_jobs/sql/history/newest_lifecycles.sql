@@ -1,7 +1,7 @@
 -- Question:  what is the one lifecycle of each job? One that a listing missed, and that a later one showed again, has
 --            been closed more than once.
 -- Grain:     one row a job.
--- Tables:    folded (rows of job_history, each with job_key, which stands for vault and job id).
+-- Tables:    folded (results of outcomes.sql, each with job_key, which stands for vault and job id).
 -- Columns:   those of folded. The newest row is that of the job's whole life.
 WITH several AS (
     SELECT job_key FROM folded GROUP BY job_key HAVING count(*) > 1

@@ -1,6 +1,6 @@
 -- Question:  what is the outcome of each job, by all observations up to now?
--- Grain:     one row a job.
--- Tables:    lifecycles (result of newest_lifecycles.sql), vault_listings (of the vaults of open jobs).
+-- Grain:     that of lifecycles: one row a job that is not closed, or one for each time that a job was closed.
+-- Tables:    lifecycles (result of lifecycles.sql), vault_listings (of the vaults of jobs that are not closed).
 -- Arguments: $newest_at, when the newest observation of all began.
 -- Columns:   those of lifecycles, and
 --            duration_seconds  from creation to completion
