@@ -74,6 +74,8 @@ def test_outputs_by_their_expiry_begin_with_those_that_can_still_be_downloaded(d
         ("found_jobs", {"descending": "no"}, "descending is 'no'; expected True or False"),
         ("found_jobs", {"vault_names": "photos"}, "vault_names is 'photos'; expected a list of texts"),
         ("found_jobs", {"text": 7}, "text is 7; expected a text"),
+        ("found_jobs", {"text": "\ud800"}, r"text is '\\ud800'; expected a text"),
+        ("found_jobs", {"vault_names": ["\ud800"]}, r"vault_names is .*ud800.*; expected a list of texts"),
         ("found_jobs", {"row_limit": 1.5}, "row_limit is 1.5; expected a whole number"),
         ("found_jobs", {"offset": -1}, "offset is -1; expected a whole number of at least 0"),
     ],

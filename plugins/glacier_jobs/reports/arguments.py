@@ -60,8 +60,13 @@ def _hours(argument: str, value: object) -> float:
     return hours
 
 
+def _is_text(value: object) -> bool:
+    # A lone surrogate is not valid in UTF-8; DuckDB has an error of its own for it.
+    return isinstance(value, str) and value == value.encode(errors="replace").decode()
+
+
 def _text(argument: str, value: object) -> str:
-    if isinstance(value, str):
+    if isinstance(value, str) and _is_text(value):
         return value
     raise InvalidArgument(f"{argument} is {value!r}; expected a text")
 
@@ -86,7 +91,7 @@ def _vault_arn(argument: str, value: object) -> str:
 
 
 def _texts(argument: str, value: object) -> list[str]:
-    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and all(_is_text(each) for each in value):
         return list(value)
     raise InvalidArgument(f"{argument} is {value!r}; expected a list of texts")
 
