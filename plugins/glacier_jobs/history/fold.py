@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -134,14 +135,25 @@ class Summary:
 class Folded:
     """The aggregate of some days.
 
-    :param closed: the jobs that are complete, with the schema :data:`JOB_LIFECYCLES`.
+    :param lifecycles: one row a job that was not closed before, with the schema :data:`JOB_LIFECYCLES` and ``closed``.
     :param vault_listings: all listings of the observations of these days, with the schema :data:`VAULT_LISTINGS`.
-    :param state: what the aggregation of the next day needs.
+    :param open_vault_listings: the listings that the aggregation of the next day needs, with the same schema.
     """
 
-    closed: pa.Table
+    lifecycles: pa.Table
     vault_listings: pa.Table
-    state: State
+    open_vault_listings: pa.Table
+
+    @cached_property
+    def closed(self) -> pa.Table:
+        """The jobs that are complete, with the schema :data:`JOB_LIFECYCLES`."""
+        return self.lifecycles.filter(self.lifecycles["closed"]).drop_columns("closed")
+
+    @cached_property
+    def state(self) -> State:
+        """What the aggregation of the next day needs."""
+        still_open = self.lifecycles.filter(pc.invert(self.lifecycles["closed"])).drop_columns("closed")
+        return State(open_jobs=still_open, vault_listings=self.open_vault_listings)
 
 
 EMPTY_STATE = State(open_jobs=JOB_LIFECYCLES.empty_table(), vault_listings=VAULT_LISTINGS.empty_table())
@@ -243,8 +255,8 @@ def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None,
 
     Example::
 
-        folded = fold(EMPTY_STATE, summarize(EMPTY_STATE, raw_rows(dataset, dataset.observation_ids())))
-        ended = folded.closed["job_id"]
+        raw = RawRows(jobs=jobs.to_table(), vaults=vaults.to_table(), observations=observations.to_table())
+        ended = fold(EMPTY_STATE, summarize(EMPTY_STATE, raw)).closed["job_id"]
 
     :param before: the state at the end of the day before; :data:`EMPTY_STATE` if there is none.
     :param summary: what the observations of the days show.
@@ -265,10 +277,4 @@ def fold(before: State, summary: Summary, *, reappeared: pa.Table | None = None,
         lifecycles = engine.query(statement("history/lifecycles"), _JUDGED_LIFECYCLES, until=until)
         engine.register(lifecycles=lifecycles)
         vault_listings = engine.query(statement("history/carried_listings"), VAULT_LISTINGS, until=until)
-    closed = lifecycles["closed"]
-    lifecycles = lifecycles.drop_columns("closed")
-    return Folded(
-        closed=lifecycles.filter(closed),
-        vault_listings=summary.vault_listings,
-        state=State(open_jobs=lifecycles.filter(pc.invert(closed)), vault_listings=vault_listings),
-    )
+    return Folded(lifecycles=lifecycles, vault_listings=summary.vault_listings, open_vault_listings=vault_listings)

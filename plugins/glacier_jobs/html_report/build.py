@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+
 from glacier_jobs.alerts.attention import Attention
 from glacier_jobs.alerts.rules import alerts_of
 from glacier_jobs.dataset.layout import Dataset
@@ -26,14 +28,16 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     made_at = inquiry.tables.now
     with shared_database(), ReportFiles(dataset).draft(made_at) as draft:
         answers = {}
-        # What takes most memory first, while nothing else is in memory. The largest answers are not on the page.
-        for question in sorted(QUESTIONS, key=lambda name: (name in SHOWN, name != "job_history")):
+        # What takes most memory first, while nothing else is in memory.
+        for question in sorted(QUESTIONS, key=lambda name: name != "job_history"):
             since = {"since": made_at - timedelta(days=DAYS[question])} if question in DAYS else {}
             answer = inquiry.ask(question, **since)
             draft.add(question, answer)
             if question in SHOWN:
                 answers[question] = answer
             del answer
+            # Without this, Arrow keeps the memory of what was read.
+            pa.default_memory_pool().release_unused()
         attention = Attention(inquiry.ask, made_at, inquiry.tables.newest_by_target)
         page = render(
             Contents(

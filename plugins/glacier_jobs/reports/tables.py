@@ -242,16 +242,14 @@ class ReportTables:
     def _open_history(self) -> pa.Table:
         """One row a job that was not closed on an aggregated day, with its outcome."""
         folded = self._fold_open_days()
-        with Engine() as engine:
-            engine.register(
-                lifecycles=pa.concat_tables([folded.closed, folded.state.open_jobs]),
-                vault_listings=folded.state.vault_listings,
-            )
-            del folded
-            judged = engine.query(statement("history/outcomes"), newest_at=self.newest_at)
         # The rows that were read are as large as the result. Without this, Arrow keeps their memory.
         pa.default_memory_pool().release_unused()
-        return judged
+        with Engine() as engine:
+            engine.register(
+                lifecycles=folded.lifecycles.drop_columns("closed"), vault_listings=folded.open_vault_listings
+            )
+            del folded
+            return engine.query(statement("history/outcomes"), newest_at=self.newest_at)
 
     def _fold_open_days(self) -> Folded:
         summary = Summary(jobs=self._open_rows.job_summaries(), vault_listings=self._open_listings)
