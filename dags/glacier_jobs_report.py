@@ -218,10 +218,13 @@ def fold(dataset_uri: str) -> None:
     from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
 
     dataset = _files(dataset_uri).dataset
-    history, now = History.beside(dataset), datetime.now(timezone.utc)
+    history = History.beside(dataset)
     with _without_retries():
-        fold_closed_days(dataset, history, now=now)
-        aggregate_open_days(dataset, history, now=now)
+        try:
+            fold_closed_days(dataset, history, now=datetime.now(timezone.utc))
+        finally:
+            # Also if a day cannot be aggregated: then questions read many days after the aggregated ones.
+            aggregate_open_days(dataset, history, now=datetime.now(timezone.utc))
 
 
 # Also if the days could not be aggregated, but not if the dataset is skipped.

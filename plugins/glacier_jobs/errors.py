@@ -133,4 +133,4 @@ class DayClosed(TransientError):
 
 
 class TookTooLong(TransientError):
-    """A question about the dataset exceeded its time limit, and was interrupted."""
+    """A question about the dataset, or the publication of an aggregate, exceeded its time limit and was given up."""

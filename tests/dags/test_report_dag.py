@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import BaseNotifier, Context
@@ -90,6 +91,9 @@ def test_a_run_aggregates_finalized_days_and_writes_all_answers(
         table = pq.read_table(dataset_root / "reports" / answer["path"], partitioning=None)
         assert table.num_rows == answer["rows"]
         assert table.schema.names == reports.run(question, files.dataset).schema.names
+    reported = pads.dataset(dataset_root / "reports" / "answers" / "reports", partitioning="hive").to_table()
+    assert [f"report={report}" for report in reported["report"].to_pylist()] == [latest["report"]]
+    assert [at.isoformat() for at in reported["made_at"].to_pylist()] == [latest["made_at"]]
     assert [alert.job_id for alert in files.alerts(latest["report"])] == ["urgent", "failed"]
     page = (dataset_root / "reports" / latest["html"]).read_text()
     assert "the audit" in page
@@ -128,6 +132,8 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
     assert of_task(run, "fold") == {"failed"}
     assert of_task(run, "report") == {"success"}
     assert files.latest() is not None
+    # What the days show is aggregated all the same.
+    assert list(dataset_root.glob("history/v2/partials/observations/*/*.parquet"))
 
 
 class TestADeploymentThatSwitchesParamsOff:

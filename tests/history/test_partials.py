@@ -18,6 +18,7 @@ from benchmarks.history_maker import make_dataset
 from glacier_jobs import reports
 from glacier_jobs.dataset import publisher as publishing
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.errors import TookTooLong
 from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
 from glacier_jobs.history.__main__ import main
 from glacier_jobs.history.partials import KEPT_FOR, Partial, disjoint
@@ -86,7 +87,7 @@ def test_a_partial_aggregate_has_four_files_and_the_exact_set_of_observations(da
     }
 
 
-def test_only_new_observations_are_read_and_none_twice(dataset: Dataset) -> None:
+def test_only_new_observations_are_read(dataset: Dataset) -> None:
     aggregated(dataset, 3)
     observe_hour(dataset, 3)
     disk = RecordingDisk()
@@ -117,8 +118,9 @@ def test_it_has_the_jobs_of_each_vaults_newest_complete_listing_and_no_others(da
 
     [made] = aggregated(dataset, 4)
 
-    rows = History.beside(dataset).partials.read("newest_jobs", [made]).read_all()
-    assert sorted(rows["job_id"].to_pylist()) == ["a", "b2", "c"]
+    rows = History.beside(dataset).partials.read("newest_jobs", made, columns=["job_id"])
+    assert rows is not None
+    assert sorted(job_id for batch in rows for job_id in batch["job_id"].to_pylist()) == ["a", "b2", "c"]
     assert reports.run("latest_jobs", dataset, now=at(4)).equals(expected)
     assert expected.num_rows == 3
 
@@ -157,17 +159,20 @@ def test_an_aggregated_day_is_made_from_them_and_is_the_same_as_from_raw_files(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     other = History(filesystem=dataset.filesystem, root=str(tmp_path / "other"))
-    fold_closed_days(dataset, other, now=at(32))
     aggregated(dataset, 2.5)
     observe_hour(dataset, 3)
     observe_hour(dataset, 25)
+    fold_closed_days(dataset, other, now=at(32))
     disk = RecordingDisk()
 
     fold_closed_days(Dataset(filesystem=disk, root=dataset.root), History.beside(dataset), now=at(32))
 
     newest = dataset.observation_ids()[-2]
     assert set(disk.opened) == {dataset.path(table, newest) for table in RAW}
-    assert History.beside(dataset).folded_days() == [DAY]
+    assert History.beside(dataset).folded_days() == other.folded_days() == [DAY]
+    for table in ("job_history", "vault_listings", "open_vault_listings", "open_jobs"):
+        made, expected = (Path(each.path(table, DAY)).read_bytes() for each in (History.beside(dataset), other))
+        assert made == expected
 
 
 def test_overlapping_sets_are_never_read_together() -> None:
@@ -220,10 +225,107 @@ def test_what_a_killed_run_leaves_is_not_read_and_is_deleted_later(
     assert len(partials(dataset)) == (moment == "after")
     assert answers(dataset, 4) == expected
     observe_hour(dataset, 3)
+    committed = partials(dataset)
     [made] = aggregated(dataset, 3 + KEPT_FOR / timedelta(hours=1))
-    assert partials(dataset) == ([made] if moment == "before" else partials(dataset))
-    if moment == "before":
-        assert {Path(path).stem for path in files(dataset)} == {made.name}
+    # A committed one is superseded only now.
+    assert {each.name for each in partials(dataset)} == {each.name for each in [made, *committed]}
+    assert {Path(path).stem for path in files(dataset)} == {each.name for each in [made, *committed]}
+
+
+class TestOneThatCannotBeRead:
+    """The raw files of its observations are read in its place."""
+
+    @pytest.mark.parametrize("table", ["job_summaries", "newest_jobs", "vaults", "observations"])
+    @pytest.mark.parametrize("content", [None, b"", b"no Parquet"], ids=["missing", "empty", "damaged"])
+    def test_changes_no_answer_and_no_history_and_is_replaced(
+        self, dataset: Dataset, table: str, content: bytes | None
+    ) -> None:
+        expected = answers(dataset, 4)
+        [broken] = aggregated(dataset, 3)
+        path = Path(History.beside(dataset).partials.path(table, DAY, broken.name))
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+
+        assert answers(dataset, 4) == expected
+        observe_hour(dataset, 3)
+        expected = answers(dataset, 4)
+        assert len(aggregated(dataset, 4)) == 1
+        assert answers(dataset, 4) == expected
+        assert fold_closed_days(dataset, History.beside(dataset), now=at(32)) == [DAY]
+
+    @pytest.mark.parametrize("table", ["job_summaries", "newest_jobs", "vaults"])
+    def test_is_deleted_after_three_hours_if_a_file_is_missing(self, dataset: Dataset, table: str) -> None:
+        [broken] = aggregated(dataset, 3)
+        Path(History.beside(dataset).partials.path(table, DAY, broken.name)).unlink()
+
+        assert aggregated(dataset, 7) == []
+        assert files(dataset) == set()
+        assert len(aggregated(dataset, 7.1)) == 1
+
+    def test_on_s3_changes_no_answer(self, s3_dataset: Dataset) -> None:
+        for hour in range(3):
+            observe_hour(s3_dataset, hour)
+        expected = answers(s3_dataset, 4)
+        history = History.beside(s3_dataset)
+        [broken] = aggregate_open_days(s3_dataset, history, now=at(3))
+        for table in ("job_summaries", "newest_jobs", "vaults"):
+            s3_dataset.filesystem.rm_file(history.partials.path(table, DAY, broken.name))
+
+        assert answers(s3_dataset, 4) == expected
+
+    def test_that_is_deleted_between_two_questions_of_an_inquiry_changes_no_answer(self, dataset: Dataset) -> None:
+        expected = answers(dataset, 4)
+        [made] = aggregated(dataset, 3)
+        inquiry = reports.Inquiry.into(dataset, now=at(4))
+        assert inquiry.ask("latest_vaults").to_pylist() == expected["latest_vaults"]
+
+        for path in Path(dataset.root).rglob(f"{made.name}.parquet"):
+            path.unlink()
+
+        assert {name: inquiry.ask(name).to_pylist() for name in reports.QUESTIONS} == expected
+
+    def test_and_is_deleted_while_marks_are_read_is_not_found(self, dataset: Dataset) -> None:
+        [first] = aggregated(dataset, 3)
+        observe_hour(dataset, 3)
+        [second] = aggregated(dataset, 4)
+        mark = Path(History.beside(dataset).partials.path("observations", DAY, first.name))
+
+        class Disk(RecordingDisk):
+            def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+                found = super().ls(path, detail=detail)
+                mark.unlink(missing_ok=True)
+                return [*found, str(mark)] if path == str(mark.parent) else found
+
+        found = History(filesystem=Disk(), root=dataset.root).partials.find(since=None)
+
+        assert found == [second]
+
+
+def test_another_file_beside_the_marks_is_ignored(dataset: Dataset) -> None:
+    [made] = aggregated(dataset, 3)
+    Path(History.beside(dataset).partials.path("observations", DAY, "._copy")).write_bytes(b"")
+
+    assert partials(dataset) == [made]
+
+
+def test_one_that_another_clock_dated_in_the_future_does_not_stop_the_next(dataset: Dataset) -> None:
+    aggregated(dataset, 12)
+    observe_hour(dataset, 3)
+
+    assert len(aggregated(dataset, 4)) == 1
+
+
+def test_one_that_takes_more_than_an_hour_is_not_committed(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 1801)
+    monkeypatch.setattr("glacier_jobs.history.partials.time.monotonic", lambda: next(clock))
+
+    with pytest.raises(TookTooLong, match="was not written within an hour"):
+        aggregated(dataset, 3)
+
+    assert partials(dataset) == []
+    assert not any("observations" in path for path in files(dataset))
 
 
 class TestSweeping:

@@ -149,6 +149,15 @@ class TestGaps:
         assert len(columns(svg, "fill: url(#")) == 1
         assert "not observed" not in texts(svg)
 
+    @pytest.mark.parametrize(("hours", "hidden"), [(24, False), (25, True)])
+    def test_values_are_hidden_only_where_jobs_can_be_missing(self, hours: int, hidden: bool) -> None:
+        series = [Series(name="a", colour=RED, values=[10.0] * 101)]
+
+        svg = stacked_areas(self.HOURS, series, number=str, gaps=[(self.HOURS[20], self.HOURS[20 + hours])])
+
+        [pattern] = re.findall("<pattern.*?</pattern>", svg, re.DOTALL)
+        assert ('fill="#ffffff"' in pattern) is hidden
+
     @pytest.mark.parametrize("chart", ["bars", "spreads"])
     def test_days_are_hatched_from_the_first_to_the_last(self, chart: str) -> None:
         days = [date(2026, 11, 10) + timedelta(days=number) for number in range(10)]
@@ -192,5 +201,5 @@ def test_numbers_are_formatted_for_people() -> None:
     assert [formatting.duration(hours) for hours in (None, 0, 0.5, 1, 1.75, 47.5, 50, -0.25)] == [
         "", "0 min", "30 min", "1 h", "1 h 45 min", "47 h 30 min", "2 d 2 h", "-15 min",
     ]  # fmt: skip
-    assert [formatting.share(part) for part in (0, 0.005, 0.5, 0.99999, 1)] == ["0 %", "0 %", "50 %", "99 %", "100 %"]
+    assert [formatting.share(part) for part in (0, 0.005, 0.29, 0.99999, 1)] == ["0 %", "0 %", "29 %", "99 %", "100 %"]
     assert [formatting.counted(number, "job") for number in (0, 1, 1234)] == ["0 jobs", "1 job", "1,234 jobs"]

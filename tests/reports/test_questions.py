@@ -864,6 +864,22 @@ class TestWaves:
             (None, 2, 1, 1, 0, 0, 2),
         ]
 
+    @pytest.mark.parametrize(
+        ("description", "wave"),
+        [
+            ("wave 3, batch 12", "wave 3"),
+            ("migration wave 3, batch 12", "migration wave 3"),
+            ("Phase 1: wave 2 (batch 7)", "Phase 1"),
+            ("x Phase 1: wave 2 (batch 7)", "x Phase 1"),
+            ("microwave 3, batch 12", "microwave 3, batch 12"),
+        ],
+    )
+    def test_the_first_word_for_a_wave_names_it(self, tmp_path: Path, description: str, wave: str) -> None:
+        dataset = local_dataset(tmp_path / "other")
+        observe(dataset, NOON, {"photos": [job("a", created=NOON, JobDescription=description)]})
+
+        assert ask(dataset, "waves", "wave", now=NOON + hours(1)) == [(wave,)]
+
     def test_a_wave_has_times_bytes_and_the_share_that_succeeded(self, dataset: Dataset) -> None:
         [_, second, first, _] = ask(
             dataset, "waves", "first_created_at", "last_created_at", "last_completed_at", "succeeded_share", "bytes",

@@ -104,8 +104,11 @@ export function end(limit: Limit | null, most: number): number {
   return limit ? limit.top * 1.1 : most * 1.05;
 }
 
-// Mark cut values with a triangle at the upper edge, and write their value above it. Hide values at times without
-// observations by a hatched area.
+// Glacier keeps a finished job for so long at least: between two listings further apart, jobs can be missing.
+const RETENTION_SECONDS = 24 * 3600;
+
+// Mark cut values with a triangle at the upper edge, and write their value above it. Hatch times without observations,
+// and hide the values there if jobs can be missing.
 export function marks(
   limit: Limit | null,
   value: (number: number) => string,
@@ -118,7 +121,8 @@ export function marks(
       const start = Math.max(plot.valToPos(seconds(from), "x"), 0);
       const hidden = Math.min(plot.valToPos(seconds(to), "x"), width) - start;
       if (hidden <= 0) continue;
-      const area = note(plot, "unobserved", start, 0);
+      const whole = seconds(to) - seconds(from) <= RETENTION_SECONDS;
+      const area = note(plot, whole ? "unobserved whole" : "unobserved", start, 0);
       area.style.width = `${hidden}px`;
       if (hidden >= LABEL_HEIGHT + 4) area.append(Object.assign(document.createElement("span"), { textContent: "not observed" }));
     }

@@ -38,7 +38,8 @@ def count(number: float) -> str:
 
 def share(part: float) -> str:
     """Write a share from 0 to 1 in percent, rounded down: only all is 100 %."""
-    return f"{math.floor(part * 100)} %"
+    # 0.29 * 100 is a little less than 29.
+    return f"{math.floor(round(part * 100, 9))} %"
 
 
 def moment(at: datetime | None) -> str:

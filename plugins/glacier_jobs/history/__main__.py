@@ -33,10 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         dataset = open_dataset(given.dataset_uri)
         history = History.beside(open_dataset(given.history_uri, "history_uri") if given.history_uri else dataset)
-        work, now = rebuild if given.command == "rebuild" else fold_closed_days, datetime.now(timezone.utc)
-        days = work(dataset, history, now=now)
-        if given.command == "fold":
-            aggregate_open_days(dataset, history, now=now)
+        work = rebuild if given.command == "rebuild" else fold_closed_days
+        try:
+            days = work(dataset, history, now=datetime.now(timezone.utc))
+        finally:
+            if given.command == "fold":
+                aggregate_open_days(dataset, history, now=datetime.now(timezone.utc))
     except GlacierJobsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -21,11 +21,14 @@ import contextlib
 import logging
 import re
 import secrets
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,10 +40,13 @@ from glacier_jobs.dataset.layout import list_partitions
 from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.dataset.schema import JOBS, OBSERVATIONS, VAULTS, required
+from glacier_jobs.errors import MalformedFile, TookTooLong
 from glacier_jobs.history.fold import JOB_SUMMARIES, OBSERVATION_COLUMNS, VAULT_COLUMNS
 
-#: How long a superseded partial aggregate is kept, for those that read it: longer than a task of the report DAG runs.
+#: How long a superseded partial aggregate is kept, for those that read it: a task of the report DAG runs for two hours
+#: at most, and a partial aggregate appears at most an hour after the moment in its name.
 KEPT_FOR = timedelta(hours=3)
+_PUBLISHED_WITHIN_SECONDS = 60 * 60
 
 #: The folder of the version of the rules and of the columns, below the root.
 VERSION_FOLDER = "history/v2"
@@ -61,6 +67,9 @@ _SCHEMAS: Mapping[str, pa.Schema] = {
         ]
     ),
 }
+
+#: What a file that is missing or damaged raises.
+_UNREADABLE = (FileNotFoundError, MalformedFile)
 
 _NAME = re.compile(r"(\d{8}T\d{6})Z_[0-9a-f]{12}")
 
@@ -130,35 +139,61 @@ class Partials:
         :param since: the first UTC date to include; ``None`` for no limit.
         """
         marks = list_partitions(self.filesystem, self._folder(_MARK), _KEY, since=since)
-        days = {PurePosixPath(path).stem: day for day, paths in marks.items() for path in paths}
-        paths = [self.path(_MARK, day, name) for name, day in days.items()]
-        columns = ["partial_name", "observation_id", "summarized_jobs"]
+        days = {name: day for day, paths in marks.items() for name in map(_name_of, paths) if name is not None}
+        try:
+            marked = self._read_marks(days)
+        except _UNREADABLE:
+            # One was deleted after it was listed, or is damaged.
+            marked = [row for name, day in days.items() for row in self._read_mark(name, day)]
         observation_ids: dict[str, set[str]] = defaultdict(set)
-        jobs: dict[str, int] = {}
-        marked = read_files(self.filesystem, paths, _SCHEMAS[_MARK], columns=columns).read_all()
-        for name, observation_id, count in zip(*(marked[column].to_pylist() for column in columns), strict=True):
-            observation_ids[name].add(observation_id)
-            jobs[name] = count
+        for row in marked:
+            observation_ids[row["partial_name"]].add(row["observation_id"])
+        jobs = {row["partial_name"]: row["summarized_jobs"] for row in marked}
         return [
             Partial(name=name, day=days[name], observation_ids=frozenset(ids), jobs=jobs[name])
             for name, ids in observation_ids.items()
+            if name in days
         ]
+
+    def _read_marks(self, days: Mapping[str, date]) -> list[dict[str, Any]]:
+        paths = [self.path(_MARK, day, name) for name, day in days.items()]
+        columns = ["partial_name", "observation_id", "summarized_jobs"]
+        rows = read_files(self.filesystem, paths, _SCHEMAS[_MARK], columns=columns).read_all().to_pylist()
+        return [dict(row) for row in rows]
+
+    def _read_mark(self, name: str, day: date) -> list[dict[str, Any]]:
+        try:
+            return self._read_marks({name: day})
+        except _UNREADABLE as error:
+            log.info("A partial aggregate is not used: %s", error)
+            return []
+
+    @staticmethod
+    def schema(table: str, columns: Sequence[str]) -> pa.Schema:
+        """Return the schema of some columns of a table."""
+        return pa.schema([_SCHEMAS[table].field(name) for name in columns])
 
     def read(
         self,
         table: str,
-        partials: Iterable[Partial],
+        partial: Partial,
         *,
-        columns: Sequence[str] | None = None,
+        columns: Sequence[str],
         where: pc.Expression | None = None,
-    ) -> pa.RecordBatchReader:
-        """Return a table's rows of some partial aggregates; they can be read once.
+    ) -> Iterator[pa.RecordBatch] | None:
+        """Return a table's rows of a partial aggregate; ``None`` if they cannot be read. Its raw files say the same.
 
-        :param columns: the columns to read; ``None`` for all of the raw table.
+        :param columns: the columns to read.
         :param where: a filter on these columns; ``None`` for all rows.
         """
-        paths = [self.path(table, each.day, each.name) for each in partials]
-        return read_files(self.filesystem, paths, _SCHEMAS[table], columns=columns, where=where)
+        path = self.path(table, partial.day, partial.name)
+        rows = iter(read_files(self.filesystem, [path], _SCHEMAS[table], columns=columns, where=where))
+        try:
+            first = next(rows, None)
+        except _UNREADABLE as error:
+            log.warning("A partial aggregate cannot be read, and raw files are read in its place: %s", error)
+            return None
+        return rows if first is None else chain([first], rows)
 
     def publish(
         self,
@@ -174,7 +209,9 @@ class Partials:
 
         :param made_at: the present time, an aware UTC datetime.
         :param newest_jobs: rows of ``jobs``: those of the newest complete listing of each vault.
+        :raises TookTooLong: it took more than an hour, after which a sweep may delete what has no commit mark.
         """
+        started = time.monotonic()
         name = f"{made_at:%Y%m%dT%H%M%S}Z_{secrets.token_hex(6)}"
         marks = {
             **{column: observations[column] for column in OBSERVATION_COLUMNS},
@@ -193,6 +230,8 @@ class Partials:
             for table, schema in _SCHEMAS.items():
                 staged = folder / f"{table}.part"
                 _write(staged, schema, rows[table])
+                if time.monotonic() - started > _PUBLISHED_WITHIN_SECONDS:
+                    raise TookTooLong(f"the partial aggregate {name} of {day} was not written within an hour")
                 publisher.publish(staged, self.path(table, day, name))
         finally:
             publisher.discard(folder)
@@ -203,48 +242,72 @@ class Partials:
             jobs=job_summaries.num_rows,
         )
 
-    def sweep(self, *, now: datetime, folded_at: Mapping[date, datetime]) -> int:
-        """Delete what nobody can be reading any more: superseded partial aggregates, and parts of uncommitted ones.
+    def sweep(
+        self,
+        found: Sequence[Partial],
+        *,
+        now: datetime,
+        since: date | None,
+        folded_at: Callable[[date], datetime | None],
+    ) -> int:
+        """Delete what nobody can be reading any more, and what is not complete.
 
-        If the store refuses to delete, that is logged, and nothing else fails.
+        That are superseded partial aggregates, all of aggregated days, and parts of uncommitted or damaged ones. If the
+        store refuses to delete, that is logged, and nothing else fails.
 
+        :param found: the partial aggregates of the days that are not aggregated.
         :param now: the present time, an aware UTC datetime.
-        :param folded_at: aggregated day -> when it was aggregated.
+        :param since: the first UTC date to look at; ``None`` for no limit.
+        :param folded_at: returns when a day was aggregated; ``None`` if it is not.
         :return: the number of deleted files.
         """
         before = now - KEPT_FOR
-        partials = self.find(since=None)
+        # The commit mark first: without it, nobody reads the others. So what it marks is complete in the next folders.
+        files = {
+            table: {
+                name: (day, path)
+                for day, paths in list_partitions(self.filesystem, self._folder(table), _KEY, since=since).items()
+                for path in paths
+                if (name := _name_of(path)) is not None
+            }
+            for table in reversed(list(_SCHEMAS))
+        }
         superseded = {
             partial.name
-            for partial in partials
-            if folded_at.get(partial.day, now) <= before
-            or any(partial.observation_ids < other.observation_ids and other.made_at <= before for other in partials)
+            for partial in found
+            if any(partial.observation_ids < other.observation_ids and other.made_at <= before for other in found)
         }
-        kept = {partial.name for partial in partials} - superseded
+        complete = set.intersection(*(set(names) for names in files.values())) & {partial.name for partial in found}
+        ended_at = {day: folded_at(day) for day in {day for names in files.values() for day, _ in names.values()}}
         deleted = 0
-        # The commit mark first: without it, nobody reads the others.
-        for table in reversed(list(_SCHEMAS)):
-            for paths in list_partitions(self.filesystem, self._folder(table), _KEY).values():
-                names = {path: PurePosixPath(path).stem for path in paths}
-                ended = [
-                    path
-                    for path, name in names.items()
-                    if name in superseded
-                    or (name not in kept and _NAME.fullmatch(name) is not None and _made_at(name) <= before)
-                ]
-                for path in ended:
+        for names in files.values():
+            for name, (day, path) in names.items():
+                if (at := ended_at[day]) is not None:
+                    ended = at <= before
+                else:
+                    ended = name in superseded or (name not in complete and _made_at(name) <= before)
+                if ended:
                     try:
-                        self.filesystem.rm_file(path)
-                    except FileNotFoundError:
-                        continue
+                        self._delete(path)
                     except Exception:
                         log.warning("%s is not needed any more, but could not be deleted", path, exc_info=True)
                         return deleted
                     deleted += 1
-                if ended and isinstance(self.filesystem, LocalFileSystem):
-                    with contextlib.suppress(OSError):
-                        Path(ended[0]).parent.rmdir()
         return deleted
+
+    def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm_file(path)
+        if isinstance(self.filesystem, LocalFileSystem):
+            # If it was the last file of the day.
+            with contextlib.suppress(OSError):
+                Path(path).parent.rmdir()
+
+
+def _name_of(path: str) -> str | None:
+    """Return the name of a partial aggregate by the path of one of its files; ``None`` for any other file."""
+    name = PurePosixPath(path).stem
+    return name if _NAME.fullmatch(name) else None
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:

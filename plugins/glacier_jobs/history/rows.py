@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +13,7 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.history.fold import (
     JOB_COLUMNS,
+    JOB_SUMMARIES,
     OBSERVATION_COLUMNS,
     VAULT_COLUMNS,
     summaries_of,
@@ -26,7 +26,7 @@ _COLUMNS = {"vaults": VAULT_COLUMNS, "observations": OBSERVATION_COLUMNS}
 
 @dataclass(frozen=True, kw_only=True)
 class ObservationRows:
-    """The rows of some observations. Each file is read at most once for each method.
+    """The rows of some observations. If a partial aggregate cannot be read, the raw files of its observations are.
 
     :param dataset: holds the raw files.
     :param partials: where partial aggregates are.
@@ -45,18 +45,28 @@ class ObservationRows:
         return disjoint(self.found, self.observation_ids)
 
     @cached_property
-    def raw_ids(self) -> list[str]:
-        """The observations whose raw files are read."""
-        covered = frozenset[str]().union(*(each.observation_ids for each in self.chosen))
+    def uncovered(self) -> list[str]:
+        """The observations that no partial aggregate shows."""
+        return self._without(self.chosen)
+
+    def _without(self, partials: Sequence[Partial]) -> list[str]:
+        covered = frozenset[str]().union(*(each.observation_ids for each in partials))
         return [each for each in self.observation_ids if each not in covered]
 
-    def job_summaries(self) -> pa.Table:
+    def job_summaries(self, *, uncovered: pa.Table | None = None) -> pa.Table:
         """Return one row or more a job, with the schema :data:`~glacier_jobs.history.fold.JOB_SUMMARIES`.
 
         Several rows of a job are of other observations each.
+
+        :param uncovered: the summaries of :attr:`uncovered`; ``None`` to read their raw files.
         """
-        raw = summaries_of(self.dataset.read("jobs", self.raw_ids, columns=JOB_COLUMNS))
-        return pa.concat_tables([self.partials.read("job_summaries", self.chosen).read_all(), raw])
+        tables, read = self._readable("job_summaries", JOB_SUMMARIES.names)
+        raw_ids = set(self._without(read))
+        if uncovered is not None:
+            tables.append(uncovered)
+            raw_ids -= set(self.uncovered)
+        raw = self.dataset.read("jobs", sorted(raw_ids), columns=JOB_COLUMNS)
+        return pa.concat_tables([*tables, summaries_of(raw)])
 
     def read(self, table: str, observation_ids: Collection[str], *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return rows of some of these observations.
@@ -66,20 +76,22 @@ class ObservationRows:
             :data:`~glacier_jobs.history.fold.OBSERVATION_COLUMNS`; ``None`` for all of them.
         """
         columns = columns or _COLUMNS[table]
-        raw_ids = set(self.raw_ids)
+        tables, read = self._of_partials[table]
+        raw_ids = set(self._without(read))
         raw = self.dataset.read(table, [each for each in observation_ids if each in raw_ids], columns=columns)
-        if not self.chosen:
-            return raw.read_all()
-        rows = self._of_partials[table]
         wanted = pc.field("observation_id").isin(pa.array(sorted(observation_ids), pa.string()))
-        return pa.concat_tables([rows.filter(wanted).select(columns), raw.read_all()])
+        return pa.concat_tables([*(rows.filter(wanted).select(columns) for rows in tables), raw.read_all()])
 
     @cached_property
-    def _of_partials(self) -> dict[str, pa.Table]:
-        return {
-            table: self.partials.read(table, self.chosen, columns=columns).read_all()
-            for table, columns in _COLUMNS.items()
-        }
+    def _of_partials(self) -> dict[str, tuple[list[pa.Table], list[Partial]]]:
+        return {table: self._readable(table, columns) for table, columns in _COLUMNS.items()}
+
+    def _readable(self, table: str, columns: Sequence[str]) -> tuple[list[pa.Table], list[Partial]]:
+        """Return the rows of the partial aggregates that can be read, and these."""
+        found = [(each, self.partials.read(table, each, columns=columns)) for each in self.chosen]
+        read = [(partial, pa.Table.from_batches(rows, self.partials.schema(table, columns)))
+                for partial, rows in found if rows is not None]  # fmt: skip
+        return [rows for _, rows in read], [partial for partial, _ in read]
 
     def vault_listings(self, *, carried: pa.Table) -> pa.Table:
         """Return the vault listings, with the schema :data:`~glacier_jobs.history.fold.VAULT_LISTINGS`.
@@ -97,16 +109,20 @@ class ObservationRows:
         :param observation_ids: the observations that these listings are of. They can be older than the others.
         :param columns: the columns to read; ``observation_id`` is one of them.
         """
-        wanted = set(observation_ids)
-        partials = [each for each in self.chosen if not wanted.isdisjoint(each.observation_ids)]
-        for partial in partials:
-            wanted -= partial.observation_ids
-        of_these = pc.field("observation_id").isin(pa.array(sorted(observation_ids), pa.string()))
-        readers = [
-            self.partials.read("newest_jobs", partials, columns=columns, where=of_these),
-            self.dataset.read("jobs", sorted(wanted), columns=columns),
-        ]
-        return pa.RecordBatchReader.from_batches(readers[0].schema, chain.from_iterable(readers))
+        schema = pa.schema([JOBS.field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(schema, self._newest_jobs(set(observation_ids), columns))
+
+    def _newest_jobs(self, wanted: set[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        of_these = pc.field("observation_id").isin(pa.array(sorted(wanted), pa.string()))
+        raw_ids = set(wanted)
+        for partial in self.chosen:
+            if wanted.isdisjoint(partial.observation_ids):
+                continue
+            rows = self.partials.read("newest_jobs", partial, columns=columns, where=of_these)
+            if rows is not None:
+                raw_ids -= partial.observation_ids
+                yield from rows
+        yield from self.dataset.read("jobs", sorted(raw_ids), columns=columns)
 
     def jobs_of_newest_listings(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``jobs`` of the newest complete listing of each vault, by these observations alone."""

@@ -20,11 +20,10 @@ What the observations of later days show is kept beside them, in :mod:`glacier_j
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -75,6 +74,9 @@ _DAY = timedelta(days=1)
 
 #: The shortest time between two aggregations of the days that are not finalized.
 _APART = timedelta(minutes=15)
+
+#: How many aggregated days back partial aggregates are deleted. Without permission to delete, the older ones stay.
+_SWEPT_BACK = timedelta(days=7)
 
 #: A partial aggregate is merged with smaller and new ones when it has at most this many times their jobs.
 _MERGED_UP_TO = 2
@@ -132,13 +134,13 @@ class History:
         # A folder may exist before its file.
         return next((day for day in newest_first if self.filesystem.exists(self.path(_MARK, day))), None)
 
-    def folded_at(self, days: Collection[date]) -> dict[date, datetime]:
-        """Return aggregated day -> when it was aggregated, of those of the given days that are aggregated."""
-        found = {}
-        for day in days:
-            with contextlib.suppress(FileNotFoundError):
-                found[day] = self.filesystem.modified(self.path(_MARK, day))
-        return found
+    def folded_at(self, day: date) -> datetime | None:
+        """Return when a day was aggregated; ``None`` if it is not."""
+        try:
+            moment: datetime = self.filesystem.modified(self.path(_MARK, day))
+        except FileNotFoundError:
+            return None
+        return moment
 
     def state(self, day: date | None) -> State:
         """Return the state at the end of an aggregated day; with ``None``, that before the first day."""
@@ -291,7 +293,8 @@ def aggregate_open_days(dataset: Dataset, history: History, *, now: datetime) ->
     folded = history.last_folded_day()
     since = None if folded is None else folded + _DAY
     found = partials.find(since=since)
-    if any(now - each.made_at < _APART for each in found):
+    # By their absolute distance: the clock of another machine may be ahead.
+    if any(abs(now - each.made_at) < _APART for each in found):
         return []
     by_day: dict[date, list[str]] = defaultdict(list)
     for observation_id in dataset.observation_ids(since=since):
@@ -302,7 +305,12 @@ def aggregate_open_days(dataset: Dataset, history: History, *, now: datetime) ->
             for day, observation_ids in sorted(by_day.items())
             if (partial := _aggregate_open_day(dataset, partials, day, observation_ids, found, now))
         ]
-    swept = partials.sweep(now=now, folded_at=history.folded_at({each.day for each in partials.find(since=None)}))
+    swept = partials.sweep(
+        [*found, *made],
+        now=now,
+        since=None if folded is None else folded - _SWEPT_BACK,
+        folded_at=history.folded_at,
+    )
     log.info(
         "Aggregated %d days that are not finalized; deleted %d files that are not needed any more", len(made), swept
     )
@@ -321,9 +329,9 @@ def _aggregate_open_day(
         return ObservationRows(dataset=dataset, partials=partials, observation_ids=observation_ids, found=found)
 
     there = rows_of(observation_ids, found)
-    if not there.raw_ids:
+    if not there.uncovered:
         return None
-    new = rows_of(there.raw_ids, []).job_summaries()
+    new = rows_of(there.uncovered, []).job_summaries()
     jobs, merged = new.num_rows, []
     # Similar sizes together: so each row is written few times, however many runs a day has, and few files are left.
     for partial in sorted(there.chosen, key=lambda each: (each.jobs, each.name)):
@@ -331,11 +339,11 @@ def _aggregate_open_day(
             break
         jobs += partial.jobs
         merged.append(partial)
-    rows = rows_of([*there.raw_ids, *(each for partial in merged for each in partial.observation_ids)], merged)
+    rows = rows_of([*there.uncovered, *(each for partial in merged for each in partial.observation_ids)], merged)
     return partials.publish(
         day,
         made_at=now,
-        job_summaries=sorted_by_job(merged_summaries([new, partials.read("job_summaries", merged).read_all()])),
+        job_summaries=sorted_by_job(merged_summaries([rows.job_summaries(uncovered=new)])),
         newest_jobs=rows.jobs_of_newest_listings(),
         vaults=rows.read("vaults", rows.observation_ids),
         observations=rows.read("observations", rows.observation_ids),

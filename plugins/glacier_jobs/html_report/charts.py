@@ -29,6 +29,9 @@ _BACKGROUND = "#ffffff"
 #: The formats of tick labels for years, months, days, hours, minutes and seconds.
 _DATES = ["%Y", "%b %Y", "%b %d", "%H:%M", "%H:%M", "%H:%M:%S"]
 
+#: Glacier keeps a finished job for so long at least: between two listings further apart, jobs can be missing.
+_RETENTION_DAYS = 1.0
+
 #: A gap that is narrower than this share of the horizontal axis has no room for its label.
 _GAP_LABEL_WIDTH = 0.03
 
@@ -88,7 +91,8 @@ def stacked_areas(
 
     :param moments: ascending, at least two.
     :param number: formats a value.
-    :param gaps: the starts and ends of times whose values are hidden by a hatched area, labelled "not observed".
+    :param gaps: the starts and ends of times that are hatched and labelled "not observed". The hatched area hides the
+        values of times longer than 24 hours, in which jobs can be missing.
     :param limit: the limit of the sums; values beyond it are cut and labelled.
     :param narrow: for a window of the width of a telephone.
     """
@@ -196,13 +200,15 @@ def _span(axes: Axes, days: Sequence[date], gaps: Sequence[tuple[date, date]]) -
 def _hatch(axes: Axes, spans: Sequence[tuple[float, float]], *, over_values: bool) -> None:
     """Hatch parts of the horizontal axis, and label those that are wide enough."""
     left, right = axes.get_xlim()
-    for start, end in ((max(start, left), min(end, right)) for start, end in spans):
+    for whole_start, whole_end in spans:
+        start, end = max(whole_start, left), min(whole_end, right)
         if start >= end:
             continue
+        hides = over_values and whole_end - whole_start > _RETENTION_DAYS
         axes.axvspan(
             start,
             end,
-            facecolor=_BACKGROUND if over_values else "none",
+            facecolor=_BACKGROUND if hides else "none",
             edgecolor=_SOFT,
             hatch="////",
             linewidth=0.6,

@@ -3,15 +3,17 @@
 ::
 
     <dataset>/reports/answers/<question>/report=20261122T060000Z_1a2b3c/<question>.parquet     one answer each
+    <dataset>/reports/answers/reports/report=20261122T060000Z_1a2b3c/reports.parquet           the complete reports
     <dataset>/reports/report=20261122T060000Z_1a2b3c/alerts.parquet      the alerts, for the notifier
     <dataset>/reports/report=20261122T060000Z_1a2b3c/report.html         the whole in one page
     <dataset>/reports/latest.html                                        a copy of the newest page
     <dataset>/reports/latest.json                                        names the newest report and its answers
     <dataset>/reports/told.json                                          the sent alerts, and when each was one last
 
-So the answers to each question are a table of their own, with a partition for each report. A report is never changed
-and never removed. ``latest.json`` is replaced in one step, on every store, once all files of the report are published.
-So it always names a complete report.
+So the answers to each question are a table of their own, with a partition for each report. The table ``reports`` is
+written last: a report without a row in it is not complete. A report is never changed and never removed. ``latest.json``
+is replaced in one step, on every store, once all files of the report are published. So it always names a complete
+report.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.schema import UTC_MICROSECONDS, required
+
+#: The commit marks of reports.
+_REPORTS = "reports"
+_REPORT_ROWS = pa.schema([required("made_at", UTC_MICROSECONDS)])
 
 _ALERTS = "alerts"
 _ALERT_ROWS = pa.schema(
@@ -150,6 +156,8 @@ class Draft:
         )
         self._publish(self._staged(_ALERTS), f"{self.name}/{_ALERTS}.parquet")
         self._publish(self._staged_text(page), f"{self.name}/report.html")
+        pq.write_table(pa.Table.from_pylist([{"made_at": self.made_at}], schema=_REPORT_ROWS), self._staged(_REPORTS))
+        self._publish(self._staged(_REPORTS), f"answers/{_REPORTS}/{self.name}/{_REPORTS}.parquet")
         report = {
             "report": self.name,
             "made_at": self.made_at.isoformat(),

@@ -2,8 +2,9 @@
 
 All times are in UTC, and only committed observations are read. The questions about the newest listings read only the
 files of the observations that they need. The questions about history and coverage read the aggregated days
-(:mod:`glacier_jobs.history.store`), one or two files for each day, and the raw files of the days after them. Without
-aggregated days, they read all raw files.
+(:mod:`glacier_jobs.history.store`), one or two files for each day, partial aggregates of the days after them
+(:mod:`glacier_jobs.history.partials`), and the raw files of the observations that these do not show. Without
+aggregated days, they read all days.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ def _history_and_the_day_before(tables: ReportTables, engine: Engine, arguments:
 
 _NOW = timedelta()
 
-#: The wave in a job's description: the text up to the number after "wave", "batch", "phase" or "tranche"; without one,
-#: the text before the first digit, without separators at its end.
-_WAVE = r"(?i)^(?:.*?[^a-z])?(?:wave|batch|phase|tranche)[\s_#.:-]*\d+|^\D*[^\d\s_#.,:;/|(\[-]"
+#: The wave in a job's description: the text up to the number after the first "wave", "batch", "phase" or "tranche";
+#: without one, the text before the first digit, without separators at its end.
+_WAVE = r"(?i)^(?:.*?[^a-z])??(?:wave|batch|phase|tranche)[\s_#.:-]*\d+|^\D*[^\d\s_#.,:;/|(\[-]"
 
 #: Name -> question about the dataset as a whole; none requires arguments.
 QUESTIONS: Mapping[str, Question] = {

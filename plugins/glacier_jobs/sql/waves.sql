@@ -4,7 +4,8 @@
 -- Tables:    history (result of history/outcomes.sql).
 -- Arguments: $pattern: a regular expression (RE2) over job_description. What its first group matches is the wave;
 --            without a group, or if the group matches nothing, what the whole expression matches. By default, the text up
---            to the number after "wave", "batch", "phase" or "tranche"; without one, the text before the first digit.
+--            to the number after the first "wave", "batch", "phase" or "tranche"; without one, the text before the first
+--            digit.
 --            $prefix: only jobs whose description starts with this text; null for all jobs.
 --            $since, $until: jobs that were created at or after $since and before $until.
 -- Columns:   wave            null: the description has no wave
