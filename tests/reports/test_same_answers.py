@@ -1,4 +1,4 @@
-"""Questions have the same answers however many days are aggregated, and as of a past time those of that time."""
+"""Questions have the same answers however many days are aggregated or compacted, and as of a past time its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs import reports
+from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.sql.engine import shared_database
 from tests.examples import examples
-from tests.observations import local_dataset
+from tests.observations import expire, local_dataset
 from tests.random_observations import DAYS, FIRST_DAY, JOB_IDS, START, RawObservation, random_observations, write_raw
 
 AFTER_ALL = START + timedelta(days=DAYS + 1)
@@ -52,10 +53,19 @@ def answers(dataset: Dataset, *, now: datetime, since: datetime, hours: int) -> 
 
 # Beside other drills, all examples take minutes.
 @pytest.mark.timeout(900)
-@given(random_observations(at_least=5), st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72))
+@given(
+    random_observations(at_least=5), st.integers(-1, DAYS - 1), st.integers(-1, DAYS - 1), st.integers(-1, DAYS - 1),
+    NOWS, SINCES, st.integers(1, 72),
+)  # fmt: skip
 @examples(12, in_drills=60)
-def test_answers_depend_neither_on_aggregated_days_nor_on_what_came_after_now(
-    seen: list[RawObservation], aggregated_days: int, now: datetime, since: datetime, hours: int
+def test_answers_depend_neither_on_aggregated_or_compacted_days_nor_on_what_came_after_now(
+    seen: list[RawObservation],
+    aggregated_days: int,
+    compacted_days: int,
+    expired_days: int,
+    now: datetime,
+    since: datetime,
+    hours: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, shared_database():
         raw = local_dataset(Path(folder, "raw"))
@@ -65,6 +75,10 @@ def test_answers_depend_neither_on_aggregated_days_nor_on_what_came_after_now(
         if aggregated_days >= 0:
             last = FIRST_DAY + timedelta(days=aggregated_days)
             fold_closed_days(aggregated, History.beside(aggregated), now=closes_at(last) + SETTLES_AFTER)
+        if compacted_days >= 0:
+            last = FIRST_DAY + timedelta(days=compacted_days)
+            compact_closed_days(aggregated, now=closes_at(last) + SETTLES_AFTER)
+            expire(aggregated, until=FIRST_DAY + timedelta(days=min(compacted_days, expired_days)))
 
         expected = answers(raw, now=now, since=since, hours=hours)
         found = answers(aggregated, now=now, since=since, hours=hours)

@@ -46,12 +46,15 @@ def statement(name: str) -> str:
 
 
 @contextlib.contextmanager
-def limits(*, memory: str, seconds: float) -> Iterator[None]:
+def limits(*, memory: str, seconds: float | None = None) -> Iterator[None]:
     """Limit all computations inside the block.
 
+    :param memory: how much DuckDB may hold before it spills to the temporary folder.
+    :param seconds: how long they may take together; ``None`` for no limit.
     :raises TookTooLong: one of them exceeded the time limit, and was interrupted.
     """
-    token = _LIMITS.set(Limits(memory=memory, deadline=time.monotonic() + seconds))
+    deadline = None if seconds is None else time.monotonic() + seconds
+    token = _LIMITS.set(Limits(memory=memory, deadline=deadline))
     try:
         yield
     except duckdb.InterruptException as error:
@@ -199,6 +202,15 @@ class Engine:
         with self._reading():
             found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
         return found if schema is None else _as_declared(found, schema)
+
+    def stream(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield the result of a query in batches, without holding all of it in memory.
+
+        :param schema: the schema that the result must have; another is an error.
+        """
+        with self._reading():
+            for batch in self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+                yield from _as_declared(pa.Table.from_batches([batch]), schema).to_batches()
 
     def _recording_errors(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         # Not self: a thread of Arrow may be the last to hold the reader, and would free the connection.
