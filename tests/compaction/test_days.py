@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 from s3fs import S3FileSystem
@@ -34,6 +36,7 @@ from tests.hand_written import job, observe
 from tests.history.test_store import run_python
 from tests.observations import expire, local_dataset, publish, s3_of
 from tests.random_observations import DAYS, FIRST_DAY, RawObservation, random_observations, write_raw
+from tests.reports.test_tables import RecordingDisk
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 FIRST, SECOND, THIRD = date(2026, 11, 18), date(2026, 11, 19), date(2026, 11, 20)
@@ -162,10 +165,53 @@ def test_texts_and_values_that_engines_treat_differently_are_kept(tmp_path: Path
     assert contents(dataset) == before
 
 
+def test_a_day_whose_folder_has_no_file_yet_is_read_from_its_raw_files(dataset: Dataset) -> None:
+    before = contents(dataset)
+    Path(dataset.compacted_path("observations", FIRST)).parent.mkdir(parents=True)
+
+    assert contents(dataset) == before
+    assert compact_closed_days(dataset, now=settled(FIRST)) == [FIRST]
+
+
+def test_a_day_that_expires_while_the_days_are_listed_is_read_from_its_compacted_file(dataset: Dataset) -> None:
+    class ExpiringDisk(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+        def ls(self, path: str, detail: bool = False, **kwargs: Any) -> Any:
+            found = super().ls(path, detail, **kwargs)
+            if path == f"{dataset.root}/observations":
+                shutil.rmtree(f"{path}/snapshot_date={FIRST}", ignore_errors=True)
+            return found
+
+    before = rows_of(dataset.scan("jobs").to_table())
+    compact_closed_days(dataset, now=settled(FIRST))
+
+    assert rows_of(Dataset(filesystem=ExpiringDisk(), root=dataset.root).scan("jobs").to_table()) == before
+    assert not Path(dataset.root, "observations", f"snapshot_date={FIRST}").exists()
+
+
+def test_questions_about_open_days_make_no_request_for_each_compacted_day(dataset: Dataset) -> None:
+    today = datetime.now(timezone.utc)
+    observe(dataset, today, {"photos": [job("a")]})
+    compact_closed_days(dataset, now=settled(THIRD))
+    disk = RecordingDisk()
+    recorded = Dataset(filesystem=disk, root=dataset.root)
+
+    ids = recorded.observation_ids(since=today.date())
+    assert [Path(path).name for path in disk.listed] == [
+        "observations",
+        f"snapshot_date={today.date()}",
+        "observations",
+    ]
+    assert disk.opened == []
+    assert recorded.read("jobs", ids).read_all().num_rows == 1
+    assert len(disk.listed) == 3
+    assert disk.opened == [dataset.path("jobs", ids[0])]
+
+
 def test_days_are_compacted_when_they_have_settled_oldest_first_and_once(dataset: Dataset) -> None:
     assert compact_closed_days(dataset, now=settled(FIRST) - timedelta(microseconds=1)) == []
     assert compact_closed_days(dataset, now=settled(THIRD), limit=1) == [FIRST]
     assert compact_closed_days(dataset, now=settled(THIRD)) == [SECOND, THIRD]
+    Path(dataset.root, "compacted/checked/notes.txt").write_text("of a person")
     before = compacted_bytes(dataset)
 
     assert compact_closed_days(dataset, now=settled(THIRD)) == []

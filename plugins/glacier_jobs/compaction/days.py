@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
@@ -138,4 +139,5 @@ def _checked_days(dataset: Dataset) -> set[date]:
         found = dataset.filesystem.ls(_checked_folder(dataset), detail=False)
     except FileNotFoundError:
         return set()
-    return {date.fromisoformat(PurePosixPath(path).name) for path in found}
+    names = [PurePosixPath(path).name for path in found]
+    return {date.fromisoformat(name) for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name)}

@@ -28,9 +28,6 @@ from fsspec.implementations.local import LocalFileSystem
 #: answered by then.
 _LONGEST_WAIT_SECONDS = 60
 
-#: How much Arrow reads first of a Parquet file, from its end.
-_FOOTER_BYTES = 64 * 1024
-
 
 #: Returns the content of a file that does not exist any more, or raises :class:`FileNotFoundError`.
 Substitute: TypeAlias = Callable[[str], bytes]
@@ -92,17 +89,12 @@ class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no type
         return pa.PythonFile(_File(file, self._calls), mode="r")
 
     def _opened(self, path: str) -> Any:
-        if self._substitute is None:
-            return self.fs.open(path, "rb")
         try:
-            file = self.fs.open(path, "rb")
-            # A file system that has listed a file opens it without a request. What is read here stays in the file's
-            # cache, and is what Arrow reads first.
-            file.seek(max(file.seek(0, io.SEEK_END) - _FOOTER_BYTES, 0))
-            file.read()
+            return self.fs.open(path, "rb")
         except FileNotFoundError:
+            if self._substitute is None:
+                raise
             return io.BytesIO(self._substitute(path))
-        return file
 
 
 class _File:
