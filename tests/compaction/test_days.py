@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from s3fs import S3FileSystem
 
+from benchmarks.history_maker import make_dataset
 from glacier_jobs import reports
 from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.compaction.__main__ import main
@@ -117,6 +118,22 @@ def test_each_finalized_day_has_one_file_a_table_sorted_by_job(dataset: Dataset)
         ("films", "job-0"), ("photos", "a"), ("photos", "a"), ("photos", "b"), ("photos", "b"),
     ]  # fmt: skip
     assert [row["status_code"] for row in jobs if row["job_id"] == "a"] == ["InProgress", "Succeeded"]
+
+
+def test_a_day_of_twelve_targets_takes_three_files_and_less_than_a_tenth_of_the_bytes(tmp_path: Path) -> None:
+    until = datetime(2026, 11, 18, 23, tzinfo=timezone.utc)
+    assert make_dataset(tmp_path, until=until, days=1, targets=12, jobs_an_hour=1) == 12 * 24
+    dataset = local_dataset(tmp_path)
+    raw = [path for table in TABLES for path in files(dataset, table)]
+    before = rows_of(dataset.scan("jobs").to_table())
+
+    assert compact_closed_days(dataset, now=settled(FIRST)) == [FIRST]
+
+    compacted = [path for table in TABLES for path in files(dataset, f"compacted/{table}")]
+    assert (len(raw), len(compacted)) == (12 * 24 * 3, 3)
+    sizes = [sum(Path(tmp_path, path).stat().st_size for path in paths) for paths in (raw, compacted)]
+    assert sizes[1] <= sizes[0] / 10
+    assert rows_of(dataset.scan("jobs").to_table()) == before
 
 
 @given(random_observations(), st.integers(0, DAYS - 1), st.integers(0, DAYS - 1), st.integers(0, DAYS - 1))
@@ -359,6 +376,17 @@ def test_a_wrong_compacted_file_is_an_error_and_nothing_is_tagged(s3: Dataset, w
     assert not s3.filesystem.exists(f"{s3.root}/compacted/checked")
     if not marked:
         assert contents(s3) == before
+
+
+def test_a_raw_file_that_is_missing_is_an_error_that_names_it_and_nothing_is_published(dataset: Dataset) -> None:
+    missing = Path(dataset.path("jobs", dataset.observation_ids()[0]))
+    missing.unlink()
+
+    with pytest.raises(FileNotFoundError, match=missing.name):
+        compact_closed_days(dataset, now=settled(SECOND))
+
+    assert files(dataset, "compacted") == []
+    assert files(dataset, ".staging") == []
 
 
 def test_an_observation_that_was_committed_too_late_is_read_from_its_raw_files(s3: Dataset) -> None:

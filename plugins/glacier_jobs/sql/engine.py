@@ -227,10 +227,10 @@ class Engine:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Raise what a reader raised, which DuckDB has only as text in an error of its own."""
+        """Raise what a reader raised, which DuckDB, or Arrow for a stream, has only as text in an error of its own."""
         try:
             yield
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
             if self._reader_errors:
                 raise self._reader_errors[-1] from error
             raise
