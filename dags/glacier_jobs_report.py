@@ -1,4 +1,4 @@
-"""After each snapshot, and hourly without one: aggregate finalized days, report, notify of what needs attention."""
+"""After each snapshot, and hourly without one: aggregate and compact finalized days, report, notify."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow.sdk import (
     task_group,
 )
 
-from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed
+from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed, switched_on
 from glacier_jobs.compat import AirflowFailException, AirflowSkipException, asset_events_since, asset_or_time
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.snapshot.asset_events import announced_datasets
@@ -34,6 +34,10 @@ GLACIER_JOBS = Asset("glacier_jobs")
 
 DATASET_VARIABLE = "glacier_jobs_dataset_uri"
 NOTIFIER_VARIABLE = "glacier_jobs_notifier"
+COMPACTION_VARIABLE = "glacier_jobs_compaction"
+
+#: How many days of a dataset one run compacts: so that a backlog of years does not exceed the time of a task.
+DAYS_COMPACTED = 31
 
 #: The shortest time between two reports of a dataset that events start. It is less than the hour between two snapshots,
 #: by more than a wait's last minute and the aggregation take: so after a late report, the next one is less late.
@@ -74,6 +78,9 @@ of the Variable `{DATASET_VARIABLE}`.
 - **fold** aggregates finalized days into `history/v2/`, and into `history/v2/partials/` what later days show so far.
 - **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
+- **compact** writes the raw files of each finalized day to one file for each table in `compacted/`, at most
+  {DAYS_COMPACTED} days in a run, and tags the raw files on S3. With the value `false`, the Variable
+  `{COMPACTION_VARIABLE}` switches it off. If it fails, the report is written all the same, and the run fails.
 - **folded** fails the run if the days could not be aggregated. The report is written all the same.
 - **notify** sends one message about outputs that expire soon, failed jobs, and accounts and Regions that are not
   observed, each once, with the notifier in the Variable `{NOTIFIER_VARIABLE}`, for example:
@@ -227,6 +234,19 @@ def fold(dataset_uri: str) -> None:
             aggregate_open_days(dataset, history, now=datetime.now(timezone.utc))
 
 
+@task(map_index_template=LABEL)
+def compact(dataset_uri: str) -> None:
+    """Compact the finalized days."""
+    with _without_retries():
+        if not switched_on(Variable.get(COMPACTION_VARIABLE, default=None), COMPACTION_VARIABLE):
+            raise AirflowSkipException(f"the Variable {COMPACTION_VARIABLE} switches compaction off")
+    from glacier_jobs.compaction import compact_closed_days
+
+    dataset = _files(dataset_uri).dataset
+    with _without_retries():
+        compact_closed_days(dataset, now=datetime.now(timezone.utc), limit=DAYS_COMPACTED)
+
+
 # Also if the days could not be aggregated, but not if the dataset is skipped.
 @task(map_index_template=LABEL, trigger_rule="none_skipped")
 def report(dataset_uri: str) -> str:
@@ -293,7 +313,7 @@ def of_dataset(dataset_uri: str) -> None:
     )
     # By keyword, because the label reads the dataset from the keyword arguments.
     made: Any = report(dataset_uri=dataset_uri)
-    due >> fold(dataset_uri=dataset_uri) >> [made, folded(dataset_uri=dataset_uri)]
+    due >> fold(dataset_uri=dataset_uri) >> [made, folded(dataset_uri=dataset_uri), compact(dataset_uri=dataset_uri)]
     notify(dataset_uri=dataset_uri, name=made)
 
 

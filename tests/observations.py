@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from fsspec.implementations.local import LocalFileSystem
 from s3fs import S3FileSystem
 
 from glacier_jobs import __version__
-from glacier_jobs.dataset.layout import Dataset, new_observation
-from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
+from glacier_jobs.dataset.layout import Dataset, list_partitions, new_observation
+from glacier_jobs.dataset.schema import SCHEMA_VERSION, TABLES, Observation
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.glacier.rows import jobs_batch
 from local_aws.client import Control
@@ -31,6 +31,14 @@ def s3_of(local_aws: Control) -> S3FileSystem:
         endpoint_url=local_aws.endpoint,
         skip_instance_cache=True,
     )
+
+
+def expire(dataset: Dataset, *, until: date) -> None:
+    """Delete the raw files of the days up to a day, as a lifecycle rule or a person does after compaction."""
+    for table in TABLES:
+        files = list_partitions(dataset.filesystem, f"{dataset.root}/{table}", "snapshot_date", until=until)
+        for path in (file for partition in files.values() for file in partition):
+            dataset.filesystem.rm(path)
 
 
 def vault_row(vault_name: str, moment: datetime, **values: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.schema import TABLES, table_from_rows
 from glacier_jobs.history.fold import JOB_COLUMNS, OBSERVATION_COLUMNS, VAULT_COLUMNS, RawRows
 
 FIRST_DAY = date(2026, 11, 18)
@@ -115,7 +115,10 @@ def random_observation(draw: st.DrawFn, number: int, lives: Lives) -> RawObserva
         vaults.append(
             {
                 "observation_id": observation_id,
+                "snapshot_at": snapshot_at,
                 **_vault_columns(vault_name, region),
+                "jobs": 0,
+                "pages": 1,
                 "listing_began_at": began_at,
                 "listing_ended_at": ends[-1],
                 "outcome": outcome,
@@ -147,8 +150,13 @@ def random_observation(draw: st.DrawFn, number: int, lives: Lives) -> RawObserva
         row={
             "observation_id": observation_id,
             "snapshot_at": snapshot_at,
+            "ended_at": ended_at,
             "account_id": "123456789012",
             "region": region,
+            **dict.fromkeys(("vaults_listed", "vaults_gone", "vaults_failed"), len(vaults)),
+            "jobs": len(jobs),
+            "package_version": "random",
+            "schema_version": 1,
             "scope": draw(st.sampled_from(["all", "named"])),
             "published_at": ended_at + timedelta(minutes=draw(st.integers(0, 60))),
         },
@@ -174,8 +182,7 @@ def write_raw(dataset: Dataset, seen: list[RawObservation]) -> None:
         ):
             path = Path(dataset.path(table, observation.row["observation_id"]))
             path.parent.mkdir(parents=True, exist_ok=True)
-            schema = pa.schema([field.with_nullable(True) for field in TABLES[table]])
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+            pq.write_table(table_from_rows(rows, TABLES[table]), path)
 
 
 def raw_rows(seen: Sequence[RawObservation]) -> RawRows:

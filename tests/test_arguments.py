@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from glacier_jobs.arguments import check_params_allowed, checked_seconds, params_allowed, several
+from glacier_jobs.arguments import check_params_allowed, checked_seconds, params_allowed, several, switched_on
 from glacier_jobs.errors import InvalidArgument
 
 
@@ -82,3 +82,10 @@ def test_a_variable_of_another_value_allows_nothing(setting: str) -> None:
         InvalidArgument, match=r"glacier_jobs_allow_params is '.*'; expected one of true, on, yes, 1, false"
     ):
         check_params_allowed({}, setting)
+
+
+def test_a_switch_of_another_value_is_refused_by_the_name_of_its_variable() -> None:
+    assert switched_on(None, "glacier_jobs_compaction")
+    assert not switched_on("off", "glacier_jobs_compaction")
+    with pytest.raises(InvalidArgument, match="the Variable glacier_jobs_compaction is 'maybe'; expected one of true"):
+        switched_on("maybe", "glacier_jobs_compaction")

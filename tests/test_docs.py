@@ -24,6 +24,8 @@ from airflow.sdk import DAG
 from botocore import xform_name
 
 from benchmarks.figures import table
+from glacier_jobs.compaction import compact_closed_days
+from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.dataset.uris import check_uri
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
@@ -32,7 +34,7 @@ from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from mwaa.constraints import pinned
 from tests.conftest import Connect
-from tests.observations import local_dataset, publish
+from tests.observations import expire, local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
 from tests.versions import DagSerialization
 
@@ -64,18 +66,20 @@ ENGINES = ["DuckDB", "pandas", "Polars", "pyarrow"]
 
 _READ = """
 import json, sys
-root = sys.argv[1]
-{block}
-if hasattr(jobs, "fetchall"):
-    rows = [dict(zip(jobs.columns, row)) for row in jobs.fetchall()]
-elif hasattr(jobs, "to_pylist"):
-    rows = jobs.to_pylist()
-elif hasattr(jobs, "to_dicts"):
-    rows = jobs.to_dicts()
-else:
-    rows = jobs.astype(object).to_dict("records")
-rows = [{{name: row[name] for name in sorted(row)}} for row in rows]
-print(json.dumps(sorted(rows, key=lambda row: row["job_id"]), default=lambda value: value.isoformat()))
+for root in sys.argv[2:]:
+    names = {"root": root}
+    exec(sys.argv[1], names)
+    jobs = names["jobs"]
+    if hasattr(jobs, "fetchall"):
+        rows = [dict(zip(jobs.columns, row)) for row in jobs.fetchall()]
+    elif hasattr(jobs, "to_pylist"):
+        rows = jobs.to_pylist()
+    elif hasattr(jobs, "to_dicts"):
+        rows = jobs.to_dicts()
+    else:
+        rows = jobs.astype(object).to_dict("records")
+    rows = [{name: row[name] for name in sorted(row)} for row in rows]
+    print(json.dumps(sorted(rows, key=lambda row: row["job_id"]), default=lambda value: value.isoformat()))
 """
 
 
@@ -100,28 +104,58 @@ def table_rows(text: str) -> list[list[str]]:
 def root(tmp_path: Path) -> Path:
     """A dataset with observations on two dates, and an uncommitted observation."""
     dataset = local_dataset(tmp_path / "records")
-    moment = datetime(2026, 11, 22, 23, 59, 59, 123456, tzinfo=timezone.utc)
-    publish(dataset, moment, jobs=["a", "b"])
-    publish(dataset, moment + timedelta(days=1), jobs=["c"])
-    uncommitted = publish(dataset, moment, jobs=["never"])
+    publish(dataset, MOMENT, jobs=["a", "b"])
+    publish(dataset, MOMENT + timedelta(days=1), jobs=["c"])
+    uncommitted = publish(dataset, MOMENT, jobs=["never"])
     Path(dataset.path("observations", uncommitted.observation_id)).unlink()
     return tmp_path / "records"
 
 
+MOMENT = datetime(2026, 11, 22, 23, 59, 59, 123456, tzinfo=timezone.utc)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("time_zone", ["UTC", "America/New_York"])
-def test_each_engines_example_reads_the_same_committed_jobs(root: Path, engine: str, time_zone: str) -> None:
+def test_each_engines_example_reads_the_same_committed_jobs_whatever_is_compacted(
+    root: Path, engine: str, time_zone: str
+) -> None:
+    [files] = python_blocks(between(QUERYING, "files of a table", "end of files of a table"))
     [block] = [block for block in python_blocks(QUERYING) if block.startswith(f"# {engine}:")]
+    expected = [comparable(row) for row in expected_rows(root)]
+    states = [root, *compacted_copies(root)]
 
     run = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", _READ.format(block=block), str(root)],
+        [sys.executable, "-c", _READ, files + block, *map(str, states)],
         env={**os.environ, "TZ": time_zone},
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert [comparable(row) for row in json.loads(run.stdout)] == [comparable(row) for row in expected_rows(root)]
+    found = [[comparable(row) for row in json.loads(line)] for line in run.stdout.splitlines()]
+    assert dict(zip(states, found, strict=True)) == dict.fromkeys(states, expected)
+
+
+def compacted_copies(root: Path) -> Iterator[Path]:
+    """Yield copies of the dataset during and after the compaction of its two days, and the expiry of raw files."""
+    days = [MOMENT.date(), MOMENT.date() + timedelta(days=1)]
+    for name, compacted, expired in (
+        ("interrupted", 1, 0),
+        ("one-day", 1, 0),
+        ("both-days", 2, 0),
+        ("one-day-expired", 1, 1),
+        ("one-of-both-expired", 2, 1),
+        ("both-expired", 2, 2),
+    ):
+        copy = root.with_name(name)
+        shutil.copytree(root, copy)
+        dataset = local_dataset(copy)
+        compact_closed_days(dataset, now=closes_at(days[compacted - 1]) + SETTLES_AFTER)
+        if name == "interrupted":
+            Path(dataset.compacted_path("observations", days[0])).unlink()
+        if expired:
+            expire(dataset, until=days[expired - 1])
+        yield copy
 
 
 _PRINT_ANSWERS = """
@@ -146,18 +180,22 @@ def test_the_block_about_s3_runs_as_it_stands_with_each_engine(local_aws: Contro
     uncommitted = publish(dataset, datetime(2026, 11, 22, 22, tzinfo=timezone.utc), jobs=[{"JobId": "c", **failed}])
     dataset.filesystem.rm(dataset.path("observations", uncommitted.observation_id))
 
-    run = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", block + _PRINT_ANSWERS],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "TZ": "America/New_York"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    for expired in (False, True):
+        if expired:
+            assert compact_closed_days(dataset, now=closes_at(MOMENT.date()) + SETTLES_AFTER)
+            expire(dataset, until=MOMENT.date())
+        run = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-c", block + _PRINT_ANSWERS],
+            env={**os.environ, "PYTHONPATH": str(ROOT / "plugins"), "TZ": "America/New_York"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
-    assert (run.returncode, run.stderr) == (0, "")
-    answers = json.loads(run.stdout.splitlines()[-1])
-    assert list(answers) == ["duckdb", "pandas", "polars", "pyarrow", "reports"]
-    assert all(rows == [{"vault_name": "photos", "job_id": "b"}] for rows in answers.values())
+        assert (run.returncode, run.stderr) == (0, "")
+        answers = json.loads(run.stdout.splitlines()[-1])
+        assert list(answers) == ["duckdb", "pandas", "polars", "pyarrow", "reports"]
+        assert all(rows == [{"vault_name": "photos", "job_id": "b"}] for rows in answers.values())
 
 
 def expected_rows(root: Path) -> list[dict[str, Any]]:

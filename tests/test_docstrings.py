@@ -13,6 +13,7 @@ from airflow.sdk import Asset, AssetWatcher, dag
 
 import glacier_jobs.reports
 import glacier_jobs.storage
+from glacier_jobs.compaction.days import compact_closed_days
 from glacier_jobs.dataset.layout import Dataset, new_observation
 from glacier_jobs.dataset.storage import open_dataset
 from glacier_jobs.dataset.writer import ObservationWriter
@@ -38,6 +39,7 @@ DOCUMENTED = [
     Dataset.scan,
     ObservationWriter,
     observe,
+    compact_closed_days,
     History,
     fold_closed_days,
     glacier_jobs.reports,

@@ -20,7 +20,7 @@ ROOMS = [
     ["errors", "compat"],
     ["arguments", "aws_errors", "links", "no_retries"],
     ["dataset", "sql", "alerts"],
-    ["glacier", "history"],
+    ["compaction", "glacier", "history"],
     ["waiting", "snapshot", "reports"],
     ["html_report", "page", "triggers", "events", "uri_fields"],
     ["operators", "sensors"],

@@ -93,6 +93,8 @@ COMPLETED_TRIGGER: dict[str, Any] = {
         ("reports", ["run", "Inquiry", "QUESTIONS", "LOOKUPS"]),
         ("storage", ["open_dataset"]),
         ("history.__main__", ["main"]),
+        ("compaction", ["compact_closed_days"]),
+        ("compaction.__main__", ["main"]),
     ],
 )
 def test_names_that_other_programs_import_exist(module: str, names: list[str]) -> None:

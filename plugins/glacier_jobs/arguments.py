@@ -15,7 +15,7 @@ from glacier_jobs.errors import InvalidArgument
 #: The Airflow Variable that says whether the params of a run may choose connections and destinations.
 ALLOW_PARAMS_VARIABLE = "glacier_jobs_allow_params"
 
-_ALLOWED = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
+_SWITCH = {"true": True, "on": True, "yes": True, "1": True, "false": False, "off": False, "no": False, "0": False}
 
 #: With these, a template of Airflow begins.
 TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -127,14 +127,22 @@ def params_allowed(setting: str | None) -> bool:
     :param setting: the value of the Variable :data:`ALLOW_PARAMS_VARIABLE`; ``None`` if it is not set: they may.
     :raises InvalidArgument: names what was found and what was expected.
     """
+    return switched_on(setting, ALLOW_PARAMS_VARIABLE)
+
+
+def switched_on(setting: str | None, variable: str) -> bool:
+    """Return whether an Airflow Variable leaves something switched on.
+
+    :param setting: the value of the Variable; ``None`` if it is not set: it does.
+    :param variable: the name of the Variable in error messages.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
     if setting is None:
         return True
-    allowed = _ALLOWED.get(setting.strip().lower())
-    if allowed is None:
-        raise InvalidArgument(
-            f"the Variable {ALLOW_PARAMS_VARIABLE} is {shown(setting)}; expected one of {', '.join(_ALLOWED)}"
-        )
-    return allowed
+    found = _SWITCH.get(setting.strip().lower())
+    if found is None:
+        raise InvalidArgument(f"the Variable {variable} is {shown(setting)}; expected one of {', '.join(_SWITCH)}")
+    return found
 
 
 def check_params_allowed(given: Mapping[str, object], setting: str | None) -> None:

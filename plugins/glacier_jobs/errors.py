@@ -16,6 +16,7 @@
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
     │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
     │   ├── HistoryDiffers      the history of a day exists already, with different content
+    │   ├── CompactedDiffers    the compacted file of a day differs from the raw files
     │   ├── MalformedFile       a file of the dataset is not as expected (also an OSError)
     │   └── StoreNotSuitable    the store cannot create an object atomically
     └── TransientError          the same call may succeed later
@@ -90,6 +91,10 @@ class VaultsRefused(FinalError):
 
 class HistoryDiffers(FinalError):
     """The history of a day exists already, with different content; nothing was changed."""
+
+
+class CompactedDiffers(FinalError):
+    """The compacted file of a day differs from the raw files; nothing was changed."""
 
 
 class MalformedFile(FinalError, OSError):

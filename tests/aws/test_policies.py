@@ -10,6 +10,7 @@ from typing import Any
 import botocore.loaders
 import pytest
 
+from glacier_jobs.compaction.tags import TAG
 from glacier_jobs.history.partials import VERSION_FOLDER
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot.observe import observe
@@ -104,6 +105,23 @@ def test_policies_allow_deletion_of_partial_aggregates_only() -> None:
 
     partials = f"arn:PARTITION:s3:::BUCKET/PREFIX/{VERSION_FOLDER}/partials/*"
     assert deleting == [("s3:DeleteObject", partials)] * 2
+
+
+def test_tags_are_allowed_with_what_reads_and_writes_the_dataset() -> None:
+    actions = {"s3:GetObjectTagging", "s3:PutObjectTagging"}
+
+    assert actions <= set(_actions("iam-dataset-policy.json"))
+    assert not any(actions & set(_actions(f"iam-{name}-policy.json")) for name in ("snapshot", "wait", "retrieve"))
+
+
+def test_the_lifecycle_rule_expires_only_objects_with_the_tag_and_no_others_by_their_age() -> None:
+    rules = json.loads((ROOT / "include" / "aws" / "s3-lifecycle.json").read_text())["Rules"]
+
+    [expiring] = [rule for rule in rules if rule.keys() - {"ID", "Status", "Filter", "AbortIncompleteMultipartUpload"}]
+    assert expiring["Filter"] == {
+        "And": {"Prefix": "PREFIX/", "Tags": [{"Key": key, "Value": value} for key, value in TAG.items()]}
+    }
+    assert expiring.keys() == {"ID", "Status", "Filter", "Expiration"}
 
 
 def _statements(name: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from airflow.sdk import BaseNotifier, Context
 from glacier_jobs import reports
 from glacier_jobs.alerts.rules import MAX_NAMED
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
@@ -44,7 +45,7 @@ def ago(hours: float) -> datetime:
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATASET_URI", "NOTIFIER", "ALLOW_PARAMS"):
+    for name in ("DATASET_URI", "NOTIFIER", "ALLOW_PARAMS", "COMPACTION"):
         monkeypatch.delenv(f"AIRFLOW_VAR_GLACIER_JOBS_{name}", raising=False)
 
 
@@ -134,6 +135,46 @@ def test_the_report_is_written_although_days_cannot_be_aggregated(
     assert files.latest() is not None
     # What the days show is aggregated all the same.
     assert list(dataset_root.glob("history/v2/partials/observations/*/*.parquet"))
+
+
+class TestCompaction:
+    """The dataset has a finalized day, that of 60 hours ago."""
+
+    def compacted(self, dataset: Dataset) -> list[str]:
+        found = Path(dataset.root).glob("compacted/observations/*/observations.parquet")
+        return [path.parent.name for path in found]
+
+    def test_follows_the_aggregation(self, report_dag: Runner, files: ReportFiles, dataset_root: Path) -> None:
+        assert report_dag(dataset_uri=dataset_root.as_uri()).state == "success"
+
+        assert self.compacted(files.dataset) == [f"snapshot_date={ago(60).date()}"]
+
+    def test_can_be_switched_off(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_COMPACTION", "false")
+
+        run = report_dag(dataset_uri=dataset_root.as_uri())
+
+        assert run.state == "success"
+        assert of_task(run, "compact") == {"skipped"}
+        assert self.compacted(files.dataset) == []
+        assert files.latest() is not None
+
+    def test_that_fails_fails_the_run_and_not_the_report(
+        self, report_dag: Runner, files: ReportFiles, dataset_root: Path
+    ) -> None:
+        wrong = Path(files.dataset.compacted_path("jobs", ago(60).date()))
+        wrong.parent.mkdir(parents=True)
+        pq.write_table(TABLES["jobs"].empty_table(), wrong)
+
+        run = report_dag(dataset_uri=dataset_root.as_uri())
+
+        assert run.state == "failed"
+        assert of_task(run, "compact") == {"failed"}
+        assert "differs from the raw files" in run.errors["compact"]
+        assert of_task(run, "report") == {"success"}
+        assert files.latest() is not None
 
 
 class TestADeploymentThatSwitchesParamsOff:
@@ -305,7 +346,7 @@ class TestARunByTime:
         run = run_by_time((ago(1), naming(dataset_root, other)))
 
         assert run.state == "success"
-        for task_id in ("due", "fold", "report", "folded", "notify"):
+        for task_id in ("due", "fold", "report", "folded", "compact", "notify"):
             assert of_both(run, task_id) == ["skipped", "success"]
         assert (dataset_root / "reports" / "latest.html").read_text() == "<p>just made</p>"
         assert (other / "reports" / "latest.html").exists()

@@ -74,6 +74,22 @@ def test_no_files_are_no_rows(store: CountingStore) -> None:
     assert read_files(store, [], SCHEMA).read_all().equals(SCHEMA.empty_table())
 
 
+@pytest.mark.parametrize("rows", [2, 60_000])
+def test_files_that_do_not_exist_are_passed_over_only_if_the_caller_wants_to_know(
+    store: CountingStore, rows: int
+) -> None:
+    first, second, third = write(store, 3, rows)
+    store.rm(second)
+    missing: dict[str, FileNotFoundError] = {}
+
+    found = read_files(store, [first, second, third], SCHEMA, missing=missing).read_all()
+
+    assert found["number"].unique().to_pylist() == [0, 2]
+    assert list(missing) == [second]
+    with pytest.raises(FileNotFoundError, match=second):
+        read_files(store, [first, second, third], SCHEMA).read_all()
+
+
 def test_every_file_is_fetched_once_and_many_at_a_time(store: CountingStore) -> None:
     paths = write(store, 300)
 

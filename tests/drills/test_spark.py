@@ -17,11 +17,14 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
+from glacier_jobs.compaction import compact_closed_days
+from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import new_observation
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.dataset.writer import ObservationWriter
 from tests.drills.table import RecordDrill
-from tests.observations import local_dataset, observation_row, vault_row, write_jobs
+from tests.observations import expire, local_dataset, observation_row, vault_row, write_jobs
+from tests.test_docs import QUERYING, between, python_blocks
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -147,6 +150,34 @@ def test_spark_finds_a_day_by_its_partition_whatever_the_session_time_zone(
         file.stem for file in (dataset / "jobs" / "snapshot_date=2026-11-22").iterdir()
     ]
     record_drill("a query for one day in Spark, in New York's time zone", "the day is found by its partition")
+
+
+def test_the_documented_query_in_spark_reads_each_job_once_whatever_is_compacted(
+    dataset: Path, spark: SparkSession, tmp_path: Path, record_drill: RecordDrill
+) -> None:
+    [files] = python_blocks(between(QUERYING, "files of a table", "end of files of a table"))
+    [block] = [block for block in python_blocks(QUERYING) if block.startswith("# Spark:")]
+    copy = tmp_path / "compacted"
+    shutil.copytree(dataset, copy)
+
+    def jobs() -> list[dict[str, Any]]:
+        names: dict[str, Any] = {"root": str(copy), "spark": spark}
+        try:
+            exec(compile(files + block, "documents", "exec"), names)  # noqa: S102 - code from our documents
+            return _rows(names["jobs"].toArrow())
+        finally:
+            spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+
+    before = jobs()
+    scanned = _rows(local_dataset(copy).scan("jobs").to_table())
+    assert [{name: row[name] for name in TABLES["jobs"].names} for row in before] == scanned
+    assert {row["snapshot_date"] for row in before} == {MOMENT.date(), MOMENT.date() - timedelta(days=1)}
+    for day in sorted({row["snapshot_date"] for row in before}):
+        compact_closed_days(local_dataset(copy), now=closes_at(day) + SETTLES_AFTER)
+        assert jobs() == before
+        expire(local_dataset(copy), until=day)
+        assert jobs() == before
+    record_drill("the documented query in Spark, during compaction and expiry", "each committed job is read once")
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

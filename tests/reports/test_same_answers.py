@@ -1,4 +1,4 @@
-"""Questions have the same answers however many days are aggregated, and as of a past time those of that time."""
+"""Questions have the same answers however many days are aggregated or compacted, and as of a past time its own."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs import reports
+from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset, snapshot_date
 from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
 from glacier_jobs.sql.engine import shared_database
 from tests.examples import examples
-from tests.observations import local_dataset
+from tests.observations import expire, local_dataset
 from tests.partials import make_partial
 from tests.random_observations import DAYS, FIRST_DAY, JOB_IDS, START, RawObservation, random_observations, write_raw
 
@@ -70,12 +71,17 @@ def make_partials(dataset: Dataset, partials: list[set[int]]) -> None:
 
 # Beside other drills, all examples take minutes.
 @pytest.mark.timeout(900)
-@given(random_observations(at_least=5), PARTIALS, st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72))
+@given(
+    random_observations(at_least=5), PARTIALS, st.integers(-1, DAYS - 1), st.integers(-1, DAYS - 1),
+    st.integers(-1, DAYS - 1), NOWS, SINCES, st.integers(1, 72),
+)  # fmt: skip
 @examples(12, in_drills=60)
-def test_answers_depend_neither_on_what_is_aggregated_nor_on_what_came_after_now(
+def test_answers_depend_neither_on_what_is_aggregated_or_compacted_nor_on_what_came_after_now(
     seen: list[RawObservation],
     partials: list[set[int]],
     aggregated_days: int,
+    compacted_days: int,
+    expired_days: int,
     now: datetime,
     since: datetime,
     hours: int,
@@ -89,6 +95,10 @@ def test_answers_depend_neither_on_what_is_aggregated_nor_on_what_came_after_now
         if aggregated_days >= 0:
             last = FIRST_DAY + timedelta(days=aggregated_days)
             fold_closed_days(aggregated, History.beside(aggregated), now=closes_at(last) + SETTLES_AFTER)
+        if compacted_days >= 0:
+            last = FIRST_DAY + timedelta(days=compacted_days)
+            compact_closed_days(aggregated, now=closes_at(last) + SETTLES_AFTER)
+            expire(aggregated, until=FIRST_DAY + timedelta(days=min(compacted_days, expired_days)))
 
         expected = answers(raw, now=now, since=since, hours=hours)
         found = answers(aggregated, now=now, since=since, hours=hours)

@@ -78,7 +78,12 @@ def _register_reusable(engine: Engine, reader: pa.RecordBatchReader) -> None:
     engine.register_reusable("broken", reader)
 
 
-@pytest.mark.parametrize("read", [_query, _create_table, _view, _register_reusable])
+def _stream(engine: Engine, reader: pa.RecordBatchReader) -> None:
+    engine.register(broken=reader)
+    list(engine.stream("FROM broken", reader.schema))
+
+
+@pytest.mark.parametrize("read", [_query, _create_table, _view, _register_reusable, _stream])
 def test_an_exception_of_a_reader_is_raised_unchanged(read: Callable[[Engine, pa.RecordBatchReader], None]) -> None:
     def rows() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"a": [1]})
@@ -93,6 +98,22 @@ def test_an_exception_of_a_reader_is_raised_unchanged(read: Callable[[Engine, pa
 def test_an_answer_with_another_schema_than_declared_is_an_error() -> None:
     with Engine() as engine, pytest.raises(ValueError, match="expected"):
         engine.query("SELECT 1 AS a", pa.schema([pa.field("b", pa.int32())]))
+
+
+def test_a_streamed_answer_comes_in_batches_with_the_declared_schema() -> None:
+    schema = pa.schema([pa.field("number", pa.int64(), nullable=False), pa.field("text", pa.string())])
+    numbers = pa.table({"number": list(range(200_000)), "text": ["a\0b"] * 200_000})
+    with Engine() as engine:
+        engine.register(numbers=numbers)
+        batches = list(engine.stream("FROM numbers ORDER BY number DESC", schema))
+        with pytest.raises(ValueError, match="expected"):
+            next(engine.stream("SELECT 1 AS another", schema))
+
+    assert len(batches) > 1
+    assert {batch.schema for batch in batches} == {schema}
+    found = pa.Table.from_batches(batches)
+    assert found["number"].to_pylist() == list(range(199_999, -1, -1))
+    assert found["text"].unique().to_pylist() == ["a\0b"]
 
 
 def test_data_that_exceeds_the_memory_limit_is_spilled_to_disk() -> None:

@@ -13,8 +13,9 @@ import io
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,15 +29,22 @@ from fsspec.implementations.local import LocalFileSystem
 _LONGEST_WAIT_SECONDS = 60
 
 
-def arrow_filesystem(filesystem: AbstractFileSystem, calls: ArrowCalls | None = None) -> pafs.FileSystem:
+#: Returns the content of a file that does not exist any more, or raises :class:`FileNotFoundError`.
+Substitute: TypeAlias = Callable[[str], bytes]
+
+
+def arrow_filesystem(
+    filesystem: AbstractFileSystem, calls: ArrowCalls | None = None, *, substitute: Substitute | None = None
+) -> pafs.FileSystem:
     """Return the file system for :mod:`pyarrow.dataset`, which no thread of Arrow calls after Python has ended.
 
     :param filesystem: of this machine's disk, which Arrow reads without Python, or of an object store.
     :param calls: when to end the scans; ``None`` for when Python ends.
+    :param substitute: for files that an object store does not have any more.
     """
     if isinstance(filesystem, LocalFileSystem):
         return pafs.LocalFileSystem()
-    return pafs.PyFileSystem(_Handler(filesystem, calls or _calls_until_exit()))
+    return pafs.PyFileSystem(_Handler(filesystem, calls or _calls_until_exit(), substitute))
 
 
 class ArrowCalls:
@@ -70,14 +78,23 @@ class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no type
     They raise no exception then: Arrow frees exceptions later, which is a call to Python too.
     """
 
-    def __init__(self, filesystem: AbstractFileSystem, calls: ArrowCalls) -> None:
+    def __init__(self, filesystem: AbstractFileSystem, calls: ArrowCalls, substitute: Substitute | None) -> None:
         super().__init__(filesystem)
         self._calls = calls
+        self._substitute = substitute
 
     def open_input_file(self, path: str) -> pa.PythonFile:
         self._calls.count += 1
-        file = io.BytesIO() if self._calls.ended else self.fs.open(path, "rb")
+        file = io.BytesIO() if self._calls.ended else self._opened(path)
         return pa.PythonFile(_File(file, self._calls), mode="r")
+
+    def _opened(self, path: str) -> Any:
+        try:
+            return self.fs.open(path, "rb")
+        except FileNotFoundError:
+            if self._substitute is None:
+                raise
+            return io.BytesIO(self._substitute(path))
 
 
 class _File:

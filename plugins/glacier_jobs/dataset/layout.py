@@ -6,25 +6,37 @@
     <root>/vaults/snapshot_date=2026-11-22/<observation_id>.parquet
     <root>/observations/snapshot_date=2026-11-22/<observation_id>.parquet      the commit mark
 
+A day that is compacted has one file for each table, with the same rows. Its raw files may be gone::
+
+    <root>/compacted/jobs/snapshot_date=2026-11-22/jobs.parquet
+    <root>/compacted/vaults/snapshot_date=2026-11-22/vaults.parquet
+    <root>/compacted/observations/snapshot_date=2026-11-22/observations.parquet    the commit mark of the day
+
+The observations in a commit mark of a day are read from the files of the day, all others from their raw files.
+
 This module imports neither Airflow nor boto; callers pass an fsspec file system and a path.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
+from functools import partial
 from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from glacier_jobs.dataset.arrow_files import arrow_filesystem
+from glacier_jobs.dataset.cutoff import last_settled_day
 from glacier_jobs.dataset.reader import read_files, unreadable_as_os_error
 from glacier_jobs.dataset.schema import TABLES, Observation
 from glacier_jobs.errors import InvalidArgument
@@ -114,16 +126,33 @@ def list_partitions(
     wanted = {
         day: path
         for day, path in sorted(partition_dates(filesystem, folder, key).items())
-        if (since is None or day >= since) and (until is None or day <= until)
+        if _is_between(day, since=since, until=until)
     }
     # In parallel: years of observations take hundreds of listings, each a round trip to an object store.
     with ThreadPoolExecutor(_LISTINGS_AT_A_TIME, thread_name_prefix="list-partitions") as pool:
-        listings = pool.map(lambda path: filesystem.ls(path, detail=False), wanted.values())
+        listings = pool.map(lambda path: _files(filesystem, path), wanted.values())
         with unreadable_as_os_error(folder):
             return {
                 day: sorted(file for file in files if file.endswith(".parquet"))
                 for day, files in zip(wanted, listings, strict=True)
             }
+
+
+def _all(compacted: Mapping[date, Iterable[str]]) -> set[str]:
+    return {each for ids in compacted.values() for each in ids}
+
+
+def _is_between(day: date, *, since: date | None, until: date | None) -> bool:
+    return (since is None or day >= since) and (until is None or day <= until)
+
+
+def _files(filesystem: AbstractFileSystem, folder: str) -> list[str]:
+    try:
+        found: list[str] = filesystem.ls(folder, detail=False)
+    except FileNotFoundError:
+        # The last of its files was deleted after the folder was listed.
+        return []
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,18 +170,48 @@ class Dataset:
         """Return the path of a table's file of this observation; the file may not exist."""
         return f"{self.root}/{table}/snapshot_date={snapshot_date(observation_id)}/{observation_id}.parquet"
 
+    def compacted_path(self, table: str, day: date) -> str:
+        """Return the path of a table's file of a compacted day; the file may not exist."""
+        return f"{self.root}/compacted/{table}/snapshot_date={day}/{table}.parquet"
+
+    def compacted_ids(self, included: Callable[[date], bool]) -> dict[date, list[str]]:
+        """Return day -> ids of its observations, for the days that are compacted, oldest first.
+
+        :param included: returns whether to include a UTC date.
+        """
+        found = sorted(partition_dates(self.filesystem, f"{self.root}/compacted/observations", "snapshot_date"))
+        paths = [self.compacted_path("observations", day) for day in found if included(day)]
+        # A folder may exist before its file.
+        rows = read_files(
+            self.filesystem, paths, TABLES["observations"], columns=["observation_id"], missing={}
+        ).read_all()
+        ids: dict[date, list[str]] = {}
+        for observation_id in rows["observation_id"].to_pylist():
+            ids.setdefault(snapshot_date(observation_id), []).append(observation_id)
+        return ids
+
     def observation_ids(self, *, since: date | None = None, until: date | None = None) -> list[str]:
         """Return the ids of the committed observations, sorted by account, Region and time.
 
         :param since: the first UTC date to include; ``None`` for no limit.
         :param until: the last UTC date to include; ``None`` for no limit.
         """
+        raw, compacted = self._committed(since, until)
+        return sorted([*raw, *_all(compacted)])
+
+    def _committed(self, since: date | None, until: date | None) -> tuple[list[str], dict[date, list[str]]]:
+        """Return the committed observations that have only raw files, and by day those in compacted files."""
+        # In this order: a raw file that has vanished before the listing is in a compacted file by then.
         files = list_partitions(self.filesystem, f"{self.root}/observations", "snapshot_date", since=since, until=until)
-        return sorted(PurePosixPath(file).stem for partition in files.values() for file in partition)
+        compacted = self.compacted_ids(partial(_is_between, since=since, until=until))
+        known = _all(compacted)
+        raw = [PurePosixPath(file).stem for partition in files.values() for file in partition]
+        return [each for each in raw if each not in known], compacted
 
     def dates(self) -> list[date]:
         """Return the UTC dates of all partitions that can hold committed observations, oldest first."""
-        return sorted(partition_dates(self.filesystem, f"{self.root}/observations", "snapshot_date"))
+        folders = [f"{self.root}/observations", f"{self.root}/compacted/observations"]
+        return sorted({day for folder in folders for day in partition_dates(self.filesystem, folder, "snapshot_date")})
 
     def newest_observation_at(self, *, until: date | None = None) -> datetime | None:
         """Return when the newest committed observation began, to the second; ``None`` if there is none.
@@ -172,17 +231,56 @@ class Dataset:
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
     ) -> pa.RecordBatchReader:
-        """Return a table's rows of some observations; they can be read once. Opens no other file.
+        """Return a table's rows of some observations, in any order; they can be read once.
+
+        Opens the files of these observations, or those of their days if these are compacted. If a raw file vanishes
+        while the rows are read, they are read from the file of its day.
 
         :param observation_ids: ids of committed observations, as :meth:`observation_ids` returns them.
         :param columns: the columns to read; ``None`` for all.
         :param where: a filter on these columns; ``None`` for all rows.
         """
-        paths = [self.path(table, observation_id) for observation_id in observation_ids]
-        return read_files(self.filesystem, paths, TABLES[table], columns=columns, where=where)
+        wanted = {observation_id: self.path(table, observation_id) for observation_id in observation_ids}
+        narrowed = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
+        return pa.RecordBatchReader.from_batches(narrowed, self._batches(table, wanted, narrowed.names, where))
+
+    def _batches(
+        self, table: str, wanted: dict[str, str], columns: Sequence[str], where: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of observations, each given with the path of its raw file."""
+        days = {snapshot_date(each) for each in wanted}
+        # Newer days are not compacted yet. If this clock is wrong, it only takes longer.
+        may_be_compacted = any(day <= last_settled_day(datetime.now(timezone.utc)) for day in days)
+        known = _all(self.compacted_ids(days.__contains__)) if may_be_compacted else set()
+        yield from self._compacted_batches(table, wanted.keys() & known, columns, where)
+        missing: dict[str, FileNotFoundError] = {}
+        raw = [path for observation_id, path in wanted.items() if observation_id not in known]
+        yield from read_files(self.filesystem, raw, TABLES[table], columns=columns, where=where, missing=missing)
+        # Raw files that have vanished since: they are in a compacted file by now.
+        if missing:
+            vanished = {PurePosixPath(path).stem for path in missing}
+            known = _all(self.compacted_ids({snapshot_date(each) for each in vanished}.__contains__))
+            for path, error in missing.items():
+                if PurePosixPath(path).stem not in known:
+                    raise FileNotFoundError(f"{path} does not exist, nor a compacted file with its rows") from error
+            yield from self._compacted_batches(table, vanished, columns, where)
+
+    def _compacted_batches(
+        self, table: str, wanted: Collection[str], columns: Sequence[str], where: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of observations from the files of their days."""
+        paths = [self.compacted_path(table, day) for day in sorted({snapshot_date(each) for each in wanted})]
+        among = pc.field("observation_id").isin(pa.array(sorted(wanted), pa.string()))
+        read = columns if "observation_id" in columns else [*columns, "observation_id"]
+        rows = read_files(
+            self.filesystem, paths, TABLES[table], columns=read, where=among if where is None else among & where
+        )
+        yield from (batch.select(columns) for batch in rows)
 
     def scan(self, table: str, *, since: date | None = None, until: date | None = None) -> pads.Dataset:
         """Return a table's committed rows as a pyarrow dataset. Opens only the files of these dates.
+
+        If a raw file vanishes from an object store, its rows are read from the file of its day.
 
         Example::
 
@@ -198,9 +296,23 @@ class Dataset:
         """
         if table not in TABLES:
             raise InvalidArgument(f"there is no table {table!r}; expected one of {', '.join(TABLES)}")
+        raw, compacted = self._committed(since, until)
+        paths = [self.compacted_path(table, day) for day in compacted] + [self.path(table, each) for each in raw]
         return pads.FileSystemDataset.from_paths(
-            [self.path(table, observation_id) for observation_id in self.observation_ids(since=since, until=until)],
+            paths,
             schema=TABLES[table],
             format=pads.ParquetFileFormat(),
-            filesystem=arrow_filesystem(self.filesystem),
+            filesystem=arrow_filesystem(self.filesystem, substitute=partial(self._vanished, table)),
         )
+
+    def _vanished(self, table: str, path: str) -> bytes:
+        """Return the content of a raw file that has vanished, with its rows from the file of its day.
+
+        :raises FileNotFoundError: no file of a day has the observation.
+        """
+        if path.startswith(f"{self.root}/compacted/"):
+            raise FileNotFoundError(path)
+        rows = self.read(table, [PurePosixPath(path).stem]).read_all()
+        content = io.BytesIO()
+        pq.write_table(rows, content)
+        return content.getvalue()

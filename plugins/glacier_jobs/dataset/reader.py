@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.acero as acero
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
@@ -44,6 +45,7 @@ def read_files(
     *,
     columns: Sequence[str] | None = None,
     where: pc.Expression | None = None,
+    missing: dict[str, FileNotFoundError] | None = None,
 ) -> pa.RecordBatchReader:
     """Return the rows of files with the same schema; they can be read once. Holds only few files in memory at a time.
 
@@ -53,11 +55,14 @@ def read_files(
     :param paths: the files to read; no other file is opened.
     :param columns: the columns to read, in the order of the result; ``None`` for all.
     :param where: a filter on these columns; ``None`` for all rows.
+    :param missing: receives path -> error of each file that does not exist, while the rows are read, instead of raising
+        the error; ``None`` to raise it.
     :raises OSError: a file cannot be read; raised while the rows are read.
     :raises MalformedFile: a file is not Parquet, or lacks a column; raised while the rows are read.
     """
     narrowed = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    files = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
+    opened = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
+    files = _existing(opened, missing)
     return pa.RecordBatchReader.from_batches(narrowed, _gathered(_decoded(files, narrowed, where)))
 
 
@@ -75,14 +80,31 @@ def unreadable_as_os_error(path: str) -> Iterator[None]:
 #: A file's path and its content.
 _File = tuple[str, pa.NativeFile]
 
+#: A file's path, and its content or the error that it does not exist.
+_Opened = tuple[str, pa.NativeFile | FileNotFoundError]
 
-def _mapped(paths: Sequence[str]) -> Iterator[_File]:
+
+def _existing(opened: Iterable[_Opened], missing: dict[str, FileNotFoundError] | None) -> Iterator[_File]:
+    """Yield the files that exist, in their order; add the others to ``missing``, or raise their error without it."""
+    for path, source in opened:
+        if not isinstance(source, FileNotFoundError):
+            yield path, source
+        elif missing is None:
+            raise FileNotFoundError(f"{path} does not exist") from source
+        else:
+            missing[path] = source
+
+
+def _mapped(paths: Sequence[str]) -> Iterator[_Opened]:
     """Yield the files in their order, from this machine's disk."""
     for path in paths:
-        yield path, pa.memory_map(path)
+        try:
+            yield path, pa.memory_map(path)
+        except FileNotFoundError as error:
+            yield path, error
 
 
-def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_File]:
+def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_Opened]:
     """Yield the files in their order, from an object store."""
     for first in range(0, len(paths), _FETCHED_AT_ONCE):
         bundle = list(paths[first : first + _FETCHED_AT_ONCE])
@@ -90,10 +112,15 @@ def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_
         with unreadable_as_os_error(f"{bundle[0]}, or one of the {len(bundle) - 1} files after it"):
             bodies = filesystem.cat_ranges(bundle, 0, _SMALL_BYTES, on_error="return")
         for path, body in zip(bundle, bodies, strict=True):
-            with unreadable_as_os_error(path):
-                if isinstance(body, Exception):
-                    raise body
-                yield path, pa.BufferReader(body if len(body) < _SMALL_BYTES else filesystem.cat_file(path))
+            try:
+                with unreadable_as_os_error(path):
+                    if isinstance(body, Exception):
+                        raise body
+                    source = pa.BufferReader(body if len(body) < _SMALL_BYTES else filesystem.cat_file(path))
+            except FileNotFoundError as error:
+                yield path, error
+            else:
+                yield path, source
 
 
 def _decoded(files: Iterable[_File], narrowed: pa.Schema, where: pc.Expression | None) -> Iterator[pa.Table]:
@@ -123,9 +150,18 @@ def _row_groups(
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group, columns=narrowed.names, use_threads=False)
                 rows = rows.select(narrowed.names).cast(narrowed)
-                yield rows if where is None else rows.filter(where)
+                yield rows if where is None else _filtered(rows, where)
     except pa.ArrowException as error:
         raise MalformedFile(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _filtered(rows: pa.Table, where: pc.Expression) -> pa.Table:
+    # Without Arrow's threads, unlike Table.filter: one of them may be waiting for these rows.
+    steps = [
+        acero.Declaration("table_source", acero.TableSourceNodeOptions(rows)),
+        acero.Declaration("filter", acero.FilterNodeOptions(where)),
+    ]
+    return acero.Declaration.from_sequence(steps).to_table(use_threads=False).cast(rows.schema)
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:

@@ -46,12 +46,15 @@ def statement(name: str) -> str:
 
 
 @contextlib.contextmanager
-def limits(*, memory: str, seconds: float) -> Iterator[None]:
+def limits(*, memory: str, seconds: float | None = None) -> Iterator[None]:
     """Limit all computations inside the block.
 
+    :param memory: how much DuckDB may hold before it spills to the temporary folder.
+    :param seconds: how long they may take together; ``None`` for no limit.
     :raises TookTooLong: one of them exceeded the time limit, and was interrupted.
     """
-    token = _LIMITS.set(Limits(memory=memory, deadline=time.monotonic() + seconds))
+    deadline = None if seconds is None else time.monotonic() + seconds
+    token = _LIMITS.set(Limits(memory=memory, deadline=deadline))
     try:
         yield
     except duckdb.InterruptException as error:
@@ -199,6 +202,15 @@ class Engine:
             found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
         return found if schema is None else _as_declared(found, schema)
 
+    def stream(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Yield the result of a query in batches, without holding all of it in memory.
+
+        :param schema: the schema that the result must have; another is an error.
+        """
+        with self._reading():
+            for batch in self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+                yield from _as_declared(pa.Table.from_batches([batch]), schema).to_batches()
+
     def _recording_errors(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         # Not self: a thread of Arrow may be the last to hold the reader, and would free the connection.
         errors = self._reader_errors
@@ -214,10 +226,10 @@ class Engine:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        """Raise what a reader raised, which DuckDB has only as text in an error of its own."""
+        """Raise what a reader raised, which DuckDB, or Arrow for a stream, has only as text in an error of its own."""
         try:
             yield
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
             if self._reader_errors:
                 raise self._reader_errors[-1] from error
             raise
