@@ -31,14 +31,18 @@ left join glacier.compacted_observations m
     on m.snapshot_date = r.snapshot_date and m.observation_id = r.observation_id
 where r.compacted = (m.observation_id is not null);
 
--- One row a committed observation.
+-- One row a committed observation. Each table is read once: a mark that is published meanwhile is not missed.
 create or replace view glacier.committed_observations as
-select r.*
+select
+    observation_id, snapshot_at, ended_at, published_at, account_id, region, scope, vaults_listed,
+    vaults_gone, vaults_failed, jobs, dag_id, run_id, task_id, map_index, try_number, package_version,
+    schema_version, snapshot_date, compacted
 from (
-    select o.*, false as compacted from glacier.observations o
-    union all
-    select c.*, true as compacted from glacier.compacted_observations c
+    select u.*, row_number() over (partition by snapshot_date, observation_id order by compacted desc) as place
+    from (
+        select o.*, false as compacted from glacier.observations o
+        union all
+        select c.*, true as compacted from glacier.compacted_observations c
+    ) u
 ) r
-left join glacier.compacted_observations m
-    on m.snapshot_date = r.snapshot_date and m.observation_id = r.observation_id
-where r.compacted = (m.observation_id is not null);
+where r.place = 1;

@@ -11,6 +11,7 @@ import botocore.loaders
 import pytest
 
 from glacier_jobs.compaction.tags import TAG
+from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.history.partials import VERSION_FOLDER
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot.observe import observe
@@ -41,7 +42,8 @@ def test_a_policy_allows_named_actions_on_resources_with_placeholders(file: Path
         assert not any("*" in action for action in _listed(statement["Action"]))
         # IAM cannot restrict ListVaults to a resource.
         if statement["Action"] != "glacier:ListVaults":
-            assert "ACCOUNT_ID" in statement["Resource"] or "BUCKET" in statement["Resource"]
+            for resource in _listed(statement["Resource"]):
+                assert "ACCOUNT_ID" in resource or "BUCKET" in resource
 
 
 #: The placeholders of the policies, with values for each of AWS's partitions that has Amazon Glacier.
@@ -60,7 +62,7 @@ def test_a_policy_fits_each_partition(file: Path, partition: str) -> None:
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
 
-    resources = [statement["Resource"] for statement in json.loads(text)["Statement"]]
+    resources = [each for statement in json.loads(text)["Statement"] for each in _listed(statement["Resource"])]
     arns = [resource for resource in resources if resource != "*"]
     expected = rf"arn:{partition}:((glacier|kms):{values['REGION']}:ACCOUNT_ID:|s3:::BUCKET).*"
     assert arns
@@ -114,14 +116,22 @@ def test_tags_are_allowed_with_what_reads_and_writes_the_dataset() -> None:
     assert not any(actions & set(_actions(f"iam-{name}-policy.json")) for name in ("snapshot", "wait", "retrieve"))
 
 
-def test_the_lifecycle_rule_expires_only_objects_with_the_tag_and_no_others_by_their_age() -> None:
+def test_only_raw_files_may_be_tagged() -> None:
+    [tagging] = [each for each in _statements("iam-dataset-policy.json") if "Tag" in str(each["Action"])]
+
+    assert tagging["Resource"] == [f"arn:PARTITION:s3:::BUCKET/PREFIX/{table}/*" for table in TABLES]
+
+
+def test_the_lifecycle_rules_expire_only_raw_files_with_the_tag_and_no_others_by_their_age() -> None:
     rules = json.loads((ROOT / "include" / "aws" / "s3-lifecycle.json").read_text())["Rules"]
 
-    [expiring] = [rule for rule in rules if rule.keys() - {"ID", "Status", "Filter", "AbortIncompleteMultipartUpload"}]
-    assert expiring["Filter"] == {
-        "And": {"Prefix": "PREFIX/", "Tags": [{"Key": key, "Value": value} for key, value in TAG.items()]}
-    }
-    assert expiring.keys() == {"ID", "Status", "Filter", "Expiration"}
+    expiring = [rule for rule in rules if rule.keys() - {"ID", "Status", "Filter", "AbortIncompleteMultipartUpload"}]
+    tags = [{"Key": key, "Value": value} for key, value in TAG.items()]
+    assert [rule["Filter"] for rule in expiring] == [
+        {"And": {"Prefix": f"PREFIX/{table}/", "Tags": tags}} for table in TABLES
+    ]
+    for rule in expiring:
+        assert rule.keys() == {"ID", "Status", "Filter", "Expiration"}
 
 
 def _statements(name: str) -> list[dict[str, Any]]:

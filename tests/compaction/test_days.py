@@ -29,7 +29,7 @@ from glacier_jobs.compaction.tags import TAG
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.schema import TABLES
-from glacier_jobs.errors import AccessDenied, CompactedDiffers
+from glacier_jobs.errors import AccessDenied, CompactedDiffers, MalformedFile
 from local_aws.client import Control
 from tests.conftest import ROOT
 from tests.examples import examples
@@ -372,8 +372,10 @@ def test_a_wrong_compacted_file_is_an_error_and_nothing_is_tagged(s3: Dataset, w
     with pytest.raises(CompactedDiffers, match=r"compacted/jobs/snapshot_date=2026-11-18/jobs\.parquet differs from"):
         compact_closed_days(s3, now=settled(SECOND))
 
-    assert tagged(s3) == set()
-    assert not s3.filesystem.exists(f"{s3.root}/compacted/checked")
+    assert not any(str(FIRST) in path for path in tagged(s3))
+    assert not s3.filesystem.exists(f"{s3.root}/compacted/checked/{FIRST}")
+    # The other day does not wait for this one.
+    assert s3.filesystem.exists(f"{s3.root}/compacted/checked/{SECOND}")
     if not marked:
         assert contents(s3) == before
 
@@ -385,8 +387,62 @@ def test_a_raw_file_that_is_missing_is_an_error_that_names_it_and_nothing_is_pub
     with pytest.raises(FileNotFoundError, match=missing.name):
         compact_closed_days(dataset, now=settled(SECOND))
 
-    assert files(dataset, "compacted") == []
+    assert {path for path in files(dataset, "compacted") if str(FIRST) in path} == set()
+    assert Path(dataset.compacted_path("observations", SECOND)).exists()
     assert files(dataset, ".staging") == []
+
+
+def _with_a_column(rows: pa.Table) -> pa.Table:
+    return rows.append_column("later", pa.array(["x"] * rows.num_rows))
+
+
+def _with_a_field(rows: pa.Table) -> pa.Table:
+    place = rows.schema.get_field_index("inventory_retrieval_parameters")
+    kind = pa.struct([*rows.schema.field(place).type, pa.field("later", pa.string())])
+    return rows.set_column(place, "inventory_retrieval_parameters", pa.nulls(rows.num_rows, kind))
+
+
+def _of_version_2(rows: pa.Table) -> pa.Table:
+    place = rows.schema.get_field_index("schema_version")
+    return rows.set_column(place, rows.schema.field(place), pa.array([2] * rows.num_rows))
+
+
+@pytest.mark.parametrize(
+    ("table", "changed", "message"),
+    [
+        ("jobs", _with_a_column, "does not know: later"),
+        ("jobs", _with_a_field, "does not know: inventory_retrieval_parameters.later"),
+        ("vaults", _with_a_column, "does not know: later"),
+        ("observations", _with_a_column, "does not know: later"),
+        ("observations", _of_version_2, "has the schema version 2; .* compacts version 1"),
+        ("observations", lambda rows: rows.slice(0, 0), "do not name each of them once"),
+    ],
+)
+def test_what_this_version_does_not_know_is_not_compacted_nor_tagged(
+    s3: Dataset, table: str, changed: Callable[[pa.Table], pa.Table], message: str
+) -> None:
+    path = s3.path(table, s3.observation_ids(until=FIRST)[0])
+    with s3.filesystem.open(path) as file:
+        rows = pq.read_table(file)
+    with s3.filesystem.open(path, "wb") as file:
+        pq.write_table(changed(rows), file)
+
+    with pytest.raises(MalformedFile, match=message):
+        compact_closed_days(s3, now=settled(SECOND))
+
+    assert not any(str(FIRST) in path for path in tagged(s3))
+    assert not s3.filesystem.exists(s3.compacted_path("observations", FIRST))
+    assert not s3.filesystem.exists(s3.compacted_path(table, FIRST))
+
+
+def test_a_compacted_file_that_somebody_deleted_is_written_again(s3: Dataset) -> None:
+    before = contents(s3)
+    compact_closed_days(s3, now=settled(FIRST))
+    s3.filesystem.rm_file(s3.compacted_path("jobs", FIRST))
+    s3.filesystem.rm_file(f"{s3.root}/compacted/checked/{FIRST}")
+
+    assert compact_closed_days(s3, now=settled(FIRST)) == [FIRST]
+    assert contents(s3) == before
 
 
 def test_an_observation_that_was_committed_too_late_is_read_from_its_raw_files(s3: Dataset) -> None:
@@ -420,12 +476,11 @@ def expire_by_rule(dataset: Dataset, local_aws: Control) -> int:
     configuration = json.loads(LIFECYCLE.read_text().replace("PREFIX", "root"))
     client.put_bucket_lifecycle_configuration(Bucket="records", LifecycleConfiguration=configuration)
     accepted = client.get_bucket_lifecycle_configuration(Bucket="records")["Rules"]
-    [rule] = [rule for rule in accepted if "Expiration" in rule]
-    prefix = rule["Filter"]["And"]["Prefix"]
+    filters = [rule["Filter"]["And"] for rule in accepted if "Expiration" in rule]
     expired = 0
     for key in (f"root/{key}" for key in objects(dataset)):
         tags = client.get_object_tagging(Bucket="records", Key=key)["TagSet"]
-        if key.startswith(prefix) and all(tag in tags for tag in rule["Filter"]["And"]["Tags"]):
+        if any(key.startswith(each["Prefix"]) and all(tag in tags for tag in each["Tags"]) for each in filters):
             client.delete_object(Bucket="records", Key=key)
             expired += 1
     return expired
@@ -458,8 +513,9 @@ class TestTags:
     ) -> None:
         before = contents(s3)
         denied = Dataset(filesystem=SomeTags(**s3.filesystem.storage_options), root=s3.root)
-        with pytest.raises(AccessDenied, match=r"may not be tagged .*allow s3:GetObjectTagging and s3:PutObj"):
-            compact_closed_days(denied, now=settled(FIRST))
+        for _ in range(2):
+            with pytest.raises(AccessDenied, match=r"may not be tagged .*allow s3:GetObjectTagging and s3:PutObj"):
+                compact_closed_days(denied, now=settled(FIRST))
         expired = expire_by_rule(s3, local_aws)
         assert expired == 2
         assert contents(s3) == before
@@ -469,6 +525,15 @@ class TestTags:
         assert expired + expire_by_rule(s3, local_aws) == 2 * 3
         assert contents(s3) == before
         assert compact_closed_days(s3, now=settled(FIRST)) == []
+
+
+def test_days_are_compacted_although_they_may_not_be_tagged(s3: Dataset) -> None:
+    denied = Dataset(filesystem=SomeTags(**s3.filesystem.storage_options), root=s3.root)
+    for _ in range(2):
+        with pytest.raises(AccessDenied, match="may not be tagged"):
+            compact_closed_days(denied, now=settled(SECOND), limit=1)
+
+    assert all(s3.filesystem.exists(s3.compacted_path("observations", day)) for day in (FIRST, SECOND))
 
 
 class SomeTags(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
@@ -536,6 +601,18 @@ class TestAReaderThatBeganBeforeTheRawFilesVanished:
         expire(other, until=SECOND)
 
         assert {table: rows_of(scan.to_table()) for table, scan in scans.items()} == before
+
+    def test_says_that_a_scan_that_has_read_the_file_must_be_repeated(self, s3: Dataset, local_aws: Control) -> None:
+        before = contents(s3)
+        scan = s3.scan("jobs")
+        assert rows_of(scan.to_table()) == before["jobs"]
+        other = Dataset(filesystem=s3_of(local_aws), root=s3.root)
+        compact_closed_days(other, now=settled(SECOND))
+        expire(other, until=SECOND)
+
+        with pytest.raises(FileNotFoundError, match="was compacted after this scan read it; call scan again"):
+            scan.to_table()
+        assert rows_of(s3.scan("jobs").to_table()) == before["jobs"]
 
     def test_still_fails_if_no_compacted_file_has_the_rows(self, any_dataset: Dataset) -> None:
         ids = any_dataset.observation_ids()

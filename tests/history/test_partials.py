@@ -120,7 +120,7 @@ def test_it_has_the_jobs_of_each_vaults_newest_complete_listing_and_no_others(da
 
     rows = History.beside(dataset).partials.read("newest_jobs", made, columns=["job_id"])
     assert rows is not None
-    assert sorted(job_id for batch in rows for job_id in batch["job_id"].to_pylist()) == ["a", "b2", "c"]
+    assert sorted(rows["job_id"].to_pylist()) == ["a", "b2", "c"]
     assert reports.run("latest_jobs", dataset, now=at(4)).equals(expected)
     assert expected.num_rows == 3
 
@@ -236,7 +236,7 @@ class TestOneThatCannotBeRead:
     """The raw files of its observations are read in its place."""
 
     @pytest.mark.parametrize("table", ["job_summaries", "newest_jobs", "vaults", "observations"])
-    @pytest.mark.parametrize("content", [None, b"", b"no Parquet"], ids=["missing", "empty", "damaged"])
+    @pytest.mark.parametrize("content", [None, b"", b"no Parquet", b"PAR1"], ids=["missing", "empty", "text", "pages"])
     def test_changes_no_answer_and_no_history_and_is_replaced(
         self, dataset: Dataset, table: str, content: bytes | None
     ) -> None:
@@ -245,6 +245,10 @@ class TestOneThatCannotBeRead:
         path = Path(History.beside(dataset).partials.path(table, DAY, broken.name))
         if content is None:
             path.unlink()
+        elif content == b"PAR1":
+            # The footer is as it was, the pages are not.
+            before = path.read_bytes()
+            path.write_bytes(content + b"\xff" * 400 + before[404:])
         else:
             path.write_bytes(content)
 

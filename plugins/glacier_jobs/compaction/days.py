@@ -24,14 +24,14 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
-from glacier_jobs.compaction.comparison import SORT_KEYS, compare
+from glacier_jobs.compaction.comparison import SORT_KEYS, compare, known_marks
 from glacier_jobs.compaction.tags import tag
 from glacier_jobs.dataset.cutoff import last_settled_day
 from glacier_jobs.dataset.layout import Dataset, list_partitions, partition_dates
 from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.dataset.schema import TABLES
-from glacier_jobs.errors import ObservationExists
+from glacier_jobs.errors import GlacierJobsError, ObservationExists
 from glacier_jobs.sql.engine import Engine, limits, shared_database
 
 #: How much of a day's rows is sorted in memory. More rows spill to the temporary folder.
@@ -53,18 +53,31 @@ def compact_closed_days(dataset: Dataset, *, now: datetime, limit: int | None = 
     :return: the days that were compacted, or whose earlier compaction was completed.
     :raises CompactedDiffers: a compacted file differs from the raw files; no raw file of its day was tagged by this
         run.
+    :raises MalformedFile: a raw file is damaged, or has columns that this version does not know; as before.
     :raises AccessDenied: the raw files may not be tagged.
+
+    An error of one day is raised at the end, after the other days.
     """
     last = last_settled_day(now)
     raw = partition_dates(dataset.filesystem, f"{dataset.root}/observations", "snapshot_date")
-    remaining = sorted(day for day in raw.keys() - _checked_days(dataset) if day <= last)
+    remaining = {day for day in raw.keys() - _checked_days(dataset) if day <= last}
+    marked = partition_dates(dataset.filesystem, f"{dataset.root}/compacted/observations", "snapshot_date").keys()
     compacted: list[date] = []
+    errors: list[GlacierJobsError | OSError] = []
     with limits(memory=_SORT_MEMORY), shared_database():
-        for day in remaining:
-            if limit is not None and len(compacted) >= limit:
+        # Those that an earlier run has written last: if it was refused to tag, the others are written all the same.
+        for day in sorted(remaining, key=lambda each: (each in marked, each)):
+            if limit is not None and max(len(compacted), len(errors)) >= limit:
                 break
-            if _compact(dataset, day):
-                compacted.append(day)
+            try:
+                if _compact(dataset, day):
+                    compacted.append(day)
+            except (GlacierJobsError, OSError) as error:
+                # One damaged file must not stop the compaction of all days after it.
+                log.warning("%s could not be compacted: %s", day, error)
+                errors.append(error)
+    if errors:
+        raise errors[0]
     return compacted
 
 
@@ -75,15 +88,16 @@ def _compact(dataset: Dataset, day: date) -> bool:
         observation_ids = _raw_ids(dataset, "observations", day)
         if not observation_ids:
             return False
-        for table in TABLES:
-            _publish(dataset, table, day, observation_ids)
-            compare(dataset, table, day, observation_ids, observation_ids)
+        # Before anything is written: a file that lacks what a later version knows would never be replaced.
+        known_marks(dataset, observation_ids)
         raw_ids = dict.fromkeys(TABLES, observation_ids)
     else:
         # An earlier run may have tagged some of the raw files, and these may be gone.
         raw_ids = {table: _raw_ids(dataset, table, day, among=observation_ids) for table in TABLES}
-        for table, present in raw_ids.items():
-            compare(dataset, table, day, present, observation_ids)
+    for table, present in raw_ids.items():
+        if set(present) == set(observation_ids):
+            _publish(dataset, table, day, observation_ids)
+        compare(dataset, table, day, present, observation_ids)
     tag(dataset.filesystem, [dataset.path(table, each) for table, ids in raw_ids.items() for each in ids])
     with _staged(dataset, f"checked-{day}") as staged:
         staged.touch()
@@ -101,7 +115,11 @@ def _raw_ids(dataset: Dataset, table: str, day: date, *, among: Collection[str] 
 
 def _publish(dataset: Dataset, table: str, day: date, observation_ids: Sequence[str]) -> None:
     """Publish a table's rows of a day in one file, unless there is one."""
-    raw = read_files(dataset.filesystem, [dataset.path(table, each) for each in observation_ids], TABLES[table])
+    if dataset.filesystem.exists(dataset.compacted_path(table, day)):
+        return
+    raw = read_files(
+        dataset.filesystem, [dataset.path(table, each) for each in observation_ids], TABLES[table], exact=True
+    )
     with _staged(dataset, f"compacted-{table}-{day}") as staged:
         with Engine() as engine, pq.ParquetWriter(staged, TABLES[table], compression="zstd") as writer:
             engine.register(raw=raw)

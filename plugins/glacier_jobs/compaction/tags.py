@@ -35,3 +35,6 @@ def tag(filesystem: AbstractFileSystem, paths: Sequence[str]) -> None:
                     f"{path} may not be tagged ({error}); allow s3:GetObjectTagging and s3:PutObjectTagging, as in "
                     "include/aws/iam-dataset-policy.json"
                 ) from error
+            except OSError as error:
+                pool.shutdown(cancel_futures=True)
+                raise OSError(f"{path} could not be tagged: {error}") from error

@@ -82,6 +82,7 @@ class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no type
         super().__init__(filesystem)
         self._calls = calls
         self._substitute = substitute
+        self._read: set[str] = set()
 
     def open_input_file(self, path: str) -> pa.PythonFile:
         self._calls.count += 1
@@ -90,11 +91,16 @@ class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no type
 
     def _opened(self, path: str) -> Any:
         try:
-            return self.fs.open(path, "rb")
-        except FileNotFoundError:
+            file = self.fs.open(path, "rb")
+        except FileNotFoundError as error:
+            if path in self._read:
+                # Arrow keeps what it knows of a file, which is not true of another file with the same rows.
+                raise FileNotFoundError(f"{path} was compacted after this scan read it; call scan again") from error
             if self._substitute is None:
                 raise
             return io.BytesIO(self._substitute(path))
+        self._read.add(path)
+        return file
 
 
 class _File:

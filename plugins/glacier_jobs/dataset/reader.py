@@ -46,6 +46,7 @@ def read_files(
     columns: Sequence[str] | None = None,
     where: pc.Expression | None = None,
     missing: dict[str, FileNotFoundError] | None = None,
+    exact: bool = False,
 ) -> pa.RecordBatchReader:
     """Return the rows of files with the same schema; they can be read once. Holds only few files in memory at a time.
 
@@ -57,13 +58,14 @@ def read_files(
     :param where: a filter on these columns; ``None`` for all rows.
     :param missing: receives path -> error of each file that does not exist, while the rows are read, instead of raising
         the error; ``None`` to raise it.
+    :param exact: whether a file with a column, or a field in a column, that is not in ``schema`` is an error.
     :raises OSError: a file cannot be read; raised while the rows are read.
-    :raises MalformedFile: a file is not Parquet, or lacks a column; raised while the rows are read.
+    :raises MalformedFile: a file is not Parquet, or lacks a column, or has others; raised while the rows are read.
     """
     narrowed = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     opened = _mapped(paths) if isinstance(filesystem, LocalFileSystem) else _fetched(filesystem, paths)
     files = _existing(opened, missing)
-    return pa.RecordBatchReader.from_batches(narrowed, _gathered(_decoded(files, narrowed, where)))
+    return pa.RecordBatchReader.from_batches(narrowed, _gathered(_decoded(files, narrowed, where, exact=exact)))
 
 
 @contextmanager
@@ -123,35 +125,55 @@ def _fetched(filesystem: AbstractFileSystem, paths: Sequence[str]) -> Iterator[_
                 yield path, source
 
 
-def _decoded(files: Iterable[_File], narrowed: pa.Schema, where: pc.Expression | None) -> Iterator[pa.Table]:
+def _decoded(
+    files: Iterable[_File], narrowed: pa.Schema, where: pc.Expression | None, *, exact: bool
+) -> Iterator[pa.Table]:
     """Yield the rows of the files in their order: small files as a whole, others by row groups."""
+
+    def decode(path: str, source: pa.NativeFile) -> list[pa.Table]:
+        return list(_row_groups(path, source, narrowed, where, exact=exact))
+
     waiting: deque[Future[list[pa.Table]]] = deque()
     with ThreadPoolExecutor(_DECODERS, thread_name_prefix="read-files") as pool:
         for path, source in files:
             if source.size() < _SMALL_BYTES:
-                waiting.append(pool.submit(lambda file: list(_row_groups(*file, narrowed, where)), (path, source)))
+                waiting.append(pool.submit(decode, path, source))
                 if len(waiting) == _DECODED_AHEAD:
                     yield from waiting.popleft().result()
             else:
                 yield from chain.from_iterable(done.result() for done in waiting)
                 waiting.clear()
-                yield from _row_groups(path, source, narrowed, where)
+                yield from _row_groups(path, source, narrowed, where, exact=exact)
         yield from chain.from_iterable(done.result() for done in waiting)
 
 
+def _names(fields: Iterable[pa.Field], within: str = "") -> set[str]:
+    """Return the names of columns, and of the fields in them as ``column.field``."""
+    found = set()
+    for field in fields:
+        found.add(f"{within}{field.name}")
+        found |= _names(field.type, f"{within}{field.name}.") if pa.types.is_struct(field.type) else set()
+    return found
+
+
 def _row_groups(
-    path: str, source: pa.NativeFile, narrowed: pa.Schema, where: pc.Expression | None
+    path: str, source: pa.NativeFile, narrowed: pa.Schema, where: pc.Expression | None, *, exact: bool
 ) -> Iterator[pa.Table]:
     try:
         # Not pyarrow.dataset: it keeps the footer of every file in memory, which for a year of files is gigabytes.
         with source, pq.ParquetFile(source) as file:
             if missing := set(narrowed.names) - set(file.schema_arrow.names):
                 raise MalformedFile(f"{path} lacks the columns {', '.join(sorted(missing))}")
+            if exact and (others := _names(file.schema_arrow) - _names(narrowed)):
+                raise MalformedFile(f"{path} has columns that this version does not know: {', '.join(sorted(others))}")
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group, columns=narrowed.names, use_threads=False)
                 rows = rows.select(narrowed.names).cast(narrowed)
                 yield rows if where is None else _filtered(rows, where)
-    except pa.ArrowException as error:
+    except MalformedFile:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        # The bytes are in memory, or mapped: Arrow raises OSError for some damaged pages.
         raise MalformedFile(f"{path} cannot be read as Parquet: {error}") from error
 
 

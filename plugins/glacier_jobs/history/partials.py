@@ -26,7 +26,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -168,32 +167,21 @@ class Partials:
             log.info("A partial aggregate is not used: %s", error)
             return []
 
-    @staticmethod
-    def schema(table: str, columns: Sequence[str]) -> pa.Schema:
-        """Return the schema of some columns of a table."""
-        return pa.schema([_SCHEMAS[table].field(name) for name in columns])
-
     def read(
-        self,
-        table: str,
-        partial: Partial,
-        *,
-        columns: Sequence[str],
-        where: pc.Expression | None = None,
-    ) -> Iterator[pa.RecordBatch] | None:
+        self, table: str, partial: Partial, *, columns: Sequence[str], where: pc.Expression | None = None
+    ) -> pa.Table | None:
         """Return a table's rows of a partial aggregate; ``None`` if they cannot be read. Its raw files say the same.
 
         :param columns: the columns to read.
         :param where: a filter on these columns; ``None`` for all rows.
         """
         path = self.path(table, partial.day, partial.name)
-        rows = iter(read_files(self.filesystem, [path], _SCHEMAS[table], columns=columns, where=where))
         try:
-            first = next(rows, None)
+            # All rows: the last of them can be the damaged ones.
+            return read_files(self.filesystem, [path], _SCHEMAS[table], columns=columns, where=where).read_all()
         except _UNREADABLE as error:
             log.warning("A partial aggregate cannot be read, and raw files are read in its place: %s", error)
             return None
-        return rows if first is None else chain([first], rows)
 
     def publish(
         self,

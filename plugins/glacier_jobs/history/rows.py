@@ -89,8 +89,7 @@ class ObservationRows:
     def _readable(self, table: str, columns: Sequence[str]) -> tuple[list[pa.Table], list[Partial]]:
         """Return the rows of the partial aggregates that can be read, and these."""
         found = [(each, self.partials.read(table, each, columns=columns)) for each in self.chosen]
-        read = [(partial, pa.Table.from_batches(rows, self.partials.schema(table, columns)))
-                for partial, rows in found if rows is not None]  # fmt: skip
+        read = [(partial, rows) for partial, rows in found if rows is not None]
         return [rows for _, rows in read], [partial for partial, _ in read]
 
     def vault_listings(self, *, carried: pa.Table) -> pa.Table:
@@ -121,7 +120,7 @@ class ObservationRows:
             rows = self.partials.read("newest_jobs", partial, columns=columns, where=of_these)
             if rows is not None:
                 raw_ids -= partial.observation_ids
-                yield from rows
+                yield from rows.to_batches()
         yield from self.dataset.read("jobs", sorted(raw_ids), columns=columns)
 
     def jobs_of_newest_listings(self) -> Iterator[pa.RecordBatch]:
