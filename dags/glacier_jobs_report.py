@@ -151,7 +151,10 @@ def _named(context: Context) -> tuple[list[str], list[str]]:
         named = {configured: f"the Variable {DATASET_VARIABLE}"} if configured else {}
     elif events:
         # While a DAG has as many runs as it may have, Airflow queues one of its events, and no run has those after it.
-        events += asset_events_since(context, GLACIER_JOBS, min(event.timestamp for event in events))
+        # Those that came since this run was created have a run of their own.
+        later = asset_events_since(context, GLACIER_JOBS, min(event.timestamp for event in events))
+        started_at: Any = context["dag_run"].start_date
+        events += [event for event in later if event.timestamp <= started_at]
     spelled = {uri.rstrip("/") for uri in named}
     for uri in announced_datasets(event.extra for event in events):
         if uri.rstrip("/") not in spelled:
@@ -322,7 +325,7 @@ def of_dataset(dataset_uri: str) -> None:
     schedule=asset_or_time(GLACIER_JOBS, BY_TIME),
     start_date=datetime(2025, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Events during a run, also while it waits, start one run after it, which reports the datasets of all.
+    # Events during a run, also while it waits, start one run after it, which reports the datasets of all of them.
     max_active_runs=1,
     params={
         "dataset_uri": Param(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -177,6 +177,9 @@ def report_dag(dag_bag: DagBag) -> Runner:
     return Runner(dag_id="glacier_jobs_report")
 
 
+#: How long before the start of a run its events are.
+TRIGGERED_BEFORE = timedelta(minutes=1)
+
 #: Runs the report DAG for events with these extras, and others of the asset after (or before) them.
 EventRunner: TypeAlias = Callable[..., Run]
 
@@ -191,7 +194,10 @@ def triggered_by(monkeypatch: pytest.MonkeyPatch, report_dag: Runner) -> EventRu
             dag_run = real(session=session, **kwargs)
             asset = session.scalar(select(AssetModel).where(AssetModel.name == "glacier_jobs"))
             session.execute(delete(AssetEvent))
-            dag_run.consumed_asset_events += [AssetEvent(asset_id=asset.id, extra=dict(extra)) for extra in extras]
+            dag_run.consumed_asset_events += [
+                AssetEvent(asset_id=asset.id, timestamp=dag_run.start_date - TRIGGERED_BEFORE, extra=dict(extra))
+                for extra in extras
+            ]
             session.add_all(AssetEvent(asset_id=asset.id, timestamp=at, extra=dict(extra)) for at, extra in others)
             session.commit()
             return dag_run

@@ -25,7 +25,7 @@ from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.html_report.build import make_report
 from glacier_jobs.html_report.store import ReportFiles
 from tests.conftest import ROOT
-from tests.dags.conftest import THIRD_PARTY_WARNINGS, EventRunner, Run, Runner, TimedRunner
+from tests.dags.conftest import THIRD_PARTY_WARNINGS, TRIGGERED_BEFORE, EventRunner, Run, Runner, TimedRunner
 from tests.hand_written import job, observe
 from tests.observations import local_dataset
 from tests.versions import AirflowFailException
@@ -302,14 +302,15 @@ class TestAnEvent:
     def test_reports_the_datasets_of_later_events_which_airflow_gives_to_no_run(
         self, triggered_by: EventRunner, tmp_path: Path
     ) -> None:
-        roots = {name: tmp_path / name for name in ("triggering", "earlier", "later")}
+        roots = {name: tmp_path / name for name in ("triggering", "earlier", "later", "with its own run")}
         for root in roots.values():
             observe(local_dataset(root), ago(30), {"photos": [job("a")]})
 
         run = triggered_by(
             [naming(roots["triggering"])],
-            (ago(1), naming(roots["earlier"])),
-            (datetime.now(timezone.utc) + timedelta(minutes=10), naming(roots["later"])),
+            (datetime.now(timezone.utc) - 10 * TRIGGERED_BEFORE, naming(roots["earlier"])),
+            (datetime.now(timezone.utc) - TRIGGERED_BEFORE / 2, naming(roots["later"])),
+            (datetime.now(timezone.utc) + timedelta(minutes=10), naming(roots["with its own run"])),
         )
 
         assert run.state == "success"

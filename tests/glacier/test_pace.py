@@ -53,10 +53,10 @@ def test_the_wait_for_a_turn_takes_no_time_from_the_retries(connect: Connect, lo
     local_aws.fault("throttling", operation="ListJobs", count=3)
     hook = GlacierJobsHook(
         aws_conn_id=connect(attempts=None),
-        requests_per_second=2,
-        retry_policy=RetryPolicy(attempts=1, seconds=0.4),
+        requests_per_second=1,
+        retry_policy=RetryPolicy(attempts=1, seconds=2),
     )
-    # The client's first request takes the first turn, so that the next attempts wait longer than retries may take.
+    # The client's first request takes the first turn, so that the next four wait longer than retries may take.
     list(hook.list_vaults())
 
     assert [job["JobId"] for job in hook.list_jobs("photos")] == ["a"]
