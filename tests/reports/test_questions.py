@@ -880,6 +880,23 @@ class TestWaves:
 
         assert ask(dataset, "waves", "wave", now=NOON + hours(1)) == [(wave,)]
 
+    @pytest.mark.parametrize(("size", "total"), [(2**63 - 1, 2**63 - 1), (-(2**63), 0)])
+    def test_the_sum_of_absurd_sizes_has_limits(self, tmp_path: Path, size: int, total: int) -> None:
+        dataset = local_dataset(tmp_path / "other")
+        fields = {"created": NOON - hours(2), "completed": NOON - hours(1), "ArchiveSizeInBytes": size}
+        observe(dataset, NOON, {"photos": [job(each, "Succeeded", **fields) for each in "ab"]})  # type: ignore[arg-type]
+
+        assert ask(dataset, "waves", "bytes", "succeeded_bytes", now=NOON + hours(1)) == [(total, total)]
+        assert ask(dataset, "daily_volume", "bytes", now=NOON + hours(1)) == [(total,)]
+
+    def test_a_byte_range_beyond_all_numbers_is_no_error(self, tmp_path: Path) -> None:
+        dataset = local_dataset(tmp_path / "other")
+        absurd = job("a", "Succeeded", created=NOON, completed=NOON, RetrievalByteRange=f"0-{2**63 - 1}")
+        observe(dataset, NOON, {"photos": [absurd]})
+
+        for question in (*reports.QUESTIONS, "found_jobs"):
+            reports.run(question, dataset, now=NOON + hours(1))
+
     def test_a_wave_has_times_bytes_and_the_share_that_succeeded(self, dataset: Dataset) -> None:
         [_, second, first, _] = ask(
             dataset, "waves", "first_created_at", "last_created_at", "last_completed_at", "succeeded_share", "bytes",

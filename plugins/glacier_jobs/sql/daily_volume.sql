@@ -7,7 +7,7 @@
 --            action, tier    a job without a tier counts as Standard
 --            succeeded_jobs, bytes  jobs that succeeded on that day, and their bytes
 --            failed_jobs     jobs that failed on that day
--- Units:     bytes: of the retrieved range, else of the archive or the inventory; days in UTC.
+-- Units:     bytes (0 to 2^63 - 1): of the retrieved range, else of the archive or the inventory; days in UTC.
 SELECT
     completion_date::DATE AS day,
     account_id,
@@ -16,7 +16,7 @@ SELECT
     action,
     coalesce(tier, 'Standard') AS tier,
     count(*) FILTER (outcome = 'succeeded') AS succeeded_jobs,
-    coalesce(sum(bytes) FILTER (outcome = 'succeeded'), 0)::BIGINT AS bytes,
+    least(greatest(coalesce(sum(bytes) FILTER (outcome = 'succeeded'), 0), 0), 9223372036854775807)::BIGINT AS bytes,
     count(*) FILTER (outcome = 'failed') AS failed_jobs
 FROM history
 WHERE outcome IN ('succeeded', 'failed') AND completion_date IS NOT NULL

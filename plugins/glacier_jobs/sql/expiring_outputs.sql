@@ -16,8 +16,10 @@ WITH outputs AS (
     SELECT
         completion_date + INTERVAL 24 HOURS AS expires_at,
         coalesce(
-            TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
-                - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1,
+            TRY(
+                TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
+                    - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1
+            ),
             archive_size_in_bytes,
             inventory_size_in_bytes
         ) AS bytes,

@@ -25,8 +25,10 @@ WITH jobs AS (
         date_diff('microseconds', creation_date, coalesce(completion_date, as_of)) / 1e6 AS running_seconds,
         CASE WHEN status_code = 'Succeeded' THEN completion_date + INTERVAL 24 HOURS END AS expires_at,
         coalesce(
-            TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
-                - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1,
+            TRY(
+                TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
+                    - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1
+            ),
             archive_size_in_bytes,
             inventory_size_in_bytes
         ) AS bytes

@@ -17,8 +17,10 @@ WITH running AS (
         * REPLACE (coalesce(tier, 'Standard') AS tier),
         date_diff('microseconds', creation_date, as_of) / 3.6e9 AS running_hours,
         coalesce(
-            TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
-                - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1,
+            TRY(
+                TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
+                    - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1
+            ),
             archive_size_in_bytes,
             inventory_size_in_bytes
         ) AS bytes

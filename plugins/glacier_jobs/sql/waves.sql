@@ -19,7 +19,7 @@
 --            succeeded_share succeeded / jobs, from 0 to 1
 --            bytes           of all jobs: of the retrieved range, else of the archive or the inventory
 --            succeeded_bytes of those that succeeded
--- Units:     jobs, bytes; timestamps in UTC.
+-- Units:     jobs, bytes (0 to 2^63 - 1); timestamps in UTC.
 WITH named AS (
     SELECT
         *,
@@ -43,8 +43,8 @@ SELECT
     count(*) FILTER (outcome = 'failed') AS failed,
     count(*) FILTER (outcome NOT IN ('in_progress', 'succeeded', 'failed')) AS other,
     succeeded / jobs AS succeeded_share,
-    coalesce(sum(bytes), 0)::BIGINT AS bytes,
-    coalesce(sum(bytes) FILTER (outcome = 'succeeded'), 0)::BIGINT AS succeeded_bytes
+    least(greatest(coalesce(sum(bytes), 0), 0), 9223372036854775807)::BIGINT AS bytes,
+    least(greatest(coalesce(sum(bytes) FILTER (outcome = 'succeeded'), 0), 0), 9223372036854775807)::BIGINT AS succeeded_bytes
 FROM named
 GROUP BY wave
 ORDER BY wave IS NULL, last_created_at DESC NULLS LAST, wave

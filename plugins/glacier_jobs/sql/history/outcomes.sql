@@ -31,8 +31,10 @@ SELECT
       ),
     date_diff('microseconds', creation_date, completion_date) / 1e6 AS duration_seconds,
     coalesce(
-        TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
-            - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1,
+        TRY(
+            TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 2) AS BIGINT)
+                - TRY_CAST(regexp_extract(retrieval_byte_range, '^(\d+)-(\d+)$', 1) AS BIGINT) + 1
+        ),
         archive_size_in_bytes,
         inventory_size_in_bytes
     ) AS bytes
