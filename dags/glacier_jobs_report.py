@@ -76,7 +76,8 @@ of the Variable `{DATASET_VARIABLE}`.
   {OVERDUE.seconds // 60} minutes, and leaves a first snapshot to its event. A manual run does not wait either, and
   reports.
 - **fold** aggregates finalized days into `history/v2/`, and into `history/v2/partials/` what later days show so far.
-- **report** answers all questions and writes the answers as Parquet and one HTML page to a new folder in `reports/`.
+- **report** writes each job of the last days, as last seen, to `history/v2/jobs_latest/`. It answers all questions and
+  writes the answers as Parquet and one HTML page to a new folder in `reports/`.
   `reports/latest.html` is the newest page. `reports/latest.json` names the newest answers.
 - **compact** writes the raw files of each finalized day to one file for each table in `compacted/`, at most
   {DAYS_COMPACTED} days in a run, and tags the raw files on S3. With the value `false`, the Variable

@@ -12,7 +12,7 @@ import pytest
 
 from glacier_jobs.compaction.tags import TAG
 from glacier_jobs.dataset.schema import TABLES
-from glacier_jobs.history.partials import VERSION_FOLDER
+from glacier_jobs.history.files import VERSION_FOLDER
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
@@ -97,7 +97,7 @@ def test_the_policy_of_an_mwaa_execution_role_grants_what_snapshot_wait_and_data
     assert len({statement["Sid"] for statement in granted}) == len(granted)
 
 
-def test_policies_allow_deletion_of_partial_aggregates_only() -> None:
+def test_policies_allow_deletion_of_superseded_aggregates_only() -> None:
     deleting = [
         (statement["Action"], statement["Resource"])
         for file in POLICIES
@@ -105,8 +105,10 @@ def test_policies_allow_deletion_of_partial_aggregates_only() -> None:
         if any("Delete" in action for action in _listed(statement["Action"]))
     ]
 
-    partials = f"arn:PARTITION:s3:::BUCKET/PREFIX/{VERSION_FOLDER}/partials/*"
-    assert deleting == [("s3:DeleteObject", partials)] * 2
+    superseded = [
+        f"arn:PARTITION:s3:::BUCKET/PREFIX/{VERSION_FOLDER}/{folder}/*" for folder in ("partials", "jobs_latest")
+    ]
+    assert deleting == [("s3:DeleteObject", superseded)] * 2
 
 
 def test_tags_are_allowed_with_what_reads_and_writes_the_dataset() -> None:

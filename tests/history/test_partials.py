@@ -21,7 +21,8 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.errors import TookTooLong
 from glacier_jobs.history import History, aggregate_open_days, fold_closed_days
 from glacier_jobs.history.__main__ import main
-from glacier_jobs.history.partials import KEPT_FOR, Partial, disjoint
+from glacier_jobs.history.files import KEPT_FOR
+from glacier_jobs.history.partials import Partial, disjoint
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect

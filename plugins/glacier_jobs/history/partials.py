@@ -12,43 +12,36 @@ the raw rows of ``vaults`` and ``observations``. The last file names the exact s
 of disjoint sets can be merged in any order; readers never use two that overlap.
 
 No file is ever changed. A partial aggregate is superseded by one of a larger set, or when its day is aggregated, and is
-deleted :data:`KEPT_FOR` later. Everything in it can be computed again from the raw files.
+deleted :data:`~glacier_jobs.history.files.KEPT_FOR` later. Everything in it can be computed again from the raw files.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
-from pathlib import Path, PurePosixPath
+from datetime import date, datetime, timezone
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
-from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs.dataset.layout import list_partitions
 from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.dataset.schema import JOBS, OBSERVATIONS, VAULTS, required
 from glacier_jobs.errors import MalformedFile, TookTooLong
+from glacier_jobs.history.files import KEPT_FOR, VERSION_FOLDER, delete, write_rows
 from glacier_jobs.history.fold import JOB_SUMMARIES, OBSERVATION_COLUMNS, VAULT_COLUMNS
 
-#: How long a superseded partial aggregate is kept, for those that read it: a task of the report DAG runs for two hours
-#: at most, and a partial aggregate appears at most an hour after the moment in its name.
-KEPT_FOR = timedelta(hours=3)
+#: A partial aggregate appears at most this long after the moment in its name.
 _PUBLISHED_WITHIN_SECONDS = 60 * 60
-
-#: The folder of the version of the rules and of the columns, below the root.
-VERSION_FOLDER = "history/v2"
 
 _KEY = "snapshot_date"
 _MARK = "observations"
@@ -71,9 +64,6 @@ _SCHEMAS: Mapping[str, pa.Schema] = {
 _UNREADABLE = (FileNotFoundError, MalformedFile)
 
 _NAME = re.compile(r"(\d{8}T\d{6})Z_[0-9a-f]{12}")
-
-#: As in the raw files: readers hold one group of rows in memory.
-_ROW_GROUP_ROWS = 16_384
 
 log = logging.getLogger(__name__)
 
@@ -217,7 +207,7 @@ class Partials:
         try:
             for table, schema in _SCHEMAS.items():
                 staged = folder / f"{table}.part"
-                _write(staged, schema, rows[table])
+                write_rows(staged, schema, rows[table])
                 if time.monotonic() - started > _PUBLISHED_WITHIN_SECONDS:
                     raise TookTooLong(f"the partial aggregate {name} of {day} was not written within an hour")
                 publisher.publish(staged, self.path(table, day, name))
@@ -276,41 +266,15 @@ class Partials:
                     ended = name in superseded or (name not in complete and _made_at(name) <= before)
                 if ended:
                     try:
-                        self._delete(path)
+                        delete(self.filesystem, path)
                     except Exception:
                         log.warning("%s is not needed any more, but could not be deleted", path, exc_info=True)
                         return deleted
                     deleted += 1
         return deleted
 
-    def _delete(self, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.rm_file(path)
-        if isinstance(self.filesystem, LocalFileSystem):
-            # If it was the last file of the day.
-            with contextlib.suppress(OSError):
-                Path(path).parent.rmdir()
-
 
 def _name_of(path: str) -> str | None:
     """Return the name of a partial aggregate by the path of one of its files; ``None`` for any other file."""
     name = PurePosixPath(path).stem
     return name if _NAME.fullmatch(name) else None
-
-
-def _write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for rows in _groups(schema, batches):
-            writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
-
-
-def _groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the same rows in groups of at least as many rows as a group of the file has, except the last."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(each.num_rows for each in waiting) >= _ROW_GROUP_ROWS:
-            yield pa.Table.from_batches(waiting, schema)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting, schema)

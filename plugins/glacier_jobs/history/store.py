@@ -15,7 +15,8 @@ of another version are not read. A day is aggregated after it is finalized (:mod
 the state at the end of the day before and the raw rows of the day. The same rows give the same files. So two concurrent
 runs, a repeated run, and a run after a crash between two files lead to the same files, and no file is ever overwritten.
 
-What the observations of later days show is kept beside them, in :mod:`glacier_jobs.history.partials`.
+What the observations of later days show is kept beside them, in :mod:`glacier_jobs.history.partials`, and the jobs as
+last seen in :mod:`glacier_jobs.history.generations`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from glacier_jobs.dataset.layout import Dataset, partition_dates, snapshot_date
 from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.reader import read_files
 from glacier_jobs.errors import HistoryDiffers, InvalidArgument, ObservationExists
+from glacier_jobs.history.files import VERSION_FOLDER
 from glacier_jobs.history.fold import (
     EMPTY_STATE,
     JOB_LIFECYCLES,
@@ -51,7 +53,8 @@ from glacier_jobs.history.fold import (
     merged_summaries,
     sorted_by_job,
 )
-from glacier_jobs.history.partials import VERSION_FOLDER, Partial, Partials
+from glacier_jobs.history.generations import Generations
+from glacier_jobs.history.partials import Partial, Partials
 from glacier_jobs.history.rows import ObservationRows
 from glacier_jobs.sql.engine import Engine, shared_database, statement
 
@@ -111,6 +114,11 @@ class History:
     def partials(self) -> Partials:
         """The partial aggregates of the days after the aggregated ones."""
         return Partials(filesystem=self.filesystem, root=self.root)
+
+    @property
+    def generations(self) -> Generations:
+        """The generations of ``jobs_latest``."""
+        return Generations(filesystem=self.filesystem, root=self.root)
 
     def path(self, table: str, day: date) -> str:
         """Return the path of a table's file of a day; the file may not exist."""

@@ -1,4 +1,4 @@
-"""One report: the answers to all questions as of one moment, the alerts, and one HTML page."""
+"""One report: the answers to all questions as of one moment, the alerts, one HTML page, and ``jobs_latest``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glacier_jobs.sql.engine import shared_database
 
 
 def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = None) -> dict[str, Any]:
-    """Answer all questions and publish the answers, the alerts and the page.
+    """Publish the table ``jobs_latest``; answer all questions and publish the answers, the alerts and the page.
 
     :param dataset_uri: the name of the dataset on the page.
     :param now: the moment of the report, an aware datetime; ``None`` for the present.
@@ -27,6 +27,7 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     inquiry = Inquiry.into(dataset, now=now)
     made_at = inquiry.tables.now
     with shared_database(), ReportFiles(dataset).draft(made_at) as draft:
+        inquiry.tables.history.generations.publish(inquiry.tables.jobs_latest(), made_at=made_at)
         answers = {}
         # What takes most memory first, while nothing else is in memory.
         for question in sorted(QUESTIONS, key=lambda name: name != "job_history"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from glacier_jobs.alerts.attention import GAP_DAYS
-from glacier_jobs.dataset.cutoff import last_finalized_day
+from glacier_jobs.dataset.cutoff import last_finalized_day, midnight
 from glacier_jobs.dataset.layout import Dataset, moment_of, snapshot_date, target_of
 from glacier_jobs.dataset.schema import JOBS
 from glacier_jobs.glacier.identifiers import VaultArn
-from glacier_jobs.history.fold import Folded, State, Summary, fold
+from glacier_jobs.history.fold import JOB_LIFECYCLES, Folded, State, Summary, fold
+from glacier_jobs.history.generations import JOBS_LATEST
 from glacier_jobs.history.partials import Partial
 from glacier_jobs.history.rows import ObservationRows
 from glacier_jobs.history.store import History, fold_from
@@ -135,6 +136,14 @@ class ReportTables:
         computed = ", ".join(_COMPUTED)
         engine.create_view("folded", f"{selected}, {computed} FROM open_days UNION ALL BY NAME FROM closed")
         engine.create_view("history", statement("history/newest_lifecycles"))
+
+    def jobs_latest(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a generation of :data:`~glacier_jobs.history.generations.JOBS_LATEST`."""
+        with Engine() as engine:
+            # With the newest aggregated day: a reader may have searched for the days before this one was written.
+            since = None if self._folded is None else midnight(self._folded)
+            self.register_history(engine, since, columns=JOB_LIFECYCLES.names)
+            yield from engine.stream(statement("history/jobs_latest"), JOBS_LATEST, made_at=self.now)
 
     def _register_newest(self, engine: Engine, columns: list[str]) -> None:
         observation_ids = self._newest_listings["observation_id"].unique().to_pylist()

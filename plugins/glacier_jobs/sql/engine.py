@@ -202,13 +202,14 @@ class Engine:
             found: pa.Table = self._connection.sql(sql, params=arguments).to_arrow_table(_BATCH_ROWS)
         return found if schema is None else _as_declared(found, schema)
 
-    def stream(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def stream(self, sql: str, schema: pa.Schema, **arguments: Any) -> Iterator[pa.RecordBatch]:
         """Yield the result of a query in batches, without holding all of it in memory.
 
         :param schema: the schema that the result must have; another is an error.
+        :param arguments: the values of the ``$names`` in the SQL.
         """
         with self._reading():
-            for batch in self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS):
+            for batch in self._connection.sql(sql, params=arguments).to_arrow_reader(_BATCH_ROWS):
                 yield from _as_declared(pa.Table.from_batches([batch]), schema).to_batches()
 
     def _recording_errors(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
