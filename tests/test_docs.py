@@ -18,8 +18,10 @@ from typing import Any
 
 import boto3
 import botocore.session
+import duckdb
 import pyarrow.parquet as pq
 import pytest
+import sqlglot
 from airflow.sdk import DAG
 from botocore import xform_name
 
@@ -28,12 +30,15 @@ from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.dataset.uris import check_uri
+from glacier_jobs.history.generations import JOBS_LATEST
+from glacier_jobs.html_report.build import make_report
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
 from glacier_jobs.snapshot.targets import parse_targets
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from mwaa.constraints import pinned
 from tests.conftest import Connect
+from tests.descriptions import aws_date
 from tests.observations import expire, local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
 from tests.versions import DagSerialization
@@ -50,8 +55,9 @@ PAGES = {
 
 README = PAGES["README.md"]
 CONTRIBUTING = PAGES["CONTRIBUTING.md"]
-PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT = (
-    PAGES[f"include/docs/{name}.md"] for name in ("pipelines", "querying", "questions", "benchmarks", "how-it-is-built")
+PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT, BI_TOOLS = (
+    PAGES[f"include/docs/{name}.md"]
+    for name in ("pipelines", "querying", "questions", "benchmarks", "how-it-is-built", "bi-tools")
 )
 
 MWAA, AIRFLOW_VERSIONS = (PAGES[f"include/docs/{name}.md"] for name in ("amazon-mwaa", "airflow-versions"))
@@ -232,6 +238,50 @@ def test_the_column_table_is_the_schema(name: str) -> None:
         (field.name, str(field.type).replace("tz=UTC", "UTC"), field.nullable) for field in TABLES[name]
     ]
     assert all(meaning for *_, meaning in rows)
+
+
+def test_the_column_table_of_jobs_latest_is_that_of_its_view_and_its_files() -> None:
+    rows = table_rows(between(BI_TOOLS, "columns of jobs_latest", "end of columns"))
+
+    assert [(column.strip("`"), kind.strip("`"), null == "yes") for column, kind, null, _ in rows] == [
+        (
+            "as_of" if field.name == "outcome_as_of" else field.name,
+            str(field.type).replace("tz=UTC", "UTC"),
+            field.nullable,
+        )
+        for field in JOBS_LATEST
+    ]
+    assert all(meaning for *_, meaning in rows)
+
+
+def test_the_commands_and_the_query_of_the_page_about_bi_tools_run(root: Path, tmp_path: Path) -> None:
+    dataset, file = local_dataset(root), tmp_path / "glacier.duckdb"
+    now = datetime.now(timezone.utc)
+    ended = aws_date(now - timedelta(hours=1))
+    for job_id in ("first", "second"):
+        done = {"JobId": job_id, "StatusCode": "Succeeded", "Completed": True, "CompletionDate": ended}
+        publish(dataset, now, jobs=[{**done, "ArchiveSizeInBytes": 7}])
+    make_report(dataset, "records", now=now)
+    printed = [
+        block for block in re.findall(r"```console\n(.*?)```", BI_TOOLS, re.DOTALL) if "glacier_jobs.views" in block
+    ]
+    [[in_duckdb, expected], [in_athena]] = [block.splitlines() for block in printed]
+    [query] = re.findall(
+        r"```sql\n(.*?)```", between(BI_TOOLS, "query of a BI tool", "end of query of a BI tool"), re.DOTALL
+    )
+
+    def run(line: str) -> str:
+        command = line.removeprefix("$ python -m ").replace("/data/glacier", str(root)).replace(file.name, str(file))
+        arguments = [sys.executable, "-m", *command.partition(" > ")[0].split()]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    assert run(in_duckdb).strip().replace(str(file), file.name) == expected
+    assert "location 's3://my-bucket/glacier/jobs/'" in run(in_athena)
+    with duckdb.connect(file) as database:
+        [found] = database.execute(query).fetchall()
+    assert found[:5] == ("123456789012", "us-east-1", "photos", 2, 14)
+    sqlglot.parse_one(query, dialect="athena", error_level=sqlglot.ErrorLevel.RAISE)
 
 
 @pytest.mark.parametrize(("name", "questions"), [("questions", QUESTIONS), ("lookups", LOOKUPS)])

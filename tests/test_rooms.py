@@ -22,7 +22,7 @@ ROOMS = [
     ["dataset", "sql", "alerts"],
     ["compaction", "glacier", "history"],
     ["waiting", "snapshot", "reports"],
-    ["html_report", "page", "triggers", "events", "uri_fields"],
+    ["html_report", "page", "triggers", "events", "uri_fields", "views"],
     ["operators", "sensors"],
     ["hooks", "storage", "provider"],
 ]

@@ -41,6 +41,7 @@ _INDEPENDENT_OF_AIRFLOW = (
     "reports",
     "sql",
     "test_history_maker.py",
+    "views",
 )
 
 #: A version between those of MWAA's images.

@@ -1,0 +1,83 @@
+"""A DuckDB file with the views of a dataset on a disk, for programs that open DuckDB files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
+
+from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.views.tables import FILE_TABLES, FileTable, view_statements
+
+
+def create_views(dataset: Dataset, file: Path) -> list[str]:
+    """Create the views of a dataset in a DuckDB file, or replace them. What else is in the file stays.
+
+    The views contain the path of the dataset and none of its rows: they show what is there when they are queried. No
+    file is found by a view that was created before the first file of its kind was written, for example before the first
+    day was compacted. Such a view raises an error as soon as there is one, and has to be created again.
+
+    Example::
+
+        create_views(open_dataset("file:///data/glacier"), Path("glacier.duckdb"))
+
+    :param file: the DuckDB file; it need not exist.
+    :return: the names of the views to query.
+    :raises InvalidArgument: the dataset is not on a disk, or the file cannot be written, or is not DuckDB's.
+    """
+    if not isinstance(dataset.filesystem, LocalFileSystem):
+        raise InvalidArgument(
+            f"{dataset.root} is not on a disk of this machine; expected file:///absolute/path (for S3: "
+            "python -m glacier_jobs.views athena, or Dataset.scan)"
+        )
+    # Without a schema: its name would be ambiguous in a file of the same name.
+    views = view_statements("")
+    try:
+        with duckdb.connect(file) as database:
+            database.begin()
+            for table in FILE_TABLES:
+                database.execute(f"create or replace view {table.name} as {_files(database, dataset, table)}")
+            database.execute(views)
+            database.commit()
+    except duckdb.Error as error:
+        raise InvalidArgument(f"the views could not be created in {file}: {error}") from error
+    return re.findall(r"^create or replace view (\S+) as", views, re.MULTILINE)
+
+
+def _files(database: duckdb.DuckDBPyConnection, dataset: Dataset, table: FileTable) -> str:
+    """Return a query of the rows of a table's files."""
+    # A name may contain what has a meaning in a pattern.
+    root = re.sub(r"([*?\[])", r"[\1]", dataset.root)
+    pattern = _quoted(f"{root}/{table.folder}/{table.key}=*/*.parquet")
+    if not database.execute(f"from glob({pattern}) limit 1").fetchone():
+        return _no_files(database, table, pattern)
+    columns = ", ".join(field.name for field in table.schema)
+    if table.newest_only:
+        # The names are in the order of time.
+        newest = f"from glob({pattern}) select max(file)"
+        return f"from read_parquet({pattern}, hive_partitioning = false) select {columns} where filename = ({newest})"
+    partitioned = f"hive_partitioning = true, hive_types = {{'{table.key}': date}}"
+    return f"from read_parquet({pattern}, {partitioned}) select {columns}, {table.key}"
+
+
+def _no_files(database: duckdb.DuckDBPyConnection, table: FileTable, pattern: str) -> str:
+    """Return a query without rows, which raises an error once there are files."""
+    # For read_parquet, a pattern without files is an error.
+    message = _quoted(
+        f"the first files of {table.name} were written after its view was created: create the views again, "
+        "with python -m glacier_jobs.views duckdb"
+    )
+    partition = [] if table.newest_only else [(table.key, pa.date32())]
+    empty = pa.schema([*table.schema, *partition]).empty_table()
+    types = zip(empty.schema.names, database.from_arrow(empty).types, strict=True)
+    # In each column, too: DuckDB skips a condition if it can tell without it that there are no rows.
+    columns = ", ".join(f"cast(error({message}) as {type_}) as {name}" for name, type_ in types)
+    return f"from glob({pattern}) select {columns} where error({message}) is null"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
