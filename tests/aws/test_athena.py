@@ -35,7 +35,7 @@ VIEWS = ["committed_jobs", "committed_vaults", "committed_observations", "jobs_l
 
 
 def statement_of(table: str) -> str:
-    [found] = [each for each in STATEMENTS if f"exists glacier.{table} (" in each]
+    [found] = [each for each in STATEMENTS if f"exists `glacier`.{table} (" in each]
     return found
 
 
@@ -151,8 +151,8 @@ def _shown(dataset: Dataset) -> dict[str, list[tuple[Any, ...]]]:
             partition = [] if table.newest_only else [(table.key, pa.date32())]
             database.register("empty", pa.schema([*table.schema, *partition]).empty_table())
             pattern = f"{dataset.root}/{table.folder}/*/*.parquet"
-            if table.newest_only and (newest := history.generations.newest()):
-                pattern = history.generations.path(newest)
+            if table.newest_only and (names := history.generations.names()):
+                pattern = history.generations.path(names[-1])
             found = bool(database.execute(f"from glob('{pattern}')").fetchall())
             partitioned = f"hive_partitioning = {not table.newest_only}"
             source = f"read_parquet('{pattern}', {partitioned})" if found else "empty"
@@ -174,7 +174,7 @@ def test_the_command_prints_the_statements_for_the_bucket_and_the_database(capsy
     locations = re.findall(r"location '(.*?)'", printed)
     assert len(locations) == len(FILE_TABLES)
     assert all(location.startswith("s3://my-bucket/a/b c/") for location in locations)
-    assert "glacier." not in printed
+    assert "glacier" not in printed
     assert printed.replace("archive_jobs", "glacier").replace("my-bucket/a/b c", "my-bucket/PREFIX") == (
         athena_statements("s3://my-bucket/PREFIX") + "\n"
     )
@@ -189,6 +189,7 @@ def test_the_command_prints_the_statements_for_the_bucket_and_the_database(capsy
         ("s3://arn:aws:s3:us-east-1:123456789012:accesspoint/name/x", "glacier", "accesspoint"),
         ("s3://bucket/x", "glacier; drop table x", "drop table"),
         ("s3://bucket/x", "Glacier", "Glacier"),
+        ("s3://bucket/x", "a`b", "a`b"),
     ],
 )
 def test_what_athena_cannot_read_is_refused(uri: str, database: str, found: str) -> None:

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from glacier_jobs import reports
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.history.files import KEPT_FOR
 from glacier_jobs.history.generations import JOBS_LATEST, Generations
@@ -24,7 +27,7 @@ from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect
 from tests.hand_written import job, observe
-from tests.observations import local_dataset
+from tests.observations import local_dataset, s3_of
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -46,11 +49,12 @@ def publish(generations: Generations, made_at: datetime) -> str:
 
 
 def pointed_to(generations: Generations) -> str:
-    """Return what the pointer contains, as a path of the file system."""
+    """Return the path that the pointer names by its URI."""
     content: str = generations.filesystem.cat_file(generations.pointer).decode()
+    scheme = "file://" if isinstance(generations.filesystem, LocalFileSystem) else "s3://"
+    assert content.startswith(scheme)
     assert content.endswith("/jobs_latest.parquet\n")
-    assert "://" in content
-    return str(generations.filesystem._strip_protocol(content.strip()))
+    return content.strip().removeprefix(scheme)
 
 
 def existing(generations: Generations) -> list[str]:
@@ -88,22 +92,62 @@ def test_no_generation_is_deleted_while_the_newest_one_is_old(generations: Gener
     assert pointed_to(generations) == newest
 
 
-def test_a_generation_that_may_not_be_deleted_stays_with_a_warning(
+def test_a_generation_that_may_not_be_deleted_stays_with_a_warning_and_the_others_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     generations = History.beside(local_dataset(tmp_path)).generations
-    made = [publish(generations, NOON), publish(generations, NOON + HOUR)]
+    made = [publish(generations, NOON + hour * HOUR) for hour in range(3)]
+    rm_file = generations.filesystem.rm_file
 
     def refuse(path: str) -> None:
-        raise PermissionError(path)
+        if path == made[0]:
+            raise PermissionError(path)
+        rm_file(path)
 
     monkeypatch.setattr(generations.filesystem, "rm_file", refuse)
     with caplog.at_level(logging.WARNING):
         made.append(publish(generations, NOON + 24 * HOUR))
 
-    assert existing(generations) == made
-    assert pointed_to(generations) == made[-1]
+    assert existing(generations) == [made[0], made[2], made[3]]
     assert f"{made[0]} is not needed any more, but could not be deleted" in caplog.text
+
+
+def test_a_report_that_began_before_another_one_does_not_point_back(
+    generations: Generations, caplog: pytest.LogCaptureFixture
+) -> None:
+    newer = publish(generations, NOON + HOUR)
+
+    older = publish(generations, NOON)
+
+    assert pointed_to(generations) == newer
+    assert f"{newer} is newer than that of this report, {older.split('=')[-1].partition('/')[0]}" in caplog.text
+
+
+def test_a_generation_of_another_program_that_appears_meanwhile_is_pointed_to(
+    request: pytest.FixtureRequest, generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(generations, NOON)
+    others = generations
+    if not isinstance(generations.filesystem, LocalFileSystem):
+        # With a cache of its own: that of the first one does not know of its files.
+        others = Generations(filesystem=s3_of(request.getfixturevalue("local_aws")), root=generations.root)
+    newer = []
+    replace = _publisher_of(generations).replace
+
+    def publish_before(self: Any, staged: Path, path: str) -> None:
+        monkeypatch.undo()
+        newer.append(publish(others, NOON + 2 * HOUR))
+        replace(self, staged, path)
+
+    monkeypatch.setattr(_publisher_of(generations), "replace", publish_before)
+    older = publish(generations, NOON + HOUR)
+
+    assert pointed_to(generations) == newer[0]
+    assert existing(generations)[1:] == [older, *newer]
+
+
+def _publisher_of(generations: Generations) -> Any:
+    return type(publisher_for(generations.filesystem, generations.root))
 
 
 def test_a_generation_that_could_not_be_written_leaves_nothing_and_the_pointer_stays(generations: Generations) -> None:

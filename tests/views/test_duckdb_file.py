@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -61,7 +65,7 @@ def settled(day: date) -> datetime:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     """A dataset with two observations of each of three days, and one without a commit mark."""
-    dataset = local_dataset(tmp_path / "it's [a] *dataset*")
+    dataset = local_dataset(tmp_path / "region=mars" / "it's [a] *dataset*")
     for day in range(3):
         publish(dataset, FIRST + timedelta(days=day), ["a", f"job-{day}"])
         publish(dataset, FIRST + timedelta(days=day, minutes=1), [])
@@ -103,6 +107,8 @@ def test_committed_rows_are_there_once_during_and_after_compaction_and_expiry(da
     before = shown()
     assert [row["job_id"] for row in before["jobs"]].count("a") == 3
     assert "never" not in {row["job_id"] for row in before["jobs"]}
+    # The path of the dataset has a folder "region=mars".
+    assert {row["region"] for found in before.values() for row in found} == {"us-east-1"}
 
     compact_closed_days(dataset, now=settled(first))
     create_views(dataset, file)
@@ -142,6 +148,68 @@ def test_only_the_newest_generation_is_shown(dataset: Dataset, file: Path) -> No
 
     assert {row["job_id"] for row in found} == {"a", "job-0", "job-1", "job-2", "new"}
     assert {row["made_at"] for row in found} == {FIRST + timedelta(days=3, hours=1)}
+
+
+def test_no_row_is_missing_while_generations_are_published(dataset: Dataset, file: Path) -> None:
+    made = Path(make_generation(dataset, FIRST + timedelta(days=3)))
+    create_views(dataset, file)
+    ended = threading.Event()
+
+    def publish_many() -> None:
+        for number in itertools.count(1):
+            if ended.wait(0.01):
+                return
+            folder = made.parent.with_name(f"as_of=20270101T000000Z_{number:06x}")
+            folder.mkdir()
+            os.link(made, folder / made.name)
+
+    with ThreadPoolExecutor(1) as pool, duckdb.connect(file, read_only=True) as database:
+        publishing = pool.submit(publish_many)
+        try:
+            counts = {database.execute("select count(*) from jobs_latest").fetchall()[0][0] for _ in range(200)}
+        finally:
+            ended.set()
+        publishing.result()
+    assert counts == {4}
+
+
+def test_a_query_about_a_day_reads_no_other_day(dataset: Dataset, file: Path) -> None:
+    day = FIRST.date() + timedelta(days=2)
+    create_views(dataset, file)
+    for raw in Path(dataset.root, "jobs").glob(f"snapshot_date={day - timedelta(days=1)}/*.parquet"):
+        raw.write_bytes(raw.read_bytes()[:-9] + b"not Parquet")
+
+    with pytest.raises(duckdb.Error):
+        rows(file, "from committed_jobs")
+
+    found = rows(
+        file, f"from committed_jobs select job_id, snapshot_date where snapshot_date = '{day}' order by job_id"
+    )
+    assert found == [{"job_id": "a", "snapshot_date": day}, {"job_id": "job-2", "snapshot_date": day}]
+
+
+def test_what_a_day_knows_that_was_aggregated_after_the_newest_generation_counts(tmp_path: Path, file: Path) -> None:
+    dataset = local_dataset(tmp_path / "records")
+    observe(dataset, FIRST, {"photos": [job("a")]})
+    make_generation(dataset, FIRST + timedelta(hours=1))
+    observe(dataset, FIRST + timedelta(hours=2), {"photos": []})
+    fold_closed_days(dataset, History.beside(dataset), now=settled(FIRST.date()))
+    create_views(dataset, file)
+
+    shown = {view: [row["outcome"] for row in rows(file, f"from {view}")] for view in ("jobs_latest", "job_history")}
+
+    assert shown == {"jobs_latest": ["in_progress"], "job_history": ["vanished"]}
+
+
+def test_a_job_that_was_closed_twice_has_its_newest_row(tmp_path: Path, file: Path) -> None:
+    dataset = local_dataset(tmp_path / "records")
+    for day, found in enumerate([[job("a")], [], [job("a", "Succeeded")], []]):
+        observe(dataset, FIRST + timedelta(days=day), {"photos": found})
+    fold_closed_days(dataset, History.beside(dataset), now=settled(FIRST.date() + timedelta(days=4)))
+    create_views(dataset, file)
+
+    assert [row["outcome"] for row in rows(file, "from closed_jobs")] == ["unknown_gap", "succeeded"]
+    assert [(row["outcome"], row["observation_count"]) for row in rows(file, "from job_history")] == [("succeeded", 2)]
 
 
 def test_the_output_of_a_succeeded_job_expires_24_hours_after_its_completion(tmp_path: Path, file: Path) -> None:
@@ -186,6 +254,8 @@ def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["vault_arn"], row["job_id"]))
 
 
+# Beside other drills, all examples take minutes.
+@pytest.mark.timeout(900)
 @given(random_observations(at_least=5), st.integers(0, DAYS - 1), st.integers(0, DAYS - 1))
 @examples(12, in_drills=60)
 def test_job_history_is_the_answer_to_its_question_whatever_a_reader_has_seen_of_the_newest_day(
@@ -225,6 +295,21 @@ def test_a_dataset_on_s3_is_refused(local_aws: Control, connect: Connect, file: 
     message = refused(lambda: create_views(open_dataset(f"s3://{connect()}@bucket/records"), file))
 
     assert "expected file:///absolute/path" in message
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(("folder", "found"), [("typo", "no snapshot below"), ("a\\b", "without \\")])
+def test_a_path_without_a_dataset_or_that_duckdb_cannot_search_is_refused(
+    tmp_path: Path, file: Path, folder: str, found: str
+) -> None:
+    root = tmp_path / folder
+    if found != "no snapshot below":
+        publish(local_dataset(root), FIRST, ["a"])
+
+    message = refused(lambda: create_views(local_dataset(root), file))
+
+    assert found in message
+    assert str(root) in message
     assert not file.exists()
 
 

@@ -35,6 +35,17 @@ REPEATING_COLUMNS: Mapping[str, list[str]] = {
     "observations": [],
 }  # fmt: skip
 
+#: The same for tables that are made from these: columns whose values hardly ever repeat.
+_DISTINCT_COLUMNS = {
+    "job_id", "archive_id", "archive_sha256_tree_hash", "sha256_tree_hash", "creation_date", "completion_date",
+    "duration_seconds", "bytes", "archive_size_in_bytes", "inventory_size_in_bytes", "expires_at", "hours_left",
+}  # fmt: skip
+
+
+def repeating_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns to encode by dictionaries, of a table that is made from the raw tables."""
+    return [name for name in schema.names if name not in _DISTINCT_COLUMNS]
+
 
 def _utc_now() -> datetime:
     return datetime.now(timezone.utc)

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from glacier_jobs.dataset.writer import repeating_columns
+
 #: The folder of the version of the rules and of the columns, below the root.
 VERSION_FOLDER = "history/v2"
 
@@ -33,7 +35,7 @@ def delete(filesystem: AbstractFileSystem, path: str) -> None:
 
 def write_rows(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write rows to a Parquet file, without holding all of them in memory."""
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeating_columns(schema)) as writer:
         for rows in _groups(schema, batches):
             writer.write_table(rows, row_group_size=_ROW_GROUP_ROWS)
 

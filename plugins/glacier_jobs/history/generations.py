@@ -21,12 +21,12 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
-from glacier_jobs.dataset.publisher import publisher_for
+from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.schema import UTC_MICROSECONDS, required
 from glacier_jobs.history.files import KEPT_FOR, VERSION_FOLDER, delete, write_rows
 from glacier_jobs.history.fold import JOB_LIFECYCLES
@@ -98,57 +98,54 @@ class Generations:
         """Return the path of a generation's file."""
         return f"{self.folder}/as_of={name}/jobs_latest.parquet"
 
-    def newest(self) -> str | None:
-        """Return the name of the generation that the pointer names; ``None`` if there is none."""
+    def names(self) -> list[str]:
+        """Return the names of all generations, oldest first."""
         self.filesystem.invalidate_cache()
         try:
-            uri = self.filesystem.cat_file(self.pointer).decode()
+            found = self.filesystem.ls(self.folder, detail=False)
         except FileNotFoundError:
-            return None
-        names = _NAME.findall(uri)
-        return names[-1][0] if names else None
+            return []
+        return sorted(match[1] for path in found if (match := _NAME.fullmatch(PurePosixPath(path).name)))
 
     def publish(self, rows: Iterable[pa.RecordBatch], *, made_at: datetime) -> str:
-        """Write a generation, point to it unless there is a newer one, and delete those that nobody can be reading.
+        """Write a generation, point to the newest one, and delete those that nobody can be reading.
 
         :param rows: rows of :data:`JOBS_LATEST`, sorted by vault and job.
         :param made_at: the present time, an aware UTC datetime.
         :return: the path of its file.
         """
         name = f"{made_at.astimezone(timezone.utc):%Y%m%dT%H%M%SZ}_{secrets.token_hex(3)}"
-        path = self.path(name)
         publisher = publisher_for(self.filesystem, self.root)
         folder = publisher.stage(f"jobs-latest-{name}")
         try:
-            staged, pointer = folder / "jobs_latest.part", folder / "symlink.part"
+            staged = folder / "jobs_latest.part"
             write_rows(staged, JOBS_LATEST, rows)
-            publisher.publish(staged, path)
-            if (self.newest() or "") <= name:
-                pointer.write_text(f"{self.filesystem.unstrip_protocol(path)}\n", encoding="utf-8")
-                publisher.replace(pointer, self.pointer)
+            publisher.publish(staged, self.path(name))
+            self._point_to_newest(publisher, folder)
         finally:
             publisher.discard(folder)
+        if (newest := self.names()[-1]) > name:
+            log.warning("%s is newer than that of this report, %s", self.path(newest), name)
         self._sweep(now=made_at)
-        return path
+        return self.path(name)
+
+    def _point_to_newest(self, publisher: Publisher, folder: Path) -> None:
+        pointed_to = None
+        # Again, if another report has published one meanwhile: the last to replace the pointer knows the newest.
+        while (newest := self.names()[-1]) != pointed_to:
+            pointer = folder / "symlink.part"
+            pointer.write_text(f"{self.filesystem.unstrip_protocol(self.path(newest))}\n", encoding="utf-8")
+            publisher.replace(pointer, self.pointer)
+            pointed_to = newest
 
     def _sweep(self, *, now: datetime) -> None:
         """Delete the generations for which a newer one was made so long ago that nobody can be reading them."""
-        self.filesystem.invalidate_cache()
-        names = sorted(
-            match[1]
-            for path in self.filesystem.ls(self.folder, detail=False)
-            if (match := _NAME.fullmatch(PurePosixPath(path).name))
-        )
-        newest = self.newest()
-        settled = [name for name in names if _made_at(name) <= now - KEPT_FOR]
-        for name in settled[:-1]:
-            if name == newest:
-                continue
+        old = [name for name in self.names() if _made_at(name) <= now - KEPT_FOR]
+        for name in old[:-1]:
             try:
                 delete(self.filesystem, self.path(name))
             except Exception:
                 log.warning("%s is not needed any more, but could not be deleted", self.path(name), exc_info=True)
-                return
 
 
 def _made_at(name: str) -> datetime:

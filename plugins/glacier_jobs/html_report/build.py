@@ -16,6 +16,9 @@ from glacier_jobs.html_report.store import ReportFiles
 from glacier_jobs.reports.questions import QUESTIONS, Inquiry
 from glacier_jobs.sql.engine import shared_database
 
+#: Questions whose whole answers :class:`Attention` needs.
+_ASKED_AGAIN = frozenset({"expiring_outputs", "slower_than_typical", "unlisted_vaults", "latest_vaults"})
+
 
 def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = None) -> dict[str, Any]:
     """Publish the table ``jobs_latest``; answer all questions and publish the answers, the alerts and the page.
@@ -28,18 +31,24 @@ def make_report(dataset: Dataset, dataset_uri: str, *, now: datetime | None = No
     made_at = inquiry.tables.now
     with shared_database(), ReportFiles(dataset).draft(made_at) as draft:
         inquiry.tables.history.generations.publish(inquiry.tables.jobs_latest(), made_at=made_at)
-        answers = {}
-        # What takes most memory first, while nothing else is in memory.
-        for question in sorted(QUESTIONS, key=lambda name: name != "job_history"):
+        answers: dict[str, pa.Table] = {}
+
+        def ask(name: str, **arguments: Any) -> pa.Table:
+            """Return the answer that is in memory, if it is about the same period."""
+            found = None if arguments or name in DAYS else answers.get(name)
+            return inquiry.ask(name, **arguments) if found is None else found
+
+        # What takes most memory first, while nothing else is in memory; and last what is kept.
+        for question in sorted(QUESTIONS, key=lambda name: (name != "job_history", name in _ASKED_AGAIN)):
             since = {"since": made_at - timedelta(days=DAYS[question])} if question in DAYS else {}
             answer = inquiry.ask(question, **since)
             draft.add(question, answer)
-            if question in SHOWN:
+            if question in SHOWN | _ASKED_AGAIN:
                 answers[question] = answer
             del answer
             # Without this, Arrow keeps the memory of what was read.
             pa.default_memory_pool().release_unused()
-        attention = Attention(inquiry.ask, made_at, inquiry.tables.newest_by_target)
+        attention = Attention(ask, made_at, inquiry.tables.newest_by_target)
         page = render(
             Contents(
                 dataset_uri=dataset_uri,

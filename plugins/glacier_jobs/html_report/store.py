@@ -34,6 +34,7 @@ from glacier_jobs.alerts.rules import Alert
 from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.publisher import Publisher, publisher_for
 from glacier_jobs.dataset.schema import UTC_MICROSECONDS, required
+from glacier_jobs.dataset.writer import repeating_columns
 
 #: The commit marks of reports.
 _REPORTS = "reports"
@@ -140,7 +141,8 @@ class Draft:
 
     def add(self, question: str, answer: pa.Table) -> None:
         """Add the answer to a question."""
-        pq.write_table(answer, self._staged(question), compression="zstd")
+        dictionaries = repeating_columns(answer.schema)
+        pq.write_table(answer, self._staged(question), compression="zstd", use_dictionary=dictionaries)
         self._rows[question] = answer.num_rows
 
     def publish(self, alerts: Sequence[Alert], page: str) -> dict[str, Any]:

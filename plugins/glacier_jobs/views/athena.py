@@ -40,9 +40,10 @@ def athena_statements(dataset_uri: str, database: str = "glacier") -> str:
         raise InvalidArgument(
             f"database is {database!r}; expected small letters, digits and _, beginning with a letter"
         )
-    tables = [_table(f"{database}.{each.name}", each, place) for each in FILE_TABLES]
-    created = f"create database if not exists {database};"
-    return "\n\n".join([_HEADER, created, *tables, view_statements(f"{database}.")])
+    # Quoted, because it may be a reserved word: Athena reads tables by Hive's grammar, and views by Trino's.
+    tables = [_table(f"`{database}`.{each.name}", each, place) for each in FILE_TABLES]
+    created = f"create database if not exists `{database}`;"
+    return "\n\n".join([_HEADER, created, *tables, view_statements(f'"{database}".')])
 
 
 def _place(dataset_uri: str) -> str:

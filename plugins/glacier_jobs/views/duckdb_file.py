@@ -27,7 +27,8 @@ def create_views(dataset: Dataset, file: Path) -> list[str]:
 
     :param file: the DuckDB file; it need not exist.
     :return: the names of the views to query.
-    :raises InvalidArgument: the dataset is not on a disk, or the file cannot be written, or is not DuckDB's.
+    :raises InvalidArgument: the dataset is not on a disk, or has no snapshot; or the file cannot be written, or is not
+        DuckDB's.
     """
     if not isinstance(dataset.filesystem, LocalFileSystem):
         raise InvalidArgument(
@@ -36,6 +37,10 @@ def create_views(dataset: Dataset, file: Path) -> list[str]:
         )
     # Without a schema: its name would be ambiguous in a file of the same name.
     views = view_statements("")
+    if "\\" in dataset.root:
+        raise InvalidArgument(f"DuckDB cannot search below {dataset.root}; expected a path without \\")
+    if not dataset.dates():
+        raise InvalidArgument(f"there is no snapshot below {dataset.root}; expected the root of a dataset")
     try:
         with duckdb.connect(file) as database:
             database.begin()
@@ -56,12 +61,15 @@ def _files(database: duckdb.DuckDBPyConnection, dataset: Dataset, table: FileTab
     if not database.execute(f"from glob({pattern}) limit 1").fetchone():
         return _no_files(database, table, pattern)
     columns = ", ".join(field.name for field in table.schema)
+    # Not as a Hive partition: DuckDB would take each "name=value" in the path of the dataset for one, too.
+    files = f"read_parquet({pattern}, hive_partitioning = false, filename = true)"
     if table.newest_only:
-        # The names are in the order of time.
-        newest = f"from glob({pattern}) select max(file)"
-        return f"from read_parquet({pattern}, hive_partitioning = false) select {columns} where filename = ({newest})"
-    partitioned = f"hive_partitioning = true, hive_types = {{'{table.key}': date}}"
-    return f"from read_parquet({pattern}, {partitioned}) select {columns}, {table.key}"
+        # The names are in the order of time. DuckDB searches in the order of this text: a file that is published in
+        # between is not the newest one. After the other order, it would be, and its rows would be missing.
+        newest = f"(from glob({pattern}) select max(file) as file) newest"
+        return f"from {newest} join {files} rows on rows.filename = newest.file select {columns}"
+    key = f"regexp_extract(filename, '/{table.key}=([^/]+)/[^/]+$', 1)"
+    return f"from {files} select {columns}, cast({key} as date) as {table.key}"
 
 
 def _no_files(database: duckdb.DuckDBPyConnection, table: FileTable, pattern: str) -> str:
