@@ -1,8 +1,8 @@
 """The questions as DuckDB alone answers them: from the compacted files, and from the raw files of all other days.
 
-This is a yardstick: the SQL of each question over three sets of views. Only the files of the question's period are
-read, and only the columns that it needs. Unlike this package, the views do not judge what became of a job that is not
-listed any more: its outcome is the status as last listed.
+This is a yardstick: the SQL of each question over views that a user would write for it. Only the files of the period of
+the question are read, and only the columns that it needs. Unlike this package, the views do not judge what became of a
+job that is not listed any more: its outcome is the status as last listed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import pyarrow as pa
 from glacier_jobs.reports import QUESTIONS
 from glacier_jobs.sql.engine import statement
 
-#: The newest description of each job, and when it was listed.
-_GATHERED = """
-    SELECT
-        account_id, region, vault_name, vault_arn, job_id, action, tier, job_description, archive_id,
-        retrieval_byte_range, creation_date, completion_date, status_code, status_message, archive_size_in_bytes,
-        inventory_size_in_bytes, observed_at AS first_seen_at, observed_at AS last_seen_at,
-        CASE status_code WHEN 'Failed' THEN observed_at END AS first_failed_at,
-        observation_id AS last_observation_id, 1 AS observation_count
-    FROM {jobs}
-"""
-
+#: One row a job, as it was last listed. DuckDB computes only those columns that a question needs.
 _HISTORY = """
+    WITH newest AS (
+        SELECT
+            vault_arn, job_id,
+            {newest},
+            min(observed_at) AS first_seen_at, max(observed_at) AS last_seen_at,
+            min(observed_at) FILTER (status_code = 'Failed') AS first_failed_at, count(*) AS observation_count
+        FROM {jobs}
+        GROUP BY vault_arn, job_id
+    )
     SELECT
         *,
         CASE status_code
@@ -38,8 +37,15 @@ _HISTORY = """
         last_seen_at AS as_of,
         date_diff('microseconds', creation_date, completion_date) / 1e6 AS duration_seconds,
         coalesce(archive_size_in_bytes, inventory_size_in_bytes) AS bytes
-    FROM merged
+    FROM newest
 """
+
+#: The columns of a job of which its history has the newest value.
+_NEWEST = (
+    "account_id", "region", "vault_name", "action", "tier", "job_description", "archive_id", "retrieval_byte_range",
+    "creation_date", "completion_date", "status_code", "status_message", "archive_size_in_bytes",
+    "inventory_size_in_bytes",
+)  # fmt: skip
 
 _VAULT_LISTINGS = """
     SELECT
@@ -70,11 +76,10 @@ def answer(question: str, root: str, now: datetime, **given: Any) -> pa.Table:
     wanted = [day for day in days if since is None or day >= since.date() - timedelta(days=1)]
     jobs, vaults = (_files(root, table, wanted) for table in ("jobs", "vaults"))
     newest_jobs, newest_vaults = (_files(root, table, days[-1:]) for table in ("jobs", "vaults"))
+    newest = ", ".join(f"max_by({column}, observed_at) AS {column}" for column in _NEWEST)
     present = f"TIMESTAMPTZ '{now.isoformat()}'"
     views = {
-        "gathered": _GATHERED.format(jobs=jobs),
-        "merged": statement("history/merged_summaries"),
-        "history": _HISTORY,
+        "history": _HISTORY.format(jobs=jobs, newest=newest),
         "vault_listings": _VAULT_LISTINGS.format(vaults=vaults),
         "newest_listings": _NEWEST_LISTINGS.format(listings=_VAULT_LISTINGS.format(vaults=newest_vaults)),
         "jobs": f"FROM {newest_jobs}",
