@@ -24,11 +24,12 @@ def make_partial(dataset: Dataset, observation_ids: Sequence[str], *, made_at: d
     """Publish the partial aggregate of observations of one day, from their raw files."""
     rows = observation_rows(dataset, observation_ids)
     [day] = {snapshot_date(each) for each in observation_ids}
+    vaults = rows.read("vaults", observation_ids)
     return rows.partials.publish(
         day,
         made_at=made_at,
         job_summaries=rows.job_summaries(),
-        newest_jobs=rows.jobs_of_newest_listings(),
-        vaults=rows.read("vaults", observation_ids),
+        newest_jobs=rows.jobs_of_newest_listings(vaults),
+        vaults=vaults,
         observations=rows.read("observations", observation_ids),
     )

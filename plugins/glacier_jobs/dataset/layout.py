@@ -43,7 +43,9 @@ from glacier_jobs.errors import InvalidArgument
 
 _LISTINGS_AT_A_TIME = 16
 
-_OBSERVATION_ID = re.compile(r"(?P<account_id>\d{12})_(?P<region>[a-z0-9-]+)_(?P<moment>\d{8}T\d{6})Z_[0-9a-f]{6}")
+_OBSERVATION_ID = re.compile(
+    r"(?P<account_id>\d{12})_(?P<region>[a-z0-9-]+)_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z_[0-9a-f]{6}"
+)
 
 
 def new_observation(account_id: str, region: str, snapshot_at: datetime) -> Observation:
@@ -73,8 +75,9 @@ def moment_of(observation_id: str) -> datetime:
 
     :raises InvalidArgument: the text is not an observation id.
     """
-    moment = _parts(observation_id)["moment"]
-    return datetime.strptime(moment, "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
+    # Not strptime, which takes several times as long: a year of 12 targets has 105,120 ids.
+    year, month, day, hour, minute, second = map(int, _parts(observation_id).groups()[2:])
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
 
 
 def target_of(observation_id: str) -> tuple[str, str]:

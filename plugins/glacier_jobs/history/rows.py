@@ -123,9 +123,11 @@ class ObservationRows:
                 yield from rows.to_batches()
         yield from self.dataset.read("jobs", sorted(raw_ids), columns=columns)
 
-    def jobs_of_newest_listings(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of ``jobs`` of the newest complete listing of each vault, by these observations alone."""
-        vaults = self.read("vaults", self.observation_ids)
+    def jobs_of_newest_listings(self, vaults: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``jobs`` of the newest complete listing of each vault, by these observations alone.
+
+        :param vaults: the rows of ``vaults`` of these observations.
+        """
         listed = vaults.filter(pc.field("outcome") == "listed")
         newest = listed.group_by("vault_arn").aggregate([("observation_id", "max")])
         vault_arns = newest["vault_arn"].combine_chunks()

@@ -348,12 +348,13 @@ def _aggregate_open_day(
         jobs += partial.jobs
         merged.append(partial)
     rows = rows_of([*there.uncovered, *(each for partial in merged for each in partial.observation_ids)], merged)
+    vaults = rows.read("vaults", rows.observation_ids)
     return partials.publish(
         day,
         made_at=now,
         job_summaries=sorted_by_job(merged_summaries([rows.job_summaries(uncovered=new)])),
-        newest_jobs=rows.jobs_of_newest_listings(),
-        vaults=rows.read("vaults", rows.observation_ids),
+        newest_jobs=rows.jobs_of_newest_listings(vaults),
+        vaults=vaults,
         observations=rows.read("observations", rows.observation_ids),
     )
 
