@@ -9,8 +9,9 @@ A generation has the jobs that are not closed, and those that were closed on the
 the files of closed jobs, whether their newest day was seen or not, it has every job.
 
 A generation is one file, which becomes visible when it is complete, and is never changed. ``symlink.txt`` is replaced
-in one step, and always names a complete generation. Engines that know Hive's ``SymlinkTextInputFormat`` read the folder
-of this file as a table. A generation is deleted :data:`~glacier_jobs.history.files.KEPT_FOR` after a newer one.
+in one step, and always names a complete generation. Athena and Trino read its folder as a table, with Hive's
+``SymlinkTextInputFormat``. A generation is deleted when a newer one is as old as
+:data:`~glacier_jobs.history.files.KEPT_FOR`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def create_views(dataset: Dataset, file: Path) -> list[str]:
 
     The views contain the path of the dataset and none of its rows: they show what is there when they are queried. No
     file is found by a view that was created before the first file of its kind was written, for example before the first
-    day was compacted. Such a view raises an error as soon as there is one, and has to be created again.
+    day was compacted. Such a view raises an error as soon as there is one, and has to be created again. Without a
+    report, ``jobs_latest`` and ``job_history`` raise an error at once.
 
     Example::
 
@@ -73,18 +74,18 @@ def _files(database: duckdb.DuckDBPyConnection, dataset: Dataset, table: FileTab
 
 
 def _no_files(database: duckdb.DuckDBPyConnection, table: FileTable, pattern: str) -> str:
-    """Return a query without rows, which raises an error once there are files."""
+    """Return a query that raises an error: once there are files, or at once if their rows are missing already."""
     # For read_parquet, a pattern without files is an error.
-    message = _quoted(
-        f"the first files of {table.name} were written after its view was created: create the views again, "
-        "with python -m glacier_jobs.views duckdb"
-    )
+    what, where = f"the first files of {table.name} were written after its view was created", f"glob({pattern})"
+    if table.newest_only:
+        what, where = f"there was no report when the view of {table.name} was created: make one", "range(1)"
+    message = _quoted(f"{what}; then create the views again, with python -m glacier_jobs.views duckdb")
     partition = [] if table.newest_only else [(table.key, pa.date32())]
     empty = pa.schema([*table.schema, *partition]).empty_table()
     types = zip(empty.schema.names, database.from_arrow(empty).types, strict=True)
     # In each column, too: DuckDB skips a condition if it can tell without it that there are no rows.
     columns = ", ".join(f"cast(error({message}) as {type_}) as {name}" for name, type_ in types)
-    return f"from glob({pattern}) select {columns} where error({message}) is null"
+    return f"from {where} select {columns} where error({message}) is null"
 
 
 def _quoted(text: str) -> str:
