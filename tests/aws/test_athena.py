@@ -26,6 +26,7 @@ from glacier_jobs.views.duckdb_file import create_views
 from glacier_jobs.views.tables import FILE_TABLES
 from tests.hand_written import job, observe
 from tests.observations import expire, local_dataset, publish
+from tests.test_docs import bi_query
 
 FIRST = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
@@ -165,6 +166,12 @@ def _shown(dataset: Dataset) -> dict[str, list[tuple[Any, ...]]]:
             view: each.select("* exclude (compacted)") for view, each in rows.items() if "compacted" in each.columns
         }
         return {view: sorted(each.fetchall(), key=repr) for view, each in rows.items()}
+
+
+def test_the_query_of_the_page_about_bi_tools_is_one_in_athenas_dialect() -> None:
+    [query] = sqlglot.parse(bi_query(), dialect="athena", error_level=sqlglot.ErrorLevel.RAISE)
+
+    assert isinstance(query, exp.Select)
 
 
 def test_the_command_prints_the_statements_for_the_bucket_and_the_database(capsys: pytest.CaptureFixture[str]) -> None:
