@@ -41,7 +41,7 @@ PAGE = [
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
-    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators", "page.security", "page.service",
+    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.snapshot", "page.security", "page.service",
     "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The Airflow operator that stores the jobs of an account and Region as Parquet."""
+"""The operator that stores the jobs of an account and Region as Parquet."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+"""The Airflow operators for Amazon Glacier."""
+
+from glacier_jobs.operators.snapshot import GlacierJobsToParquetOperator
+
+__all__ = ["GlacierJobsToParquetOperator"]
