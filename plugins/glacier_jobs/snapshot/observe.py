@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from glacier_jobs import __version__
 from glacier_jobs.dataset.layout import Dataset, new_observation
-from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
+from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation, Provenance
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.errors import (
     FinalError,
@@ -30,17 +30,6 @@ from glacier_jobs.snapshot.workers import list_concurrently
 OnVaultError: TypeAlias = Literal["fail", "record"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """The Airflow task that makes the observation, if there is one."""
-
-    dag_id: str | None = None
-    run_id: str | None = None
-    task_id: str | None = None
-    map_index: int | None = None
-    try_number: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
