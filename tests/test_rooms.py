@@ -41,8 +41,8 @@ PAGE = [
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
-    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.snapshot", "page.security", "page.service",
-    "sensors", "triggers", "uri_fields",
+    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.snapshot", "page.security",
+    "page.service", "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

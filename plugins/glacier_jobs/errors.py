@@ -12,6 +12,9 @@
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
     │   ├── JobNotFound
+    │   │   └── JobOutputExpired  there is no such job any more, and so no output
+    │   ├── JobOutputNotReady   the job is in progress
+    │   ├── JobFailed           the job failed, and has no output
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
     │   ├── InventoryNotUsable  a job's inventory is not in JSON, or not whole
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
@@ -76,6 +79,18 @@ class VaultNotFound(FinalError):
 
 class JobNotFound(FinalError):
     """The vault has no such job, or the job has expired."""
+
+
+class JobOutputExpired(JobNotFound):
+    """The vault has no such job, or the job and its output have expired; another job must be initiated."""
+
+
+class JobOutputNotReady(FinalError):
+    """The job is in progress. Jobs take hours, so a task must wait for the job before it reads the output."""
+
+
+class JobFailed(FinalError):
+    """The job failed, and has no output; the message gives AWS's reason."""
 
 
 class MalformedAnswer(FinalError):

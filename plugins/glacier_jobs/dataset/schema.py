@@ -205,6 +205,10 @@ class Provenance:
     try_number: int | None = None
 
 
+#: No Airflow task: all columns are null.
+NO_TASK = Provenance()
+
+
 def table_from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Build a table of exactly this schema.
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from glacier_jobs import __version__
 from glacier_jobs.dataset.inventory_writer import InventoryWriter
 from glacier_jobs.dataset.layout import Dataset, new_inventory
-from glacier_jobs.dataset.schema import SCHEMA_VERSION, UTC_MICROSECONDS, Inventory, Provenance
+from glacier_jobs.dataset.schema import NO_TASK, SCHEMA_VERSION, UTC_MICROSECONDS, Inventory, Provenance
 from glacier_jobs.errors import InventoryNotUsable, MalformedAnswer
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import VaultArn
@@ -44,7 +44,7 @@ def record_inventory(
     jobs: Sequence[JobDescription],
     *,
     account_id: str = "-",
-    provenance: Provenance = Provenance(),
+    provenance: Provenance = NO_TASK,
 ) -> PublishedInventory:
     """Store the inventory of one or more succeeded jobs in the tables ``archives`` and ``inventories``.
 
@@ -134,8 +134,8 @@ def check_job(job: JobDescription) -> None:
         )
     if (output_format := _parameters(job).get("Format") or "JSON") != "JSON":
         raise InventoryNotUsable(
-            f"{_name(job)} has an inventory in {output_format}, in which quotes and backslashes are ambiguous; initiate "
-            "a job with Format JSON"
+            f"{_name(job)} has an inventory in {output_format}, in which quotes and backslashes are ambiguous; "
+            "initiate a job with Format JSON"
         )
 
 
@@ -227,8 +227,8 @@ def _check_count(vault: Mapping[str, Any], inventory: Inventory, job: JobDescrip
     if vault.get("NumberOfArchives") != archives:
         raise InventoryNotUsable(
             f"{_name(job)}: the inventory of {inventory.inventory_at.isoformat()} lists {archives} archives, but "
-            f"Describe Vault counts {vault.get('NumberOfArchives')}. The job may have been initiated with the Marker of "
-            "a later page, which its description does not show; initiate a job without a Marker"
+            f"Describe Vault counts {vault.get('NumberOfArchives')}. The job may have been initiated with the Marker "
+            "of a later page, which its description does not show; initiate a job without a Marker"
         )
 
 

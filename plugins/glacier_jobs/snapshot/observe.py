@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from glacier_jobs import __version__
 from glacier_jobs.dataset.layout import Dataset, new_observation
-from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation, Provenance
+from glacier_jobs.dataset.schema import NO_TASK, SCHEMA_VERSION, Observation, Provenance
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.errors import (
     FinalError,
@@ -50,7 +50,7 @@ def observe(
     vault_names: Sequence[str] | None = None,
     exclude_vaults: Sequence[str] = (),
     on_vault_error: OnVaultError = "fail",
-    provenance: Provenance = Provenance(),
+    provenance: Provenance = NO_TASK,
 ) -> PublishedObservation:
     """List all jobs of all vaults and publish them as one observation.
 
