@@ -11,7 +11,9 @@
     │   ├── NotSupported        this account cannot use Amazon Glacier's vaults
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
+    │   ├── ArchiveNotFound
     │   ├── JobNotFound
+    │   ├── JobFailed           the job that the task initiated has failed
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
     │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
@@ -22,6 +24,9 @@
     └── TransientError          the same call may succeed later
         ├── Throttled
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
+        ├── InsufficientCapacity  no capacity for Expedited retrievals now; no job was initiated
+        ├── PolicyEnforced      the account's data retrieval policy does not admit the job now; no job was initiated
+        ├── JobMayHaveStarted   no usable answer to Initiate Job: a repeated request could start a second job
         ├── CredentialsUnavailable  the source of the credentials gave none
         ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
         ├── MarkerRepeated      a listing would never end
@@ -73,8 +78,16 @@ class VaultNotFound(FinalError):
     """The account has no such vault in this Region."""
 
 
+class ArchiveNotFound(FinalError):
+    """The vault has no such archive, as far as Glacier knows."""
+
+
 class JobNotFound(FinalError):
     """The vault has no such job, or the job has expired."""
+
+
+class JobFailed(FinalError):
+    """The job that the task initiated has failed; the message names it and Glacier's reason."""
 
 
 class MalformedAnswer(FinalError):
@@ -115,6 +128,18 @@ class Throttled(TransientError):
 
 class ServiceUnavailable(TransientError):
     """No usable answer: a 5xx, a time-out, a dropped connection or an unreadable body."""
+
+
+class InsufficientCapacity(TransientError):
+    """Glacier has no capacity for Expedited retrievals now; no job was initiated."""
+
+
+class PolicyEnforced(TransientError):
+    """The account's data retrieval policy does not admit the job now; no job was initiated, and nothing is charged."""
+
+
+class JobMayHaveStarted(TransientError):
+    """There was no usable answer to Initiate Job: look for the job before the request is repeated."""
 
 
 class CredentialsUnavailable(TransientError):
