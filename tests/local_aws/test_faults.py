@@ -47,6 +47,7 @@ def error_of(call: Callable[[], object]) -> tuple[str, int]:
         ("no_longer_supported", "NoLongerSupportedException", 400),
         ("policy_enforced", "PolicyEnforcedException", 400),
         ("insufficient_capacity", "InsufficientCapacityException", 503),
+        ("job_not_found", "ResourceNotFoundException", 404),
         ("limit_exceeded", "LimitExceededException", 400),
         ("vault_not_found", "ResourceNotFoundException", 404),
     ],
@@ -393,3 +394,13 @@ def test_the_output_of_an_archive_drips_too(local_aws: Control, glacier: Glacier
 
     assert len(body) == 5
     assert time.monotonic() - began >= 0.2
+
+
+def test_an_error_fault_can_follow_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
+    local_aws.fault("service_unavailable", operation="InitiateJob", count=1, after_effect=True)
+    jobs = len(local_aws.jobs("v"))
+
+    found = error_of(lambda: glacier.initiate_job(vaultName="v", jobParameters={"Type": "inventory-retrieval"}))
+
+    assert found == ("ServiceUnavailableException", 500)
+    assert len(local_aws.jobs("v")) == jobs + 1

@@ -1,5 +1,6 @@
 """The Airflow operators for Amazon Glacier."""
 
+from glacier_jobs.operators.initiate import GlacierInitiateJobOperator
 from glacier_jobs.operators.snapshot import GlacierJobsToParquetOperator
 
-__all__ = ["GlacierJobsToParquetOperator"]
+__all__ = ["GlacierInitiateJobOperator", "GlacierJobsToParquetOperator"]

@@ -1,0 +1,1 @@
+"""Jobs that are started once, and their output, fetched and verified."""
