@@ -14,7 +14,8 @@ from glacier_jobs.dataset.layout import Dataset
 from glacier_jobs.dataset.schema import INVENTORY_TABLES, Provenance
 from glacier_jobs.errors import InventoryNotUsable, ServiceUnavailable
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.inventory import reader, record
+from glacier_jobs.inventory import reader
+from glacier_jobs.inventory.jobs import next_marker
 from glacier_jobs.inventory.record import PublishedInventory, record_inventory
 from local_aws.client import Control
 from tests.conftest import Connect
@@ -152,7 +153,7 @@ def test_the_pages_of_an_inventory_become_one_inventory(
     while marker is not None:
         parameters = {"Limit": "2", **({"Marker": marker} if marker else {})}
         job_ids.append(start(hook, local_aws, InventoryRetrievalParameters=parameters))
-        marker = record.next_marker(hook.get_job("photos", job_ids[-1]))
+        marker = next_marker(hook.get_job("photos", job_ids[-1]))
 
     published = recorded(hook, dataset, *job_ids)
 
@@ -167,7 +168,7 @@ def test_the_pages_of_an_inventory_become_one_inventory(
 def test_pages_of_two_inventories_are_refused(hook: GlacierJobsHook, dataset: Dataset, local_aws: Control) -> None:
     add(local_aws, 3)
     first = start(hook, local_aws, InventoryRetrievalParameters={"Limit": "2"})
-    marker = record.next_marker(hook.get_job("photos", first))
+    marker = next_marker(hook.get_job("photos", first))
     add(local_aws, 1, first=3)
     second = start(hook, local_aws, InventoryRetrievalParameters={"Limit": "2", "Marker": marker})
 
@@ -182,7 +183,7 @@ def test_a_last_page_that_looks_like_a_whole_inventory_is_refused(
 ) -> None:
     add(local_aws, 3)
     first = start(hook, local_aws, InventoryRetrievalParameters={"Limit": "2"})
-    marker = record.next_marker(hook.get_job("photos", first))
+    marker = next_marker(hook.get_job("photos", first))
     last = start(hook, local_aws, InventoryRetrievalParameters={"Limit": "2", "Marker": marker})
 
     with pytest.raises(InventoryNotUsable, match=r"lists 1 archives, but Describe Vault counts 3.*without a Marker"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,9 @@ from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import VaultArn
 from glacier_jobs.glacier.outputs import ResumingJobOutput
 from glacier_jobs.glacier.pagination import JobDescription
-from glacier_jobs.glacier.values import NO_ODD_VALUES, OddValues, column
+from glacier_jobs.glacier.timestamps import moment_of
+from glacier_jobs.glacier.values import NO_ODD_VALUES, shortened
+from glacier_jobs.inventory.jobs import Scope, check_pages, job_name, parameters_of, scope_of
 from glacier_jobs.inventory.reader import InventoryReader
 from glacier_jobs.inventory.rows import converted_archives
 
@@ -34,7 +36,7 @@ class PublishedInventory:
     inventory: Inventory
     archives: int
     size_in_bytes: int
-    scope: str
+    scope: Scope
     rows_in: str
 
 
@@ -90,63 +92,6 @@ def record_inventory(
 _VERSIONS = {"package_version": __version__, "schema_version": SCHEMA_VERSION}
 
 
-def next_marker(job: Mapping[str, Any]) -> str | None:
-    """Return where the job of the next page begins; ``None`` if this job's inventory has no further page."""
-    return _parameters(job).get("Marker") or None
-
-
-def scope_of(job: Mapping[str, Any]) -> str:
-    """Return ``filtered`` for an inventory of archives that were created between two dates, and else ``full``."""
-    parameters = _parameters(job)
-    return "filtered" if parameters.get("StartDate") or parameters.get("EndDate") else "full"
-
-
-def check_pages(jobs: Sequence[JobDescription]) -> None:
-    """Refuse jobs that are not all pages of one inventory in JSON.
-
-    :raises InventoryNotUsable: names the job, what was found and what to do.
-    """
-    for job in jobs:
-        check_job(job)
-        if job["VaultARN"] != jobs[0]["VaultARN"]:
-            raise InventoryNotUsable(f"{_name(job)} is of another vault than {_name(jobs[0])}; expected one vault")
-    for job in jobs[:-1]:
-        if next_marker(job) is None:
-            raise InventoryNotUsable(f"{_name(job)} is the last page of its inventory, but further jobs were given")
-    if next_marker(jobs[-1]) is not None:
-        raise InventoryNotUsable(
-            f"{_name(jobs[-1])} was initiated with a Limit, and its inventory has further pages; expected the jobs of "
-            "all pages in their order, or one job without a Limit"
-        )
-
-
-def check_job(job: JobDescription) -> None:
-    """Refuse a job that is not a succeeded inventory job in JSON.
-
-    :raises InventoryNotUsable: names the job, what was found and what to do.
-    """
-    if job.get("Action") != "InventoryRetrieval":
-        raise InventoryNotUsable(f"{_name(job)} has the action {job.get('Action')!r}; expected InventoryRetrieval")
-    if job.get("StatusCode") != "Succeeded":
-        raise InventoryNotUsable(
-            f"{_name(job)} has the status {job.get('StatusCode')!r} ({job.get('StatusMessage')}); expected Succeeded: "
-            "wait for the job, or initiate another"
-        )
-    if (output_format := _parameters(job).get("Format") or "JSON") != "JSON":
-        raise InventoryNotUsable(
-            f"{_name(job)} has an inventory in {output_format}, in which quotes and backslashes are ambiguous; "
-            "initiate a job with Format JSON"
-        )
-
-
-def _parameters(job: Mapping[str, Any]) -> Mapping[str, Any]:
-    return job.get("InventoryRetrievalParameters") or {}
-
-
-def _name(job: Mapping[str, Any]) -> str:
-    return f"vault {job['VaultARN']}, job {job['JobId']}"
-
-
 @dataclass(frozen=True)
 class _Outputs:
     """Opens the output of jobs."""
@@ -162,7 +107,7 @@ class _Outputs:
 def _inventory_at(job: JobDescription, outputs: _Outputs) -> datetime:
     """Return when Glacier took the inventory, from the first bytes of the output."""
     with outputs.open(job) as body:
-        reader = InventoryReader(body, _name(job))
+        reader = InventoryReader(body, job_name(job))
         reader.begin()
         if "InventoryDate" not in reader.fields:
             # Not as Glacier sends it. Every row contains the date's id, so that the archives are read only afterwards.
@@ -175,16 +120,17 @@ def _date(reader: InventoryReader, job: JobDescription) -> datetime:
     """Return the date of an inventory, after a check that the inventory is that of the job's vault."""
     found = reader.fields.get("VaultARN")
     if found != job["VaultARN"]:
-        raise MalformedAnswer(f"{_name(job)}: the output is of the vault {found!r}; expected {job['VaultARN']!r}")
+        raise MalformedAnswer(f"{job_name(job)}: the output is of the vault {found!r}; expected {job['VaultARN']!r}")
     return _moment(reader.fields.get("InventoryDate"), "InventoryDate", job)
 
 
 def _moment(value: object, field: str, job: JobDescription) -> datetime:
-    odd = OddValues(lambda _: _name(job))
-    moment = column([value], UTC_MICROSECONDS, (field,), odd)[0].as_py()
-    if moment is None:
-        raise MalformedAnswer(odd.counts().first or f"{_name(job)}: {field} is missing; expected a date and time")
-    return moment  # type: ignore[no-any-return]
+    if (moment := moment_of(value)) is None:
+        raise MalformedAnswer(
+            f"{job_name(job)}: {field} is {shortened(value)}; expected an ISO 8601 date and time such as "
+            "2012-05-01T00:00:06.663Z"
+        )
+    return moment.astimezone(timezone.utc)
 
 
 def _write_pages(
@@ -194,7 +140,7 @@ def _write_pages(
     last_id: str | None = None
     for job in jobs:
         with outputs.open(job) as body:
-            reader = InventoryReader(body, _name(job))
+            reader = InventoryReader(body, job_name(job))
             reader.begin()
             before, last_id = last_id, None
             for piece in reader.pieces():
@@ -209,7 +155,7 @@ def _write_pages(
                 writer.write(batch)
         if (found := _date(reader, job)) != inventory.inventory_at:
             raise InventoryNotUsable(
-                f"{_name(job)} has an inventory of {found.isoformat()}, but {_name(jobs[0])} has one of "
+                f"{job_name(job)} has an inventory of {found.isoformat()}, but {job_name(jobs[0])} has one of "
                 f"{inventory.inventory_at.isoformat()}; expected pages of one inventory: Glacier took another one "
                 "meanwhile, so initiate the jobs of all pages again"
             )
@@ -226,7 +172,7 @@ def _check_count(vault: Mapping[str, Any], inventory: Inventory, job: JobDescrip
         return
     if vault.get("NumberOfArchives") != archives:
         raise InventoryNotUsable(
-            f"{_name(job)}: the inventory of {inventory.inventory_at.isoformat()} lists {archives} archives, but "
+            f"{job_name(job)}: the inventory of {inventory.inventory_at.isoformat()} lists {archives} archives, but "
             f"Describe Vault counts {vault.get('NumberOfArchives')}. The job may have been initiated with the Marker "
             "of a later page, which its description does not show; initiate a job without a Marker"
         )
@@ -255,19 +201,13 @@ def _equal_inventory(dataset: Dataset, inventory: Inventory, content_sha256: str
 def _job_columns(jobs: Sequence[JobDescription]) -> dict[str, Any]:
     """Return the columns of ``inventories`` that describe the jobs: those of the first, and their number."""
     first = jobs[0]
-    odd = OddValues(lambda _: _name(first))
-
-    def moment(fields: Mapping[str, Any], name: str) -> datetime | None:
-        found: datetime | None = column([fields.get(name)], UTC_MICROSECONDS, (name,), odd)[0].as_py()
-        return found
-
     return {
         "vault_arn": first["VaultARN"],
         "job_id": first["JobId"],
-        "job_creation_date": moment(first, "CreationDate"),
-        "job_completion_date": moment(jobs[-1], "CompletionDate"),
+        "job_creation_date": moment_of(first.get("CreationDate")),
+        "job_completion_date": moment_of(jobs[-1].get("CompletionDate")),
         "jobs": len(jobs),
         "scope": scope_of(first),
-        "start_date": moment(_parameters(first), "StartDate"),
-        "end_date": moment(_parameters(first), "EndDate"),
+        "start_date": moment_of(parameters_of(first).get("StartDate")),
+        "end_date": moment_of(parameters_of(first).get("EndDate")),
     }
