@@ -59,6 +59,9 @@ def archive(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
+indents: st.SearchStrategy[int | str | None] = st.sampled_from([None, 0, 1, "\t"])
+
+
 @st.composite
 def bodies(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
     """Draw an inventory, with its fields in any order, and its JSON with any white space."""
@@ -66,7 +69,7 @@ def bodies(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]]) -> tup
     fields = {name: fields[name] for name in draw(st.permutations(list(fields)))}
     text = json.dumps(
         fields,
-        indent=draw(st.none() | st.sampled_from([0, 1, "\t"])),
+        indent=draw(indents),
         separators=draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\r\n ", " :\t")])),
         ensure_ascii=draw(st.booleans()),
     )

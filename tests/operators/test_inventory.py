@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Variable
 
 from glacier_jobs.errors import InvalidArgument, ServiceUnavailable
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.operators import GlacierInventoryToParquetOperator, initiating
+from glacier_jobs.operators import GlacierInventoryToParquetOperator
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
 from tests.conftest import Connect
@@ -45,15 +44,15 @@ def context(**ti: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _without_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer as Airflow does for a Variable that is not set; there is no database in these tests."""
-    monkeypatch.setattr(initiating.Variable, "get", lambda name, default=None: default)
-    return
+    monkeypatch.setattr(Variable, "get", lambda name, default=None: default)
 
 
 @pytest.fixture
 def arguments(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str, Any]:
     local_aws.add_vaults("photos")
+    local_aws.settings(duration_seconds={"Standard": 0.2})
     local_aws.add_archives(
         "photos",
         [{"ArchiveId": f"a{number}", "ArchiveDescription": f"2019/{number}.jpg", "Size": 7} for number in range(5)],
@@ -69,10 +68,15 @@ def arguments(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str,
 
 def start(local_aws: Control, **parameters: Any) -> str:
     """Start a job as another program does, and let it succeed."""
-    glacier = boto3.client("glacier", **local_aws.boto3_arguments())
+    job_id = initiated(local_aws, **parameters)
+    local_aws.advance(60)
+    return job_id
+
+
+def initiated(local_aws: Control, **parameters: Any) -> str:
+    glacier: Any = boto3.client("glacier", **local_aws.boto3_arguments())
     job = glacier.initiate_job(vaultName="photos", jobParameters={"Type": "inventory-retrieval", **parameters})
-    local_aws.advance(6 * 3600)
-    return job["jobId"]
+    return str(job["jobId"])
 
 
 def stored(arguments: dict[str, Any], known: Any, *, deferrable: bool) -> Any:
@@ -103,7 +107,6 @@ ALL = [f"2019/{number}.jpg" for number in range(5)]
 def test_it_starts_a_job_waits_for_it_and_stores_its_inventory(
     arguments: dict[str, Any], local_aws: Control, deferrable: bool
 ) -> None:
-    local_aws.set_clock(speed=36000)
 
     xcom = stored(arguments, context(), deferrable=deferrable)
 
@@ -128,7 +131,6 @@ def test_it_starts_a_job_waits_for_it_and_stores_its_inventory(
 def test_with_a_limit_the_pages_of_several_jobs_become_one_inventory(
     arguments: dict[str, Any], local_aws: Control, deferrable: bool
 ) -> None:
-    local_aws.set_clock(speed=36000)
 
     xcom = stored({**arguments, "limit": 2}, context(), deferrable=deferrable)
 
@@ -138,7 +140,6 @@ def test_with_a_limit_the_pages_of_several_jobs_become_one_inventory(
 
 
 def test_a_retry_finds_the_jobs_of_all_pages(arguments: dict[str, Any], local_aws: Control) -> None:
-    local_aws.set_clock(speed=36000)
     local_aws.fault("access_denied", operation="GetJobOutput", count=1)
     known = context()
     with pytest.raises(AirflowFailException):
@@ -150,7 +151,6 @@ def test_a_retry_finds_the_jobs_of_all_pages(arguments: dict[str, Any], local_aw
 
 
 def test_an_inventory_that_did_not_change_is_stored_once(arguments: dict[str, Any], local_aws: Control) -> None:
-    local_aws.set_clock(speed=36000)
     first = stored(arguments, context(), deferrable=False)
 
     second = stored({**arguments, "reuse": "never"}, context(run_id="manual__2"), deferrable=False)
@@ -194,9 +194,8 @@ def test_it_writes_to_s3_through_another_connection(
 
 
 def test_an_inventory_in_csv_is_refused_before_the_wait(arguments: dict[str, Any], local_aws: Control) -> None:
-    glacier = boto3.client("glacier", **local_aws.boto3_arguments())
-    parameters = {"Type": "inventory-retrieval", "Format": "CSV"}
-    job_id = glacier.initiate_job(vaultName="photos", jobParameters=parameters)["jobId"]
+    local_aws.settings(duration_seconds={"Standard": 6 * 3600})
+    job_id = initiated(local_aws, Format="CSV")
 
     with pytest.raises(AirflowFailException, match=r"an inventory in CSV.*initiate a job with Format JSON"):
         stored({**arguments, "job_id": job_id}, context(), deferrable=False)
@@ -223,8 +222,7 @@ def test_an_error_that_a_retry_cannot_fix_fails_at_once(
 
 
 def test_a_job_that_fails_fails_the_task(arguments: dict[str, Any], local_aws: Control) -> None:
-    local_aws.set_clock(speed=36000)
-    local_aws.next_outcome("Failed", status_message="no inventory yet", duration_seconds=60)
+    local_aws.next_outcome("Failed", status_message="no inventory yet", duration_seconds=0.2)
 
     with pytest.raises(AirflowFailException, match="no inventory yet"):
         stored(arguments, context(), deferrable=False)
@@ -260,6 +258,6 @@ def test_all_that_a_user_may_want_to_template_is_rendered(arguments: dict[str, A
     with DAG("keep", schedule=None):
         operator = GlacierInventoryToParquetOperator(**{**arguments, **templated})
 
-    operator.render_template_fields({})  # type: ignore[arg-type]  # no value of the context is needed
+    operator.render_template_fields({})
 
     assert {name: getattr(operator, name) for name in templated} == dict.fromkeys(templated, "x")
