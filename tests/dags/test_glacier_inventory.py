@@ -10,7 +10,7 @@ import pytest
 
 from glacier_jobs.storage import open_dataset
 from local_aws.client import Control
-from tests.conftest import Connect
+from tests.conftest import ROOT, Connect
 from tests.dags.conftest import THIRD_PARTY_WARNINGS, Runner
 from tests.versions import DagBag
 
@@ -49,14 +49,21 @@ def archives(root: Path) -> dict[tuple[str, str], int]:
 
 
 def test_each_vault_becomes_one_inventory_and_all_become_one_event(
-    inventory_dag: Runner, dataset_root: Path, monkeypatch: pytest.MonkeyPatch
+    inventory_dag: Runner, dataset_root: Path, local_aws: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_TARGETS", json.dumps([VIRGINIA, IRELAND]))
     monkeypatch.setenv("AIRFLOW_VAR_GLACIER_JOBS_DATASET_URI", dataset_root.as_uri())
 
+    local_aws.reset_calls()
+
     run = inventory_dag()
 
     assert (run.state, run.errors) == ("success", {})
+    policy = json.loads((ROOT / "include" / "aws" / "iam-inventory-policy.json").read_text())
+    [listing, others] = policy["Statement"]
+    assert sorted([listing["Action"], *others["Action"]]) == sorted(
+        f"glacier:{operation}" for operation in local_aws.calls().by_operation
+    )
     assert archives(dataset_root) == {
         ("us-east-1", "ledgers"): 3, ("us-east-1", "photos"): 2, ("eu-west-1", "photos"): 4,
     }  # fmt: skip

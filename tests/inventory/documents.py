@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
+
+from glacier_jobs.dataset.inventory_writer import InventoryWriter
+from glacier_jobs.dataset.layout import Dataset, new_inventory
+from glacier_jobs.inventory.reader import ArchiveRecord
+from glacier_jobs.inventory.rows import converted_archives
 
 PHOTOS = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
 TAKEN_AT = "2026-11-22T06:00:00Z"
@@ -74,6 +80,32 @@ def bodies(draw: st.DrawFn, documents: st.SearchStrategy[dict[str, Any]]) -> tup
         ensure_ascii=draw(st.booleans()),
     )
     return fields, text.encode(errors="surrogatepass")
+
+
+def publish_inventory(
+    dataset: Dataset,
+    inventory_at: datetime,
+    archive_ids: Sequence[str],
+    *,
+    vault_name: str = "photos",
+    scope: str = "full",
+    rows_in: str | None = None,
+) -> str:
+    """Publish a small inventory without AWS, and return its id."""
+    inventory = new_inventory("123456789012", "us-east-1", vault_name, inventory_at)
+    row = {
+        "vault_arn": f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}",
+        "job_id": "job",
+        "jobs": 1,
+        "scope": scope,
+        "package_version": "1",
+        "schema_version": 1,
+    }
+    with InventoryWriter(dataset, inventory) as writer:
+        found = [ArchiveRecord(each, f"2019/{each}.jpg", "2019-05-01T00:00:00Z", 7) for each in archive_ids]
+        writer.write(converted_archives(found, inventory).batch)
+        writer.publish(row, rows_in=rows_in)
+    return inventory.inventory_id
 
 
 class Dripping(io.BytesIO):
