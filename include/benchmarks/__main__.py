@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.airflow_share import airflow_share
 from benchmarks.figures import Figure, table
 from benchmarks.files import files
+from benchmarks.inventories import inventories
 from benchmarks.listing import many_vaults, memory_growth, one_long_vault
 from benchmarks.measuring import ROOT
 from benchmarks.sensors import waiting
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "memory_growth": memory_growth,
     "waiting": waiting,
     "files": files,
+    "inventories": inventories,
     "airflow_share": airflow_share,
 }
 
