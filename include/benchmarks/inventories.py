@@ -100,7 +100,7 @@ def _ours(output: Path, folder: Path) -> int:
         for piece in reader.pieces():
             writer.write(converted_archives(piece, inventory).batch)
         writer.publish(row)
-    return dataset.scan("archives").count_rows()
+    return int(dataset.scan("archives").count_rows())
 
 
 def _baseline(output: Path, folder: Path) -> int:
