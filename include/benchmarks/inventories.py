@@ -96,7 +96,6 @@ def _ours(output: Path, folder: Path) -> int:
     row = {"vault_arn": _ARN, "job_id": "job", "jobs": 1, "scope": "full", "package_version": "1", "schema_version": 1}
     with output.open("rb") as body, InventoryWriter(dataset, inventory) as writer:
         reader = InventoryReader(body, "vault photos")
-        reader.begin()
         for piece in reader.pieces():
             writer.write(converted_archives(piece, inventory).batch)
         writer.publish(row)

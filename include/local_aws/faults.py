@@ -23,7 +23,7 @@ class FaultKind:
 
 KINDS: Mapping[str, FaultKind] = {
     **{name: FaultKind(arguments={"after_effect": False}) for name in errors.FAULT_ERRORS},
-    "latency": FaultKind(arguments={"seconds": 0.1}),
+    "latency": FaultKind(arguments={"seconds": 0.1, "after_effect": False}),
     "crowd": FaultKind(arguments={"size": 2, "seconds": 5.0}),
     "dropped_connection": FaultKind(arguments={"after_effect": False}),
     "truncated_body": FaultKind(),
@@ -40,7 +40,7 @@ KINDS: Mapping[str, FaultKind] = {
 """All faults: the error responses in :data:`local_aws.errors.FAULT_ERRORS`, with ``after_effect`` after the call was
 executed, and these:
 
-- ``latency``: the response is delayed by ``seconds``.
+- ``latency``: the call is executed after ``seconds``; with ``after_effect``, its response is sent after ``seconds``.
 - ``crowd``: the response waits until ``size`` calls are in flight at once, at most ``seconds``.
 - ``dropped_connection``: the connection is closed without a response; with ``after_effect``, after the call was
   executed.

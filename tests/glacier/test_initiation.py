@@ -112,7 +112,7 @@ def test_glacier_accepts_all_parameters(hook: GlacierJobsHook, local_aws: Contro
         ({**ARCHIVE, "retrieval_byte_range": "0"}, "retrieval_byte_range is '0'"),
         ({**ARCHIVE, "retrieval_byte_range": "5-9"}, "a multiple of 1048576"),
         ({**ARCHIVE, "retrieval_byte_range": "1048576-0"}, "retrieval_byte_range"),
-        ({**ARCHIVE, "retrieval_byte_range": "٠-٩"}, "retrieval_byte_range"),
+        ({**ARCHIVE, "retrieval_byte_range": "\u0660-\u0669"}, "retrieval_byte_range"),
         ({**ARCHIVE, "description": "d" * 1025}, "description is 1025 characters; allowed are up to 1024"),
         ({**ARCHIVE, "description": "café"}, "printable ASCII"),
         ({**ARCHIVE, "description": "a\nb"}, "printable ASCII"),
@@ -160,7 +160,7 @@ def test_a_request_without_an_answer_is_not_repeated(
 ) -> None:
     local_aws.fault(kind, operation="InitiateJob", **arguments)
 
-    with pytest.raises(JobMayHaveStarted, match="Initiate Job for inventory in vault photos in us-east-1: .*may have"):
+    with pytest.raises(JobMayHaveStarted, match=r"Initiate Job for inventory in vault photos in us-east-1: .*may have"):
         hook.initiate_job("photos", "inventory-retrieval")
 
     assert local_aws.calls().by_operation["InitiateJob"] == 1

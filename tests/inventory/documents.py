@@ -18,6 +18,11 @@ from glacier_jobs.inventory.rows import converted_archives
 PHOTOS = "arn:aws:glacier:us-east-1:123456789012:vaults/photos"
 TAKEN_AT = "2026-11-22T06:00:00Z"
 
+#: A row of the table ``inventories`` for the writer.
+INVENTORY_ROW = {
+    "vault_arn": PHOTOS, "job_id": "job", "jobs": 1, "scope": "full", "package_version": "1", "schema_version": 1,
+}  # fmt: skip
+
 #: Texts that a cut at a wrong place, or a path, or a page would show.
 HOSTILE = [
     "../../etc/passwd", '"},{"', '},{"ArchiveId":"x"}', "\\", '\\"', '"},  {  "a', "<script>", "\ud800", "\x00",
@@ -93,18 +98,11 @@ def publish_inventory(
 ) -> str:
     """Publish a small inventory without AWS, and return its id."""
     inventory = new_inventory("123456789012", "us-east-1", vault_name, inventory_at)
-    row = {
-        "vault_arn": f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}",
-        "job_id": "job",
-        "jobs": 1,
-        "scope": scope,
-        "package_version": "1",
-        "schema_version": 1,
-    }
     with InventoryWriter(dataset, inventory) as writer:
         found = [ArchiveRecord(each, f"2019/{each}.jpg", "2019-05-01T00:00:00Z", 7) for each in archive_ids]
         writer.write(converted_archives(found, inventory).batch)
-        writer.publish(row, rows_in=rows_in)
+        arn = f"arn:aws:glacier:us-east-1:123456789012:vaults/{vault_name}"
+        writer.publish({**INVENTORY_ROW, "vault_arn": arn, "scope": scope}, rows_in=rows_in)
     return inventory.inventory_id
 
 

@@ -404,3 +404,16 @@ def test_an_error_fault_can_follow_the_effect_of_the_call(local_aws: Control, gl
 
     assert found == ("ServiceUnavailableException", 500)
     assert len(local_aws.jobs("v")) == jobs + 1
+
+
+def test_a_response_can_be_late_after_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
+    local_aws.fault("latency", operation="InitiateJob", seconds=30, after_effect=True)
+    jobs = len(local_aws.jobs("v"))
+
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(glacier.initiate_job, vaultName="v", jobParameters={"Type": "inventory-retrieval"})
+        while len(local_aws.jobs("v")) == jobs:
+            time.sleep(0.01)
+        assert not call.done()
+        local_aws.reset()
+        assert call.result(timeout=10)["jobId"]

@@ -259,7 +259,7 @@ def test_the_job_of_an_earlier_try_that_failed_is_not_started_again(
     new_starter(store).start(REQUEST, TOKEN, may_exist=False)
     local_aws.advance(60)
 
-    with pytest.raises(JobFailed, match="archive was deleted. Clear the task to start another"):
+    with pytest.raises(JobFailed, match=r"archive was deleted\. Clear the task to start another"):
         new_starter(store).start(REQUEST, TOKEN, may_exist=True)
 
     assert len(listed_jobs(local_aws)) == 1

@@ -75,21 +75,23 @@ class InventoryReader:
         self._body = body
         self._name = name
         self._buffer = bytearray()
+        self._has_begun = False
         self._has_ended = False
         #: The fields beside ``ArchiveList``: those before it once :meth:`begin` returns, and all after the last piece.
         self.fields: dict[str, Any] = {}
 
     def begin(self) -> None:
-        """Read up to the list of archives.
+        """Read up to the list of archives, unless that was done already.
 
         :raises ServiceUnavailable: the body is not JSON, for example because its end is missing.
         :raises MalformedAnswer: the body is not an inventory.
         """
-        while not self._has_begun():
+        while not self._has_begun and not self._drop_beginning():
             if self._has_ended:
                 self._decoded(bytes(self._buffer))
                 raise self._not_an_inventory("there is no list ArchiveList")
             self._read_more()
+        self._has_begun = True
 
     def pieces(self) -> Iterator[Archives]:
         """Yield all archives in their order, some thousand at a time.
@@ -97,6 +99,7 @@ class InventoryReader:
         :raises ServiceUnavailable: the body is not JSON, for example because its end is missing.
         :raises MalformedAnswer: the body is not an inventory.
         """
+        self.begin()
         wanted = _READ_BYTES
         while True:
             while len(self._buffer) < wanted and not self._has_ended:
@@ -124,8 +127,8 @@ class InventoryReader:
         self._has_ended = not block
         self._buffer += block
 
-    def _has_begun(self) -> bool:
-        """Drop what precedes the first archive from the buffer, if the list begins there."""
+    def _drop_beginning(self) -> bool:
+        """Drop what precedes the first archive from the buffer, and return true, if the list begins there."""
         # Positions only: while a search goes on, the buffer cannot be changed.
         for end in [found.end() for found in _LIST_BEGINS.finditer(self._buffer)]:
             try:

@@ -141,7 +141,6 @@ def _write_pages(
     for job in jobs:
         with outputs.open(job) as body:
             reader = InventoryReader(body, job_name(job))
-            reader.begin()
             before, last_id = last_id, None
             for piece in reader.pieces():
                 converted = converted_archives(piece, inventory)
