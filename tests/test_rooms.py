@@ -22,6 +22,7 @@ ROOMS = [
     ["dataset", "sql", "alerts"],
     ["compaction", "glacier", "history"],
     ["waiting", "snapshot", "reports"],
+    ["retrieval"],
     ["html_report", "page", "triggers", "events", "uri_fields", "views"],
     ["operators", "sensors"],
     ["hooks", "storage", "provider"],
@@ -41,8 +42,9 @@ PAGE = [
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
-    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.snapshot", "page.security",
-    "page.service", "sensors", "triggers", "uri_fields",
+    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.job_output", "operators.snapshot",
+    "page.security", "page.service", "retrieval.destinations", "retrieval.s3_target", "sensors", "triggers",
+    "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

@@ -388,24 +388,41 @@ def _unavailable(action: str, request: OutputRequest, error: RequestRefused) -> 
     except FinalError:
         # For example: the credentials may get the output, but not describe the job.
         return error
+    try:
+        check_has_output(job, action)
+    except FinalError as reason:
+        return reason
+    if "not currently available" in str(error):
+        return ServiceUnavailable(
+            f"{action}: the job has the status {job.get('StatusCode')}, but AWS does not return its output yet "
+            f"({error}); try again later"
+        )
+    return error
+
+
+def check_has_output(job: JobDescription, action: str) -> None:
+    """Check by the description of a job that Get Job Output can return its output.
+
+    :param action: the beginning of the messages.
+    :raises RequestRefused: it is a select job, whose output is on S3.
+    :raises JobFailed: the job failed.
+    :raises JobOutputNotReady: the job is in progress.
+    """
     named = f"{action}: the job has the status {job.get('StatusCode')}"
     if job.get("Action") == "Select":
         location = job.get("JobOutputPath") or job.get("OutputLocation")
-        return RequestRefused(
+        raise RequestRefused(
             f"{action}: it is a select job, whose output is on S3 ({location}), and not returned by Get Job Output"
         )
     if job.get("StatusCode") == "Failed":
-        return JobFailed(
+        raise JobFailed(
             f"{named} ({job.get('StatusMessage') or 'AWS gives no reason'}), and so no output; initiate a new job"
         )
     if job.get("StatusCode") == "InProgress":
-        return JobOutputNotReady(
+        raise JobOutputNotReady(
             f"{named}: it has no output yet. Wait for the job first, with GlacierJobSensor or with "
             "GlacierInitiateJobOperator(wait_for_completion=True)"
         )
-    if "not currently available" in str(error):
-        return ServiceUnavailable(f"{named}, but AWS does not return its output yet ({error}); try again later")
-    return error
 
 
 def _is_invalid_parameter(error: RequestRefused) -> bool:

@@ -1,5 +1,6 @@
 """The Airflow operators for Amazon Glacier."""
 
+from glacier_jobs.operators.job_output import GlacierJobOutputToObjectStorageOperator
 from glacier_jobs.operators.snapshot import GlacierJobsToParquetOperator
 
-__all__ = ["GlacierJobsToParquetOperator"]
+__all__ = ["GlacierJobOutputToObjectStorageOperator", "GlacierJobsToParquetOperator"]
