@@ -70,7 +70,7 @@ def example_of(documented: Any) -> str:
 @pytest.fixture
 def names(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str, Any]:
     """Return what the examples use without an import."""
-    local_aws.add_jobs("photos", [{"JobId": "a"}, {"JobId": "b"}])
+    local_aws.add_jobs("photos", [{"JobId": "a", "StatusCode": "Succeeded"}, {"JobId": "b"}])
     connect("aws_default")
     hook = GlacierJobsHook(aws_conn_id=connect("aws_archive"))
     publish(local_dataset(tmp_path), MOMENT, ["a"])

@@ -68,8 +68,9 @@ TRANSIENT = [
 UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: Not a fault: ``crowd`` delays calls until several are in progress, for tests of concurrent listings. A dripping body
 #: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. An answer that a
-#: job is not known says that the job is missing.
-NO_FAULTS = ["crowd", "dripping_body", "job_not_found"]
+#: job is not known says that the job is missing. The bodies of outputs are cut or corrupted in
+#: ``tests/glacier/test_outputs.py``.
+NO_FAULTS = ["crowd", "dripping_body", "cut_body", "corrupted_body", "job_not_found"]
 
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")

@@ -134,4 +134,5 @@ def _record(call: Call) -> dict[str, Any]:
         "vault_name": call.vault_name,
         "item_id": call.item_id,
         "query": dict(call.query),
+        "range": call.headers.get("range"),
     }

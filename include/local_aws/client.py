@@ -270,7 +270,7 @@ class Control:
         """Return the latest 10,000 calls, oldest first.
 
         :return: each with ``operation``, ``account`` (as sent), ``account_id``, ``region``, ``access_key``,
-            ``vault_name``, ``item_id`` and ``query`` (as sent).
+            ``vault_name``, ``item_id``, ``query`` and the header ``range`` (as sent; ``None`` without one).
         """
         return cast(list[dict[str, Any]], self._execute("requests", operation=operation, vault_name=vault_name))
 

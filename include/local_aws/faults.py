@@ -9,6 +9,7 @@ from local_aws import errors
 from local_aws.calls import Call
 
 LIST_OPERATIONS = frozenset({"ListJobs", "ListVaults"})
+OUTPUTS = frozenset({"GetJobOutput"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ KINDS: Mapping[str, FaultKind] = {
     "dropped_connection": FaultKind(arguments={"after_effect": False}),
     "truncated_body": FaultKind(),
     "dripping_body": FaultKind(arguments={"seconds": 0.1}),
+    "cut_body": FaultKind(arguments={"position": 0}, operations=OUTPUTS),
+    "corrupted_body": FaultKind(arguments={"position": 0}, operations=OUTPUTS),
     "cut_json": FaultKind(),
     "not_json": FaultKind(),
     "short_page": FaultKind(arguments={"size": 1}, operations=LIST_OPERATIONS),
@@ -44,6 +47,9 @@ executed, and these:
 - ``truncated_body``: the connection is closed in the middle of the body.
 - ``dripping_body``: the body is sent byte by byte, one in ``seconds``. So each read succeeds, and the response does not
   end for a long time.
+- ``cut_body``: the connection is closed after ``position`` bytes of the body.
+- ``corrupted_body``: one bit of the byte at ``position`` of the body is wrong, while the headers are those of the right
+  body.
 - ``cut_json``: the body is cut in half, with a matching ``Content-Length``.
 - ``not_json``: the body is HTML, as from a proxy, with status 200.
 - ``short_page``: the page has at most ``size`` members, whatever the limit is.

@@ -41,6 +41,8 @@ class Response:
     stream_size_in_bytes: int = 0
     truncated: bool = False
     """Close the connection in the middle of the body."""
+    cut_after_bytes: int | None = None
+    """Close the connection after this many bytes of a body in chunks; ``None`` sends the whole body."""
     dropped: bool = False
     """Close the connection without a response."""
 
@@ -133,16 +135,25 @@ class Glacier:
         if "cut_json" in active_faults:
             response.body = response.body[: len(response.body) // 2]
         if "dripping_body" in active_faults:
-            response.stream_size_in_bytes = len(response.body)
-            response.stream = self._drip(response.body, generation, active_faults["dripping_body"]["seconds"])
+            body: Iterable[bytes] = [response.body]
+            if response.stream is None:
+                response.stream_size_in_bytes = len(response.body)
+            else:
+                body = response.stream
+            response.stream = self._drip(body, generation, active_faults["dripping_body"]["seconds"])
+        if "corrupted_body" in active_faults and response.stream is not None:
+            response.stream = _corrupted(response.stream, active_faults["corrupted_body"]["position"])
         response.dropped = drop is not None
         response.truncated = "truncated_body" in active_faults
+        if "cut_body" in active_faults:
+            response.cut_after_bytes = active_faults["cut_body"]["position"]
         return response
 
-    def _drip(self, body: bytes, generation: int, seconds: float) -> Iterator[bytes]:
-        for position in range(len(body)):
-            yield body[position : position + 1]
-            self._backend.calls.pause(generation, seconds)
+    def _drip(self, body: Iterable[bytes], generation: int, seconds: float) -> Iterator[bytes]:
+        for chunk in body:
+            for position in range(len(chunk)):
+                yield chunk[position : position + 1]
+                self._backend.calls.pause(generation, seconds)
 
     def _call_response(self, call: Call, active_faults: ActiveFaults) -> Response:
         backend = self._backend
@@ -375,6 +386,16 @@ def _job_filter(query: Mapping[str, str], *, newest_first: bool) -> JobFilter:
     return JobFilter(
         statuscode=statuscode, completed=None if completed is None else completed == "true", newest_first=newest_first
     )
+
+
+def _corrupted(body: Iterable[bytes], position: int) -> Iterator[bytes]:
+    """Change the byte at a position."""
+    for chunk in body:
+        if 0 <= position < len(chunk):
+            yield chunk[:position] + bytes([chunk[position] ^ 1]) + chunk[position + 1 :]
+        else:
+            yield chunk
+        position -= len(chunk)
 
 
 def _json_response(content: object) -> Response:

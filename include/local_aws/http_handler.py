@@ -8,7 +8,7 @@ to moto use the same WSGI environment as in moto's own server.
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from http.client import parse_headers
 from io import BytesIO
@@ -136,10 +136,21 @@ class Handler(MotoRequestHandler):
             self.connection.sendall(sent + body[: size // 2])
         elif response.stream is not None:
             self.connection.sendall(sent)
-            for chunk in response.stream:
-                self.connection.sendall(chunk)
+            self._send_stream(response.stream, response.cut_after_bytes)
         else:
             self.connection.sendall(sent if self.command == "HEAD" else sent + response.body)
+
+    def _send_stream(self, stream: Iterable[bytes], cut_after_bytes: int | None) -> None:
+        if cut_after_bytes is None:
+            for chunk in stream:
+                self.connection.sendall(chunk)
+            return
+        self.close_connection = True
+        for chunk in stream:
+            self.connection.sendall(chunk[:cut_after_bytes])
+            cut_after_bytes -= min(len(chunk), cut_after_bytes)
+            if not cut_after_bytes:
+                return
 
 
 def handler_for(glacier: Glacier, execute: Callable[[str, Mapping[str, Any]], object]) -> type[Handler]:

@@ -370,3 +370,50 @@ def test_a_response_can_be_late_after_the_effect_of_the_call(local_aws: Control,
         assert not call.done()
         local_aws.reset()
         assert call.result(timeout=10)["jobId"]
+
+
+def _downloadable(local_aws: Control, size: int) -> str:
+    given = {"Action": "ArchiveRetrieval", "ArchiveId": "a", "ArchiveSizeInBytes": size, "StatusCode": "Succeeded"}
+    return local_aws.add_jobs("v", [{**given, "JobId": "output"}])[0]
+
+
+def test_a_corrupted_body_differs_in_one_byte_from_the_body_that_its_headers_describe(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
+    job_id = _downloadable(local_aws, 3_000_000)
+    right = glacier.get_job_output(vaultName="v", jobId=job_id)
+    local_aws.fault("corrupted_body", position=2_000_000, count=1)
+
+    wrong = glacier.get_job_output(vaultName="v", jobId=job_id)
+
+    body, other = right["body"].read(), wrong["body"].read()
+    assert [position for position in range(len(body)) if body[position] != other[position]] == [2_000_000]
+    assert len(body) == len(other)
+
+
+def test_a_cut_body_ends_at_its_position(local_aws: Control) -> None:
+    job_id = _downloadable(local_aws, 3_000_000)
+    local_aws.fault("cut_body", position=2_000_000)
+    path = f"/-/vaults/v/jobs/{job_id}/output"
+
+    with urllib3.PoolManager() as pool:
+        response = pool.request(
+            "GET", f"{local_aws.endpoint}{path}", headers=signed_headers(), retries=False, preload_content=False
+        )
+        body = response.read(2_000_000)
+        with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
+            response.read(1)
+
+    assert response.headers["Content-Length"] == "3000000"
+    assert len(body) == 2_000_000
+
+
+def test_the_output_of_an_archive_drips_too(local_aws: Control, glacier: GlacierClient) -> None:
+    job_id = _downloadable(local_aws, 5)
+    local_aws.fault("dripping_body", seconds=0.05)
+
+    began = time.monotonic()
+    body = glacier.get_job_output(vaultName="v", jobId=job_id)["body"].read()
+
+    assert len(body) == 5
+    assert time.monotonic() - began >= 0.2

@@ -123,6 +123,57 @@ def answers_within(seconds: float) -> Iterator[None]:
         _answer_seconds.reset(token)
 
 
+class BodyReads:
+    """Gives each read of a body a deadline, where the body arrives after the call of the client has returned.
+
+    Example::
+
+        reads = BodyReads()
+        with reads.of_next_answer():
+            body = client.get_job_output(vaultName="photos", jobId=job_id)["body"]
+        with reads.within(60.0):
+            first = body.read(1024)
+    """
+
+    def __init__(self) -> None:
+        self._socket: Any = None
+        self._url = ""
+
+    @contextmanager
+    def of_next_answer(self) -> Iterator[None]:
+        """Take the body of the last answer that this thread requests inside the block."""
+        token = _body_reads.set(self)
+        try:
+            yield
+        finally:
+            _body_reads.reset(token)
+
+    def take(self, url: str, shown: Any) -> None:
+        """Take the socket from which the body of an answer is read."""
+        self._url, self._socket = url, shown
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """End a read of the body inside the block that takes longer, or whose thread is cancelled.
+
+        :raises AnswerTimeoutError: it took longer.
+        :raises Cancelled: the cancellation that applies to this thread is requested.
+        """
+        awaited = _Awaited(time.monotonic() + seconds, _cancellation.get(), self._socket)
+        if awaited.is_cancelled:
+            raise Cancelled
+        try:
+            with _watchdog.watching(awaited):
+                yield
+        except Exception as error:
+            _raise_if_ended(awaited, self._url, seconds, error)
+            raise
+        _raise_if_ended(awaited, self._url, seconds, None)
+
+
+_body_reads: ContextVar[BodyReads | None] = ContextVar("glacier_jobs_body_reads", default=None)
+
+
 @dataclass(eq=False)
 class _Awaited:
     """An answer that a thread waits for."""
@@ -281,17 +332,19 @@ def _sent(session: Any, send: Callable[[Any], Any], request: Any) -> Any:
         with _watchdog.watching(awaited):
             answer = send_through_proxy(send, session, request)
     except Exception as error:
-        _raise_if_ended(awaited, request, seconds, error)
+        _raise_if_ended(awaited, request.url, seconds, error)
         raise
     finally:
         _current.reset(token)
     # A body that was cut by the end of its socket looks like a complete one.
-    _raise_if_ended(awaited, request, seconds, None)
+    _raise_if_ended(awaited, request.url, seconds, None)
+    if (reads := _body_reads.get()) is not None:
+        reads.take(request.url, awaited.socket)
     return answer
 
 
-def _raise_if_ended(awaited: _Awaited, request: Any, seconds: float | None, error: Exception | None) -> None:
+def _raise_if_ended(awaited: _Awaited, url: str, seconds: float | None, error: Exception | None) -> None:
     if awaited.is_cancelled:
         raise Cancelled from error
     if awaited.is_late:
-        raise AnswerTimeoutError(endpoint_url=request.url, seconds=seconds) from error
+        raise AnswerTimeoutError(endpoint_url=url, seconds=seconds) from error

@@ -13,6 +13,7 @@ from glacier_jobs.glacier.client import GlacierCalls
 from glacier_jobs.glacier.decoding import RecordPage, are_records, decoded_records
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 from glacier_jobs.glacier.initiation import JobRequest, JobType, Tier
+from glacier_jobs.glacier.outputs import JobOutput, OutputRequest, ResumingJobOutput, requested_output
 from glacier_jobs.glacier.pagination import (
     JobDescription,
     JobPage,
@@ -344,6 +345,64 @@ class GlacierJobsHook(GlacierCalls):
         if not job_id:
             raise uncertain(action, "the answer names no job")
         return str(job_id)
+
+    def open_job_output(
+        self, vault_name: str, job_id: str, start: int | None = None, end: int | None = None, account_id: str = "-"
+    ) -> JobOutput:
+        """Open the output of a succeeded job, or a range of its bytes, as a binary stream.
+
+        An answer that is cut or too slow is an error, never an early end of the stream. Each MiB must arrive within
+        ``answer_timeout_seconds`` of the hook's retry policy, and some bytes within the read time-out.
+
+        Example::
+
+            with hook.open_job_output("photos", job_id, 0, 1024 * 1024 - 1) as output:
+                first_mebibyte = output.read()
+
+        :param start: the first byte of the range, counted from the beginning of the job's own range; ``None`` with
+            ``end=None`` for the whole output.
+        :param end: the last byte of the range. The range ends earlier if the output does.
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :return: the stream of the answer; close it, or use it in a ``with`` statement.
+        :raises InvalidArgument: an argument is not valid; no request was made.
+        :raises JobOutputNotReady: the job is in progress.
+        :raises JobFailed: the job failed.
+        :raises JobOutputExpired: the vault has no such job, or the job has expired.
+        :raises RequestRefused: the job is a select job, whose output is on S3; or AWS refused the request.
+        :raises VaultNotFound: the vault does not exist; the message names the vault and the Region.
+        :raises AccessDenied: the credentials may not get this job's output.
+        :raises MalformedAnswer: the answer differs from AWS's documentation.
+        :raises TransientError: no usable answer after the client's retries, or the body was cut or too slow.
+
+        Source: Amazon Glacier API 2012-06-01, Get Job Output.
+        """
+        return requested_output(self, self._output_request(vault_name, job_id, account_id), start, end)
+
+    def open_resuming_job_output(self, vault_name: str, job_id: str, account_id: str = "-") -> ResumingJobOutput:
+        """Open the whole output of a succeeded job as a binary stream that survives dropped connections.
+
+        After a dropped or slow connection, the stream requests the output again from its position on, as often and for
+        as long as the hook's retry policy allows without further bytes.
+
+        Example::
+
+            with hook.open_resuming_job_output("photos", job_id) as output:
+                while block := output.read(1024 * 1024):
+                    print(len(block))
+
+        Arguments and errors are those of :meth:`open_job_output`.
+        """
+        return ResumingJobOutput(self, self._output_request(vault_name, job_id, account_id))
+
+    def _output_request(self, vault_name: str, job_id: str, account_id: str) -> OutputRequest:
+        if not isinstance(job_id, str) or not job_id:
+            raise InvalidArgument(f"job_id is {job_id!r}; expected the id of one job")
+        return OutputRequest(
+            vault_name=check_vault_name(vault_name),
+            job_id=job_id,
+            account_id=check_account_id(account_id),
+            describe=partial(self.get_job, vault_name, job_id, account_id),
+        )
 
     def get_jobs_df(
         self,
