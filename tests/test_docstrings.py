@@ -22,7 +22,7 @@ from glacier_jobs.glacier.client import RetryPolicy
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.rows import ObservedPage, jobs_batch
 from glacier_jobs.history.store import History, fold_closed_days
-from glacier_jobs.operators import GlacierJobsToParquetOperator
+from glacier_jobs.operators import GlacierJobOutputToObjectStorageOperator, GlacierJobsToParquetOperator
 from glacier_jobs.reports.questions import Inquiry, run
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.snapshot.observe import observe
@@ -46,6 +46,7 @@ DOCUMENTED = [
     run,
     Inquiry,
     GlacierJobsToParquetOperator,
+    GlacierJobOutputToObjectStorageOperator,
     GlacierJobSensor,
     GlacierJobCompletedTrigger,
 ]

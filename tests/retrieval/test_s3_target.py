@@ -24,7 +24,6 @@ from glacier_jobs.errors import (
     TreeHashMismatch,
 )
 from glacier_jobs.hooks import GlacierJobsHook
-from glacier_jobs.retrieval import ranges as ranges_module
 from glacier_jobs.retrieval import s3_target
 from glacier_jobs.retrieval.destinations import open_target
 from glacier_jobs.retrieval.downloader import Stored, store_output
@@ -515,11 +514,6 @@ def test_a_large_part_that_s3_refuses_is_fetched_again(
     store(hook, bucket, job_id)
 
     assert bucket.content() == archive.content
-
-
-def test_parts_beyond_64_mebibytes_are_streamed_in_pieces_that_fit_the_memory() -> None:
-    assert ranges_module.STREAMED_PIECE_BYTES * 8 <= 128 * MEBIBYTE
-    assert s3_target.LARGEST_PIECE_BYTES == ranges_module.LARGEST_PIECE_BYTES
 
 
 CHILD = """
