@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,10 @@ from airflow.sdk import (
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed, params_allowed, switched_on
 from glacier_jobs.compat import AirflowFailException, AirflowSkipException, asset_events_since, asset_or_time
 from glacier_jobs.errors import FinalError, InvalidArgument
+from glacier_jobs.no_retries import without_retries
 from glacier_jobs.snapshot.asset_events import announced_datasets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.sdk import Context
 
     from glacier_jobs.dataset.layout import Dataset
@@ -90,15 +88,6 @@ of the Variable `{DATASET_VARIABLE}`.
 """
 
 
-@contextmanager
-def _without_retries() -> Iterator[None]:
-    """Let a final error fail the task at once."""
-    try:
-        yield
-    except FinalError as error:
-        raise AirflowFailException(str(error)) from error
-
-
 @task(inlets=[GLACIER_JOBS])
 def datasets() -> list[str]:
     """Return the URIs of the datasets in events, or of the configured dataset; in a run by time, of both."""
@@ -106,7 +95,7 @@ def datasets() -> list[str]:
 
     context = get_current_context()
     param = context["params"]["dataset_uri"] or None
-    with _without_retries():
+    with without_retries():
         check_params_allowed({"dataset_uri": param}, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
         accepted, faults = _named(context)
         if accepted:
@@ -124,7 +113,7 @@ def datasets() -> list[str]:
 @task(inlets=[GLACIER_JOBS])
 def events_accepted() -> None:
     """Fail the run if the URI of a dataset is not valid or not allowed; the other datasets are reported."""
-    with _without_retries():
+    with without_retries():
         _, faults = _named(get_current_context())
         if faults:
             raise InvalidArgument("\n".join(faults))
@@ -230,7 +219,7 @@ def fold(dataset_uri: str) -> None:
 
     dataset = _files(dataset_uri).dataset
     history = History.beside(dataset)
-    with _without_retries():
+    with without_retries():
         try:
             fold_closed_days(dataset, history, now=datetime.now(timezone.utc))
         finally:
@@ -241,13 +230,13 @@ def fold(dataset_uri: str) -> None:
 @task(map_index_template=LABEL)
 def compact(dataset_uri: str) -> None:
     """Compact the finalized days."""
-    with _without_retries():
+    with without_retries():
         if not switched_on(Variable.get(COMPACTION_VARIABLE, default=None), COMPACTION_VARIABLE):
             raise AirflowSkipException(f"the Variable {COMPACTION_VARIABLE} switches compaction off")
     from glacier_jobs.compaction import compact_closed_days
 
     dataset = _files(dataset_uri).dataset
-    with _without_retries():
+    with without_retries():
         compact_closed_days(dataset, now=datetime.now(timezone.utc), limit=DAYS_COMPACTED)
 
 
@@ -295,7 +284,7 @@ def _files(dataset_uri: str) -> ReportFiles:
     from glacier_jobs.html_report.store import ReportFiles
     from glacier_jobs.storage import open_dataset
 
-    with _without_retries():
+    with without_retries():
         return ReportFiles(open_dataset(dataset_uri))
 
 

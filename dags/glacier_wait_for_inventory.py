@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.amazon.aws.operators.glacier import GlacierCreateJobOperator
 from airflow.sdk import Param, Variable, dag, get_current_context, task
 
 from glacier_jobs.arguments import ALLOW_PARAMS_VARIABLE, check_params_allowed
@@ -14,6 +13,7 @@ from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import ConnectionNotFound, FinalError
 from glacier_jobs.glacier.identifiers import check_vault_name
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.operators import GlacierInitiateJobOperator
 from glacier_jobs.sensors import GlacierJobSensor
 
 #: The connection and the Region of runs that give no others. Without a connection (``None``), the credentials of the
@@ -27,7 +27,7 @@ DOC = f"""
 - **check_params** checks the params. If the connection does not exist, nothing is initiated: the credentials of the
   environment, which Airflow would use for some connections, could belong to another account. To use these credentials,
   such as an execution role, leave the param `aws_conn_id` empty.
-- **start** initiates the inventory retrieval job with the operator of Airflow's Amazon provider.
+- **start** initiates the inventory retrieval job, once: a retry finds the job that an earlier try initiated.
 - **wait** releases its worker slot and waits in the triggerer, typically 3 to 5 hours. If the job fails, the task fails
   with Glacier's status message.
 - **read** reads the inventory and returns the number and the total size of the archives in the vault.
@@ -105,13 +105,12 @@ def glacier_wait_for_inventory() -> None:
     """Initiate, wait, read."""
     checked: Any = check_params()
     where: dict[str, Any] = {name: checked[name] for name in ("aws_conn_id", "region_name", "vault_name")}
-    start = GlacierCreateJobOperator(
+    start = GlacierInitiateJobOperator(
         task_id="start",
         **where,
-        # Glacier cannot distinguish a repeated request from a new one, so a retry of the task, or of the request by
-        # botocore, could pay for two inventories.
-        retries=0,
-        botocore_config={"retries": {"mode": "standard", "total_max_attempts": 1}},
+        job_type="inventory-retrieval",
+        retries=3,
+        retry_delay=timedelta(minutes=1),
     )
     job = GlacierJobSensor(
         task_id="wait",

@@ -20,9 +20,14 @@ from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.events import GlacierJobCompletedTrigger
 from glacier_jobs.glacier.client import RetryPolicy
 from glacier_jobs.glacier.hook import GlacierJobsHook
+from glacier_jobs.glacier.initiation import JobRequest
 from glacier_jobs.glacier.rows import ObservedPage, jobs_batch
 from glacier_jobs.history.store import History, fold_closed_days
-from glacier_jobs.operators import GlacierJobOutputToObjectStorageOperator, GlacierJobsToParquetOperator
+from glacier_jobs.operators import (
+    GlacierInitiateJobOperator,
+    GlacierJobOutputToObjectStorageOperator,
+    GlacierJobsToParquetOperator,
+)
 from glacier_jobs.reports.questions import Inquiry, run
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.snapshot.observe import observe
@@ -46,6 +51,7 @@ DOCUMENTED = [
     run,
     Inquiry,
     GlacierJobsToParquetOperator,
+    GlacierInitiateJobOperator,
     GlacierJobOutputToObjectStorageOperator,
     GlacierJobSensor,
     GlacierJobCompletedTrigger,
@@ -76,7 +82,7 @@ def names(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str, Any
     observation = new_observation("123456789012", "us-east-1", datetime.now(timezone.utc))
     return {
         **{each.__name__: each for each in DOCUMENTED if inspect.isclass(each) or inspect.isfunction(each)},
-        **{each.__name__: each for each in (date, datetime, ObservedPage, Asset, AssetWatcher, dag)},
+        **{each.__name__: each for each in (date, datetime, JobRequest, ObservedPage, Asset, AssetWatcher, dag)},
         "timezone": timezone,
         "hook": hook,
         "job_id": "a",

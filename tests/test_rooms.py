@@ -42,9 +42,9 @@ PAGE = [
 #: Only these files import Airflow or AWS's SDK.
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
-    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.job_output", "operators.snapshot",
-    "page.security", "page.service", "retrieval.destinations", "retrieval.s3_target", "sensors", "triggers",
-    "uri_fields",
+    "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.initiate", "operators.initiating",
+    "operators.job_output", "operators.snapshot", "page.security", "page.service", "retrieval.destinations",
+    "retrieval.s3_target", "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

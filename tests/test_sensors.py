@@ -51,11 +51,11 @@ DENIALS = {
 REFUSALS = {
     "no_longer_supported": "NoLongerSupportedException",
     "limit_exceeded": "LimitExceededException",
-    "policy_enforced": "PolicyEnforcedException",
     "vault_not_found": "ResourceNotFoundException",
 }
 TRANSIENT = [
     "insufficient_capacity",
+    "policy_enforced",
     "throttling",
     "service_unavailable",
     "request_timeout",
@@ -67,9 +67,10 @@ TRANSIENT = [
 ]
 UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: Not a fault: ``crowd`` delays calls until several are in progress, for tests of concurrent listings. A dripping body
-#: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. The bodies of
-#: outputs are cut or corrupted in ``tests/glacier/test_outputs.py``.
-NO_FAULTS = ["crowd", "dripping_body", "cut_body", "corrupted_body"]
+#: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. An answer that a
+#: job is not known says that the job is missing. The bodies of outputs are cut or corrupted in
+#: ``tests/glacier/test_outputs.py``.
+NO_FAULTS = ["crowd", "dripping_body", "job_not_found", "cut_body", "corrupted_body"]
 
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")

@@ -114,5 +114,6 @@ FAULT_ERRORS: Mapping[str, tuple[str, int, str]] = {
         "There is insufficient capacity to process this expedited request.",
     ),
     "vault_not_found": ("ResourceNotFoundException", 404, "Vault not found for ARN: {resource}"),
+    "job_not_found": ("ResourceNotFoundException", 404, "The job ID was not found"),
     "limit_exceeded": ("LimitExceededException", 400, "A limit of the account was exceeded."),
 }

@@ -22,8 +22,8 @@ class FaultKind:
 
 
 KINDS: Mapping[str, FaultKind] = {
-    **{name: FaultKind() for name in errors.FAULT_ERRORS},
-    "latency": FaultKind(arguments={"seconds": 0.1}),
+    **{name: FaultKind(arguments={"after_effect": False}) for name in errors.FAULT_ERRORS},
+    "latency": FaultKind(arguments={"seconds": 0.1, "after_effect": False}),
     "crowd": FaultKind(arguments={"size": 2, "seconds": 5.0}),
     "dropped_connection": FaultKind(arguments={"after_effect": False}),
     "truncated_body": FaultKind(),
@@ -37,9 +37,10 @@ KINDS: Mapping[str, FaultKind] = {
     "repeated_job": FaultKind(operations=frozenset({"ListJobs"})),
     "marker_cycle": FaultKind(arguments={"length": 1}, operations=LIST_OPERATIONS),
 }
-"""All faults: the error responses in :data:`local_aws.errors.FAULT_ERRORS`, and these:
+"""All faults: the error responses in :data:`local_aws.errors.FAULT_ERRORS`, with ``after_effect`` after the call was
+executed, and these:
 
-- ``latency``: the response is delayed by ``seconds``.
+- ``latency``: the call is executed after ``seconds``; with ``after_effect``, its response is sent after ``seconds``.
 - ``crowd``: the response waits until ``size`` calls are in flight at once, at most ``seconds``.
 - ``dropped_connection``: the connection is closed without a response; with ``after_effect``, after the call was
   executed.
@@ -170,18 +171,27 @@ class Faults:
         return active
 
 
-def error_for(active: ActiveFaults, call: Call) -> errors.AwsError | None:
+@dataclass(frozen=True, kw_only=True)
+class FaultError:
+    """The error of a fault, and whether the call is executed before."""
+
+    error: errors.AwsError
+    after_effect: bool
+
+
+def error_for(active: ActiveFaults, call: Call) -> FaultError | None:
     """Return the error for a call; of several, the first."""
-    for kind in active:
+    for kind, arguments in active.items():
         if kind in errors.FAULT_ERRORS:
             code, status, message = errors.FAULT_ERRORS[kind]
-            return errors.AwsError(
+            error = errors.AwsError(
                 code,
                 status,
                 message.format(
                     operation=call.operation, resource=call.resource, account_id=call.account_region.account_id
                 ),
             )
+            return FaultError(error=error, after_effect=bool(arguments["after_effect"]))
     return None
 
 

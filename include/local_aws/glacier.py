@@ -115,15 +115,21 @@ class Glacier:
 
     def _respond_with_faults(self, call: Call, active_faults: ActiveFaults, generation: int) -> Response:
         calls = self._backend.calls
-        if "latency" in active_faults:
-            calls.pause(generation, active_faults["latency"]["seconds"])
+        latency = active_faults.get("latency")
+        if latency is not None and not latency["after_effect"]:
+            calls.pause(generation, latency["seconds"])
         if "crowd" in active_faults:
             calls.wait_for_concurrency(generation, active_faults["crowd"]["size"], active_faults["crowd"]["seconds"])
         drop = active_faults.get("dropped_connection")
         if calls.is_stale(generation) or (drop is not None and not drop["after_effect"]):
             return Response(status=0, dropped=True)
-        error = faults.error_for(active_faults, call)
-        response = _error_response(error) if error is not None else self._call_response(call, active_faults)
+        fault = faults.error_for(active_faults, call)
+        if fault is None or fault.after_effect:
+            response = self._call_response(call, active_faults)
+        if fault is not None:
+            response = _error_response(fault.error)
+        if latency is not None and latency["after_effect"]:
+            calls.pause(generation, latency["seconds"])
         if "not_json" in active_faults:
             response = Response(status=200, headers=[("Content-Type", "text/html")], body=_PROXY_PAGE)
         if "cut_json" in active_faults:

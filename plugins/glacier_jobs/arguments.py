@@ -59,6 +59,17 @@ def checked_seconds(value: object, name: str, *, zero: bool = False) -> float:
     raise InvalidArgument(f"{name} is {shown(value)}; expected {expected}")
 
 
+def checked_hours(value: object, name: str) -> float:
+    """Return a number of hours from 0 to 24, for which Glacier keeps the output of a job.
+
+    :param name: the name of the argument in error messages.
+    :raises InvalidArgument: names what was found and what was expected.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 24:
+        return float(value)
+    raise InvalidArgument(f"{name} is {shown(value)}; expected a number of hours from 0 to 24")
+
+
 def checked_count(value: object, name: str) -> int:
     """Return a whole number of at least 0.
 

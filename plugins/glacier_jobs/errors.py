@@ -11,10 +11,11 @@
     │   ├── NotSupported        this account cannot use Amazon Glacier's vaults
     │   ├── RequestRefused      AWS refused the request for another reason
     │   ├── VaultNotFound
+    │   ├── ArchiveNotFound
     │   ├── JobNotFound
     │   │   └── JobOutputExpired  there is no such job any more, and so no output
     │   ├── JobOutputNotReady   the job is in progress
-    │   ├── JobFailed           the job failed, and has no output
+    │   ├── JobFailed           the job failed, and so has no output
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
     │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
@@ -28,6 +29,9 @@
     └── TransientError          the same call may succeed later
         ├── Throttled
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
+        ├── InsufficientCapacity  no capacity for Expedited retrievals now; no job was initiated
+        ├── PolicyEnforced      the account's data retrieval policy does not admit the job now; no job was initiated
+        ├── JobMayHaveStarted   no usable answer to Initiate Job: a repeated request could start a second job
         ├── CredentialsUnavailable  the source of the credentials gave none
         ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
         ├── MarkerRepeated      a listing would never end
@@ -80,6 +84,10 @@ class VaultNotFound(FinalError):
     """The account has no such vault in this Region."""
 
 
+class ArchiveNotFound(FinalError):
+    """The vault has no such archive, as far as Glacier knows."""
+
+
 class JobNotFound(FinalError):
     """The vault has no such job, or the job has expired."""
 
@@ -93,7 +101,7 @@ class JobOutputNotReady(FinalError):
 
 
 class JobFailed(FinalError):
-    """The job failed, and has no output; the message gives AWS's reason."""
+    """The job failed, and so has no output; the message names it and Glacier's reason."""
 
 
 class MalformedAnswer(FinalError):
@@ -146,6 +154,18 @@ class Throttled(TransientError):
 
 class ServiceUnavailable(TransientError):
     """No usable answer: a 5xx, a time-out, a dropped connection or an unreadable body."""
+
+
+class InsufficientCapacity(TransientError):
+    """Glacier has no capacity for Expedited retrievals now; no job was initiated."""
+
+
+class PolicyEnforced(TransientError):
+    """The account's data retrieval policy does not admit the job now; no job was initiated, and nothing is charged."""
+
+
+class JobMayHaveStarted(TransientError):
+    """There was no usable answer to Initiate Job: look for the job before the request is repeated."""
 
 
 class CredentialsUnavailable(TransientError):

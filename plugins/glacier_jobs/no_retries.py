@@ -29,6 +29,15 @@ def arguments_refused() -> Iterator[None]:
         raise ArgumentRefused(str(error)) from error
 
 
+@contextmanager
+def without_retries() -> Iterator[None]:
+    """Fail without retries if a :class:`FinalError` is raised inside the block."""
+    try:
+        yield
+    except FinalError as error:
+        raise AirflowFailException(str(error)) from error
+
+
 def raisable(error: Exception) -> Exception:
     """Return what a task raises for an error: a transient error itself, which Airflow retries."""
     return Refused(str(error)) if isinstance(error, FinalError) else error

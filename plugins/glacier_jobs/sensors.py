@@ -17,7 +17,6 @@ from airflow.sdk import PokeReturnValue
 from glacier_jobs import compat
 from glacier_jobs.arguments import checked_count, checked_seconds, refuse_discarded
 from glacier_jobs.compat import (
-    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferralError,
@@ -32,7 +31,6 @@ from glacier_jobs.errors import (
     GlacierJobsError,
     InvalidArgument,
     JobNotFound,
-    ServiceUnavailable,
     TransientError,
 )
 from glacier_jobs.glacier.client import POLLING_RETRY_POLICY
@@ -44,18 +42,12 @@ from glacier_jobs.uri_fields import ChecksUris
 from glacier_jobs.waiting import task_state
 from glacier_jobs.waiting.backoff import next_delay_seconds
 from glacier_jobs.waiting.description import check_succeeded, described, from_event
+from glacier_jobs.waiting.failure import failure_of
 from glacier_jobs.waiting.job_ids import awaited_ids, is_single
 from glacier_jobs.waiting.outcome_file import check_outcome_uri, write_outcomes
 from glacier_jobs.waiting.poll import PollRequest, poll
 from glacier_jobs.waiting.rules import INTERVAL_SECONDS, Ending, Step, WaitRules
-from glacier_jobs.waiting.state import (
-    PollResult,
-    Verdict,
-    Wait,
-    failure_message,
-    timeout_message,
-    unreachable_message,
-)
+from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 from glacier_jobs.waiting.stored_state import from_json, to_json
 
 if TYPE_CHECKING:
@@ -392,14 +384,9 @@ class GlacierJobSensor(ChecksUris, AwsBaseSensor[GlacierJobsHook]):
         }
 
     def _failure(self, wait: Wait, ending: Ending, reason: str | None) -> Exception | None:
-        if ending is Ending.JUDGED:
-            return AirflowFailException(failure_message(self.vault_name, wait)) if wait.problems else None
-        if ending is Ending.TIMED_OUT:
-            return AirflowSensorTimeout(timeout_message(self.vault_name, wait, self.timeout))
-        if ending is Ending.REFUSED:
-            return Refused(reason)
-        message = unreachable_message(self.vault_name, wait, str(reason))
-        return Refused(message) if ending is Ending.DENIED else ServiceUnavailable(message)
+        return failure_of(
+            self.vault_name, wait, ending, reason, timeout_seconds=self.timeout, timed_out=AirflowSensorTimeout
+        )
 
     def _description(self, wait: Wait, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         # A wait that version 0.1.0 stored does not name the jobs that succeeded.

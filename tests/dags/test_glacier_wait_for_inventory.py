@@ -32,9 +32,9 @@ def example_dag(dag_bag: DagBag, local_aws: Control, connect: Connect) -> Runner
 def test_an_inventory_job_is_initiated_waited_for_and_its_output_is_read(
     example_dag: Runner, local_aws: Control
 ) -> None:
-    """The sensor defers, because the job is not complete at the first poll."""
+    """The sensor defers, because the job is not complete at its first poll, which follows the listing of `start`."""
     local_aws.next_outcome(duration_seconds=4 * HOUR)
-    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=1, count=1)
 
     run = example_dag(vault_name="photos")
 
@@ -94,7 +94,7 @@ def test_without_a_connection_the_credentials_of_the_environment_are_used(
     """As on Amazon MWAA. The sensor defers: its trigger gets no connection either."""
     monkeypatch.delenv("AIRFLOW_CONN_AWS_ARCHIVE")
     local_aws.next_outcome(duration_seconds=4 * HOUR)
-    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", count=1)
+    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", skip=1, count=1)
 
     run = example_dag(vault_name="photos", aws_conn_id=None)
 
@@ -149,12 +149,23 @@ def test_a_deployment_can_switch_off_the_choice_of_connection_and_region(
     assert example_dag(vault_name="photos", aws_conn_id="aws_archive", region_name=None).state == "success"
 
 
-def test_a_request_that_may_have_been_accepted_is_not_repeated(example_dag: Runner, local_aws: Control) -> None:
-    local_aws.fault("service_unavailable", operation="InitiateJob")
+def test_a_request_that_was_accepted_without_an_answer_is_not_repeated(example_dag: Runner, local_aws: Control) -> None:
+    local_aws.next_outcome(duration_seconds=0)
+    local_aws.fault("service_unavailable", operation="InitiateJob", count=1, after_effect=True)
 
     run = example_dag(vault_name="photos")
 
-    assert run.tasks["start", -1] == "failed"
+    assert run.state == "success"
+    assert local_aws.calls().by_operation["InitiateJob"] == 1
+
+
+def test_a_second_run_uses_the_inventory_of_the_first(example_dag: Runner, local_aws: Control) -> None:
+    local_aws.next_outcome(duration_seconds=0)
+    example_dag(vault_name="photos")
+
+    run = example_dag(vault_name="photos")
+
+    assert run.state == "success"
     assert local_aws.calls().by_operation["InitiateJob"] == 1
 
 

@@ -21,7 +21,7 @@ from local_aws.client import Control
 from local_aws.faulty_proxy import Fault
 from tests.conftest import Connect, IdsOnS3
 from tests.credential_source import CredentialProcess, CredentialSource
-from tests.test_operators import CONTEXT
+from tests.operators.test_snapshot import CONTEXT
 from tests.versions import GET_FS
 
 USES: dict[str, Callable[[str], object]] = {

@@ -11,11 +11,15 @@ from botocore.parsers import ResponseParserError
 from glacier_jobs.aws_errors.proxies import ProxyRefusedError, refusal, without_secrets
 from glacier_jobs.errors import (
     AccessDenied,
+    ArchiveNotFound,
     CredentialsUnavailable,
     GlacierJobsError,
+    InsufficientCapacity,
     InvalidArgument,
+    JobMayHaveStarted,
     JobNotFound,
     NotSupported,
+    PolicyEnforced,
     ProxyDenied,
     RequestRefused,
     ServiceUnavailable,
@@ -24,7 +28,7 @@ from glacier_jobs.errors import (
 )
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
-_UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException", "InsufficientCapacityException"}
+_UNAVAILABLE = {"ServiceUnavailableException", "RequestTimeoutException"}
 _REFUSED_CREDENTIALS = {
     "AccessDenied",
     "AccessDeniedException",
@@ -72,6 +76,16 @@ _NO_ANSWER = (
     ResponseParserError,
 )
 
+#: The request was not sent.
+_NOT_CONNECTED = (
+    botocore.exceptions.ConnectTimeoutError,
+    botocore.exceptions.EndpointConnectionError,
+    botocore.exceptions.ProxyConnectionError,
+)
+
+#: Answers that refuse a job, whatever their status is: the documents and botocore's model of the service differ.
+_REFUSED_STARTS = {"InsufficientCapacityException", "PolicyEnforcedException"}
+
 
 def is_expired(error: botocore.exceptions.ClientError) -> bool:
     """Tell whether the request failed because its credentials have expired."""
@@ -112,6 +126,36 @@ def translated(action: str) -> Iterator[None]:
         raise RequestRefused(f"{action}: the request could not be made ({error})") from error
 
 
+@contextmanager
+def started_or_not(action: str) -> Iterator[None]:
+    """Tell a request to start a job that Glacier may have accepted from one that it has not.
+
+    Inside :func:`translated`, which translates the other errors.
+
+    :param action: the beginning of the message: "Initiate Job in vault photos in us-east-1".
+    :raises JobMayHaveStarted: no answer, or one that says nothing about the job.
+    """
+    try:
+        yield
+    except botocore.exceptions.ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if _code(error) not in _REFUSED_STARTS and (status >= 500 or status == 408):
+            raise uncertain(action, f"AWS answered {_code(error)} (HTTP {status})") from error
+        raise
+    except _NOT_CONNECTED:
+        raise
+    except _NO_ANSWER as error:
+        raise uncertain(action, str(error)) from error
+
+
+def uncertain(action: str, reason: str) -> JobMayHaveStarted:
+    """Return the error of a request to start a job that Glacier may have accepted."""
+    return JobMayHaveStarted(
+        f"{action}: {reason}; Glacier may have started the job. Look for it in the vault's list before you repeat the "
+        "request, because a second job is charged, too"
+    )
+
+
 def _from_proxy(action: str, error: ProxyRefusedError) -> ProxyDenied:
     return ProxyDenied(
         f"{action}: {error}; check the proxy and its login in the proxy settings of this machine, the connection's "
@@ -145,6 +189,14 @@ def _from_answer(action: str, error: botocore.exceptions.ClientError) -> Glacier
             f"{answer}; it redirects to {location}, which AWS never does: a proxy or the login page of a network "
             "answered. Check this machine's proxy settings and the connection's endpoint_url"
         )
+    if code == "InsufficientCapacityException":
+        return InsufficientCapacity(f"{answer}; try again later, or use the tier Standard")
+    if code == "PolicyEnforcedException":
+        return PolicyEnforced(
+            f"{answer}; the data retrieval policy of this account and Region does not admit the job now. Try again "
+            "when jobs have completed, use the tier Bulk or Expedited, to which the policy does not apply, or change "
+            "the policy"
+        )
     # botocore puts the HTTP status in place of a missing code: the body was truncated, or it is not from Glacier.
     if code in _UNAVAILABLE or status >= 500 or code.isdigit():
         return ServiceUnavailable(f"{answer}; this was attempt {attempts}. Try again later")
@@ -152,6 +204,8 @@ def _from_answer(action: str, error: botocore.exceptions.ClientError) -> Glacier
         advice = _ADVICE.get(code, f"check that the credentials are allowed to call {error.operation_name}")
         return AccessDenied(f"{answer}; {advice}")
     if code == "ResourceNotFoundException":
+        if "archive id" in message.lower():
+            return ArchiveNotFound(f"{answer}; check the archive's ID and the vault's name")
         if "job" in message.lower() and "vault not found" not in message.lower():
             return JobNotFound(f"{answer}; finished jobs are kept for about 24 hours")
         return VaultNotFound(f"{answer}; check the vault's name, the account and the Region")

@@ -229,6 +229,30 @@ class GlacierCalls(GlacierHook):
                 raise
             return self._call_again(partial(self._call_once, action, request), error, began + self.retry_policy.seconds)
 
+    def _call_once_only(self, action: str, request: Request) -> dict[str, Any]:
+        """Make a request that AWS receives once, and return its answer.
+
+        botocore does not repeat it. This method repeats it only where AWS has not accepted it: it was throttled, or
+        there was no connection.
+        """
+        began = self._now()
+        call = partial(self._call_with, self._get_conn_without_retries, action, request)
+        try:
+            return call()
+        except (Throttled, ServiceUnavailable) as error:
+            return self._call_again(call, error, began + self.retry_policy.seconds)
+
+    def _get_conn_without_retries(self) -> Any:
+        """Return a client that makes one attempt at each request, and that lives as long as the hook's own client."""
+        with self._renewing:
+            conn = self.get_conn()
+            owner, client = self.__dict__.get("_conn_without_retries", (None, None))
+            if owner is not conn:
+                one_attempt = Config(retries={"mode": "standard", "total_max_attempts": 1})
+                client = self.get_client_type(region_name=self.region_name, config=self.config.merge(one_attempt))
+                self.__dict__["_conn_without_retries"] = (conn, client)
+            return client
+
     def _now(self) -> float:
         """Return the time of a clock that stands still while this thread waits for its turn."""
         return time.monotonic() - (self._pace.waited_seconds if self._pace is not None else 0.0)
@@ -263,26 +287,30 @@ class GlacierCalls(GlacierHook):
 
     def _call_once(self, action: str, request: Request) -> dict[str, Any]:
         """Make one request, which botocore may retry; renew an expired token once."""
+        return self._call_with(self.get_conn, action, request)
+
+    def _call_with(self, get_client: Callable[[], Any], action: str, request: Request) -> dict[str, Any]:
+        """Make one request through a client; renew an expired token once.
+
+        :param get_client: returns the client, a new one after the hook's own was forgotten.
+        """
         with translated(action), answers_within(self.retry_policy.answer_timeout_seconds):
-            client = self.get_conn()
+            conn = self.get_conn()
             try:
-                return request(client)
+                return request(get_client())
             except AWAY_CREDENTIALS:
                 # A client keeps its source of credentials, also if the connection names another by now. One that was
                 # built without credentials never gets any.
                 with self._renewing:
-                    self._forget(client)
+                    self._forget(conn)
                 raise
             except botocore.exceptions.ClientError as error:
                 if not is_expired(error):
                     raise
-                return request(self._renewed(client))
-
-    def _renewed(self, stale: Any) -> Any:
-        """Return a client with fresh credentials; only the first of several threads builds it."""
-        with self._renewing:
-            self._forget(stale)
-            return self.get_conn()
+                # Only the first of several threads builds a client with fresh credentials.
+                with self._renewing:
+                    self._forget(conn)
+                return request(get_client())
 
     def _forget(self, stale: Any) -> None:
         """Let the next call build a new client, unless another thread has replaced this one already.

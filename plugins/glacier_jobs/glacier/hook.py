@@ -7,10 +7,12 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from glacier_jobs.aws_errors.error_mapping import started_or_not, uncertain
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
 from glacier_jobs.glacier.client import GlacierCalls
 from glacier_jobs.glacier.decoding import RecordPage, are_records, decoded_records
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
+from glacier_jobs.glacier.initiation import JobRequest, JobType, Tier
 from glacier_jobs.glacier.outputs import JobOutput, OutputRequest, ResumingJobOutput, requested_output
 from glacier_jobs.glacier.pagination import (
     JobDescription,
@@ -258,6 +260,91 @@ class GlacierJobsHook(GlacierCalls):
         if job["JobId"] != job_id:
             raise MalformedAnswer(f"{action}: the answer describes the job {job['JobId']!r}")
         return _without_nulls(job)
+
+    def initiate_job(
+        self,
+        vault_name: str,
+        job_type: JobType,
+        *,
+        archive_id: str | None = None,
+        retrieval_byte_range: str | None = None,
+        tier: Tier | None = None,
+        description: str | None = None,
+        sns_topic: str | None = None,
+        output_format: str | None = None,
+        inventory_retrieval_parameters: Mapping[str, Any] | None = None,
+        account_id: str = "-",
+    ) -> str:
+        """Start a job by one request, which costs money, and return the job's id.
+
+        Glacier starts, and charges for, a job for each request that it receives. So neither botocore nor the hook
+        repeats a request that Glacier may have received. :class:`glacier_jobs.operators.GlacierInitiateJobOperator`
+        also looks for the job of an earlier try. The provider's :meth:`retrieve_inventory` repeats requests.
+
+        Example::
+
+            job_id = hook.initiate_job("photos", "inventory-retrieval", tier="Bulk", output_format="JSON")
+
+        :param job_type: ``archive-retrieval`` or ``inventory-retrieval``.
+        :param archive_id: for an archive retrieval, the archive.
+        :param retrieval_byte_range: the first and the last byte of the archive, ``start-end``; ``None`` for the whole.
+            The first is a multiple of 1 MiB; the last is one less than such a multiple, or the archive's last.
+        :param tier: ``Expedited``, ``Standard`` or ``Bulk``; ``None`` for Standard.
+        :param description: up to 1,024 printable ASCII characters, which List Jobs shows.
+        :param sns_topic: the ARN of the topic that is notified when the job ends.
+        :param output_format: for an inventory, ``JSON`` or ``CSV``; ``None`` for JSON.
+        :param inventory_retrieval_parameters: for a part of an inventory, ``{"StartDate", "EndDate", "Limit",
+            "Marker"}`` or some of them: archives that were created from ``StartDate`` until before ``EndDate``, in ISO
+            8601; at most ``Limit`` archives; ``Marker`` continues an earlier job, whose description shows it.
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :raises InvalidArgument: an argument is not valid; no request was made.
+        :raises JobMayHaveStarted: there was no usable answer; Glacier may have started the job.
+        :raises VaultNotFound: the vault does not exist.
+        :raises ArchiveNotFound: Glacier does not know the archive. For a deleted archive, it may start a job that fails
+            later.
+        :raises AccessDenied: the credentials may not start jobs.
+        :raises PolicyEnforced: the data retrieval policy does not admit the job now.
+        :raises InsufficientCapacity: there is no capacity for Expedited retrievals now.
+        :raises TransientError: for another reason no job was started now; a later call may succeed.
+
+        Source: Amazon Glacier API 2012-06-01, Initiate Job.
+        """
+        return self.initiate(
+            JobRequest.checked(
+                vault_name=vault_name,
+                job_type=job_type,
+                archive_id=archive_id,
+                retrieval_byte_range=retrieval_byte_range,
+                tier=tier,
+                description=description,
+                sns_topic=sns_topic,
+                output_format=output_format,
+                inventory_retrieval_parameters=inventory_retrieval_parameters,
+                account_id=account_id,
+            )
+        )
+
+    def initiate(self, request: JobRequest) -> str:
+        """Start a job as :meth:`initiate_job` does, from a request that is checked already.
+
+        Example::
+
+            request = JobRequest.checked(vault_name="photos", job_type="inventory-retrieval")
+            job_id = hook.initiate(request)
+        """
+        action = f"Initiate Job for {request} in vault {request.vault_name} in {self._region_text()}"
+
+        def start(client: Any) -> dict[str, Any]:
+            with started_or_not(action):
+                answer: dict[str, Any] = client.initiate_job(
+                    vaultName=request.vault_name, accountId=request.account_id, jobParameters=request.parameters()
+                )
+            return answer
+
+        job_id = self._call_once_only(action, start).get("jobId")
+        if not job_id:
+            raise uncertain(action, "the answer names no job")
+        return str(job_id)
 
     def open_job_output(
         self, vault_name: str, job_id: str, start: int | None = None, end: int | None = None, account_id: str = "-"

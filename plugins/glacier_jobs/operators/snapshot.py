@@ -9,11 +9,11 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 
 from glacier_jobs.arguments import refuse_discarded, several
-from glacier_jobs.compat import AirflowFailException
-from glacier_jobs.errors import FinalError, InvalidArgument
+from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.glacier.client import DEFAULT_MAX_REQUESTS
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.identifiers import check_vault_pattern
+from glacier_jobs.no_retries import without_retries
 from glacier_jobs.uri_fields import ChecksUris
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
         from glacier_jobs.dataset.storage import denials_without_credentials, open_dataset
         from glacier_jobs.snapshot.observe import observe
 
-        try:
+        with without_retries():
             dataset = open_dataset(self.dataset_uri)
             with denials_without_credentials(dataset.filesystem, self.dataset_uri, "dataset_uri"):
                 observed = observe(
@@ -120,8 +120,6 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
                     on_vault_error=self.on_vault_error,
                     provenance=self._provenance(context),
                 )
-        except FinalError as error:
-            raise AirflowFailException(str(error)) from error
         return {
             "observation_id": observed.observation.observation_id,
             "snapshot_at": observed.observation.snapshot_at.isoformat(),

@@ -1,1 +1,1 @@
-"""The output of a job, stored as a file or an object: in parallel, verified, and resumed after an interruption."""
+"""Jobs that are started once, and their output, stored as a file or an object, verified."""

@@ -7,17 +7,17 @@ seen succeed would count as missing.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
+from glacier_jobs.glacier.expiry import expires_at
 from glacier_jobs.waiting.state import PollResult, Verdict, Wait
 
 #: The shortest time between two stored states, because each one resumes the task on a worker.
 STORED_EVERY = timedelta(hours=6)
 
-#: How long Glacier keeps a completed job at least, and how long before that its verdict is stored at the latest. This
-#: may be sooner than :data:`STORED_EVERY`, for a job that completed long before a poll showed it.
-KEPT_FOR = timedelta(hours=24)
+#: How long before Glacier may drop a completed job its verdict is stored at the latest. This may be sooner than
+#: :data:`STORED_EVERY`, for a job that completed long before a poll showed it.
 STORED_BEFORE = timedelta(hours=1)
 
 
@@ -49,8 +49,4 @@ class Progress:
 
 def _droppable_at(description: Any, now: datetime) -> datetime:
     """Return when Glacier may drop a completed job; if it does not say when the job completed, now."""
-    try:
-        completed_at = datetime.fromisoformat(str(description.get("CompletionDate")).replace("Z", "+00:00"))
-    except ValueError:
-        return now
-    return (completed_at if completed_at.tzinfo else completed_at.replace(tzinfo=timezone.utc)) + KEPT_FOR
+    return expires_at(description) or now
