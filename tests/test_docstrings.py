@@ -23,7 +23,11 @@ from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.initiation import JobRequest
 from glacier_jobs.glacier.rows import ObservedPage, jobs_batch
 from glacier_jobs.history.store import History, fold_closed_days
-from glacier_jobs.operators import GlacierInitiateJobOperator, GlacierJobsToParquetOperator
+from glacier_jobs.operators import (
+    GlacierInitiateJobOperator,
+    GlacierJobOutputToObjectStorageOperator,
+    GlacierJobsToParquetOperator,
+)
 from glacier_jobs.reports.questions import Inquiry, run
 from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.snapshot.observe import observe
@@ -48,6 +52,7 @@ DOCUMENTED = [
     Inquiry,
     GlacierJobsToParquetOperator,
     GlacierInitiateJobOperator,
+    GlacierJobOutputToObjectStorageOperator,
     GlacierJobSensor,
     GlacierJobCompletedTrigger,
 ]

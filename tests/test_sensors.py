@@ -70,7 +70,7 @@ UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. An answer that a
 #: job is not known says that the job is missing. The bodies of outputs are cut or corrupted in
 #: ``tests/glacier/test_outputs.py``.
-NO_FAULTS = ["crowd", "dripping_body", "cut_body", "corrupted_body", "job_not_found"]
+NO_FAULTS = ["crowd", "dripping_body", "job_not_found", "cut_body", "corrupted_body"]
 
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")

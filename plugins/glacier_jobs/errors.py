@@ -15,7 +15,7 @@
     │   ├── JobNotFound
     │   │   └── JobOutputExpired  there is no such job any more, and so no output
     │   ├── JobOutputNotReady   the job is in progress
-    │   ├── JobFailed           the job failed, and has no output
+    │   ├── JobFailed           the job failed, and so has no output
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
     │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
@@ -101,7 +101,7 @@ class JobOutputNotReady(FinalError):
 
 
 class JobFailed(FinalError):
-    """The job failed, and has no output; the message names it and Glacier's reason."""
+    """The job failed, and so has no output; the message names it and Glacier's reason."""
 
 
 class MalformedAnswer(FinalError):

@@ -26,7 +26,7 @@ from glacier_jobs.retrieval.tree_hash import Node, combined
 #: The memory for parts under way: with parts of 64 MiB, 2 are under way at once.
 _PARTS_BYTES: Final = 128 * 1024 * 1024
 
-#: How often an output is stored from its beginning because the upload is gone.
+#: How often the parts that are stored are asked for, because an upload is gone or was changed.
 _UPLOADS: Final = 3
 
 _PROGRESS_SECONDS = 60.0
@@ -83,7 +83,7 @@ def store_output(source: JobSource, target: Target, uri: str, *, replace: bool, 
         try:
             return _stored_once(source, target, uri, replace=replace, max_ranges=max_ranges)
         except GoneUpload as gone:
-            log.warning("%s; %s is stored from its beginning", gone, source)
+            log.warning("%s; %s is stored with what is left of it", gone, source)
     raise ServiceUnavailable(f"{uri}: the upload of {source} was gone {_UPLOADS} times; try again later")
 
 

@@ -214,7 +214,7 @@ class S3Target:
         upload = _Upload(upload_id=upload_id, token=token)
         content = {"upload_id": upload_id, "token": token, "destination": self.uri, "output": source.identity}
         try:
-            with translated(f"Create {self.checkpoint}"), _conflicts_raised():
+            with translated(f"Create {self.checkpoint}, the checkpoint of {self.uri}"), _conflicts_raised():
                 self.call(
                     "put_object",
                     Key=self._checkpoint_key,
@@ -230,6 +230,9 @@ class S3Target:
                 return upload
             self._abort(upload)
             raise GoneUpload(f"another process has created {self.checkpoint}") from conflict
+        except BaseException:
+            self._abort(upload)
+            raise
         return upload
 
     def _metadata(self, source: JobSource, token: str) -> dict[str, str]:
@@ -460,6 +463,9 @@ def _gone_raised(uri: str) -> Iterator[None]:
     except ClientError as error:
         if _code(error) == "NoSuchUpload":
             raise GoneUpload(f"S3 has no upload for {uri} any more: it was completed or aborted") from error
+        if _code(error) == "InvalidPart":
+            # Another process has uploaded a part again, whose ETag differs if it is encrypted by a key of KMS.
+            raise GoneUpload(f"S3 has other parts of {uri} than expected") from error
         raise
 
 

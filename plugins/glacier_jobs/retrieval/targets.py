@@ -72,7 +72,7 @@ class Existing(Protocol):
 
 
 class GoneUpload(Exception):
-    """What an earlier run or this one had stored is gone; the output must be stored from its beginning."""
+    """What was stored is gone, or was changed by another process; begin again with what is stored now."""
 
 
 def check_equal(existing: Existing, source: JobSource, sha256_tree_hash: str, uri: str) -> None:
