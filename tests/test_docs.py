@@ -64,7 +64,9 @@ PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT, BI_TOOLS = (
 )
 
 INVENTORIES = PAGES["include/docs/inventories.md"]
-MWAA, AIRFLOW_VERSIONS = (PAGES[f"include/docs/{name}.md"] for name in ("amazon-mwaa", "airflow-versions"))
+MWAA, AIRFLOW_VERSIONS, RETRIEVING = (
+    PAGES[f"include/docs/{name}.md"] for name in ("amazon-mwaa", "airflow-versions", "retrieving")
+)
 
 #: The exact versions for each image of Amazon MWAA: version of Airflow -> package -> version.
 MWAA_PINS = {
@@ -339,9 +341,10 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
         (README, "wait_and_keep", {"wait", "keep"}),
         (PIPELINES, "restore", {"start", "wait", "download", "keep"}),
         (PIPELINES, "fetch", {"fetch_outputs"}),
+        (RETRIEVING, "get_one_file_back", {"start", "store"}),
         (INVENTORIES, "photo_inventory", {"inventory"}),
     ],
-    ids=["wait_and_keep", "restore", "fetch", "photo_inventory"],
+    ids=["wait_and_keep", "restore", "fetch", "get_one_file_back", "photo_inventory"],
 )
 def test_an_example_dag_is_accepted_by_airflow(text: str, dag_id: str, task_ids: set[str]) -> None:
     [block] = [block for block in python_blocks(text) if f"def {dag_id}(" in block]

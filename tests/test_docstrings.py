@@ -34,6 +34,7 @@ from glacier_jobs.inventory.rows import converted_archives
 from glacier_jobs.operators import (
     GlacierInitiateJobOperator,
     GlacierInventoryToParquetOperator,
+    GlacierJobOutputToObjectStorageOperator,
     GlacierJobsToParquetOperator,
 )
 from glacier_jobs.reports.questions import Inquiry, run
@@ -61,6 +62,7 @@ DOCUMENTED = [
     Inquiry,
     GlacierJobsToParquetOperator,
     GlacierInitiateJobOperator,
+    GlacierJobOutputToObjectStorageOperator,
     InventoryReader,
     InventoryWriter,
     described_files,

@@ -43,8 +43,8 @@ PAGE = [
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
     "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.initiate", "operators.initiating",
-    "operators.inventory", "operators.provenance", "operators.snapshot", "page.security", "page.service", "sensors",
-    "triggers", "uri_fields",
+    "operators.inventory", "operators.job_output", "operators.provenance", "operators.snapshot", "page.security",
+    "page.service", "retrieval.destinations", "retrieval.s3_target", "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

@@ -68,7 +68,8 @@ TRANSIENT = [
 UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: Not a fault: ``crowd`` delays calls until several are in progress, for tests of concurrent listings. A dripping body
 #: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. An answer that a
-#: job is not known says that the job is missing. A cut or corrupted body is one of a job's output.
+#: job is not known says that the job is missing. The bodies of outputs are cut or corrupted in
+#: ``tests/glacier/test_outputs.py``.
 NO_FAULTS = ["crowd", "dripping_body", "job_not_found", "cut_body", "corrupted_body"]
 
 #: A transient error of the store of ids.

@@ -87,7 +87,7 @@ COMPLETED_TRIGGER: dict[str, Any] = {
     [
         ("hooks", ["GlacierJobsHook", "JobPage"]),
         ("sensors", ["GlacierJobSensor"]),
-        ("operators", ["GlacierJobsToParquetOperator"]),
+        ("operators", ["GlacierJobOutputToObjectStorageOperator", "GlacierJobsToParquetOperator"]),
         ("triggers", ["GlacierJobTrigger"]),
         ("events", ["GlacierJobCompletedTrigger"]),
         ("reports", ["run", "Inquiry", "QUESTIONS", "LOOKUPS"]),

@@ -14,12 +14,16 @@ from local_aws.http_server import Handler, serving
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """The fault of a request: a delay, an error response of S3, or a dropped connection."""
+    """The fault of a request: a delay, an error response of S3, or a dropped connection.
+
+    With ``after_effect``, the connection is dropped after the request was forwarded.
+    """
 
     delay_seconds: float = 0.0
     status: int | None = None
     code: str = "InternalError"
     dropped: bool = False
+    after_effect: bool = False
 
 
 #: Returns the fault for a method and a path with its query; ``None`` forwards the request.
@@ -45,7 +49,7 @@ class _Forwarding(Handler):
             return
         fault = self.proxy.rule(self.command, self.path) or Fault()
         time.sleep(fault.delay_seconds)
-        if fault.dropped:
+        if fault.dropped and not fault.after_effect:
             self.close_connection = True
             return
         if fault.status is not None:
@@ -63,6 +67,10 @@ class _Forwarding(Handler):
                 response = upstream.getresponse()
             except ConnectionError:
                 # The server behind the proxy has stopped.
+                self.close_connection = True
+                return
+            if fault.dropped:
+                response.read()
                 self.close_connection = True
                 return
             self._send(response.status, response.getheaders(), response.read())

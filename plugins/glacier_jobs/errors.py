@@ -15,7 +15,7 @@
     │   ├── JobNotFound
     │   │   └── JobOutputExpired  there is no such job any more, and so no output
     │   ├── JobOutputNotReady   the job is in progress
-    │   ├── JobFailed           the job failed, and has no output
+    │   ├── JobFailed           the job failed, and so has no output
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
     │   ├── InventoryNotUsable  a job's inventory is not in JSON, or not whole
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
@@ -23,6 +23,9 @@
     │   ├── HistoryDiffers      the history of a day exists already, with different content
     │   ├── CompactedDiffers    the compacted file of a day differs from the raw files
     │   ├── MalformedFile       a file of the dataset is not as expected (also an OSError)
+    │   ├── TreeHashMismatch    the bytes of an output are not those that AWS's tree hash describes
+    │   ├── TargetDiffers       another file or object exists where an output was to be stored
+    │   ├── TargetNotReadable   an object exists where an output was to be stored, and cannot be read
     │   └── StoreNotSuitable    the store cannot create an object atomically
     └── TransientError          the same call may succeed later
         ├── Throttled
@@ -34,6 +37,7 @@
         ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
         ├── MarkerRepeated      a listing would never end
         ├── ObservationExists   the path of a new observation exists already; the next observation has another path
+        ├── TargetInUse         another process stores the same output at the same place
         ├── DayClosed           the day of an observation is finalized; the next observation belongs to a later day
         └── TookTooLong         a question exceeded its time limit
 
@@ -98,7 +102,7 @@ class JobOutputNotReady(FinalError):
 
 
 class JobFailed(FinalError):
-    """The job failed, and has no output; the message gives AWS's reason."""
+    """The job failed, and so has no output; the message names it and Glacier's reason."""
 
 
 class MalformedAnswer(FinalError):
@@ -127,6 +131,18 @@ class CompactedDiffers(FinalError):
 
 class MalformedFile(FinalError, OSError):
     """A file of the dataset is not as expected; the message names the file and what was found."""
+
+
+class TreeHashMismatch(FinalError):
+    """The bytes of a job's output differ from AWS's tree hash, also after several requests; nothing was published."""
+
+
+class TargetDiffers(FinalError):
+    """Another file or object exists where a job's output was to be stored; it was not changed."""
+
+
+class TargetNotReadable(FinalError):
+    """An object exists where a job's output was to be stored, and its storage class prevents reading it."""
 
 
 class StoreNotSuitable(FinalError):
@@ -171,6 +187,10 @@ class MarkerRepeated(TransientError):
 
 class ObservationExists(TransientError):
     """The path of a new observation exists already; nothing was changed. The next observation has another path."""
+
+
+class TargetInUse(TransientError):
+    """Another process stores the same output at the same place; its result will be found by a later try."""
 
 
 class DayClosed(TransientError):

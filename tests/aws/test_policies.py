@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import boto3
 import botocore.loaders
 import pytest
 
@@ -14,10 +15,16 @@ from glacier_jobs.compaction.tags import TAG
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.history.files import VERSION_FOLDER
 from glacier_jobs.hooks import GlacierJobsHook
+from glacier_jobs.retrieval.destinations import open_target
+from glacier_jobs.retrieval.downloader import store_output
+from glacier_jobs.retrieval.s3_target import FOLDER, ObjectOptions, S3Target
+from glacier_jobs.retrieval.source import job_source
+from glacier_jobs.retrieval.targets import Published
 from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
 from tests.observations import local_dataset
+from tests.retrieval.outputs import PART, distinct_bytes, upload
 
 POLICIES = sorted((ROOT / "include" / "aws").glob("iam-*.json"))
 RETRIEVAL = {"Action": "ArchiveRetrieval", "Completed": False, "StatusCode": "InProgress"}
@@ -97,7 +104,7 @@ def test_the_policy_of_an_mwaa_execution_role_grants_what_snapshot_wait_and_data
     assert len({statement["Sid"] for statement in granted}) == len(granted)
 
 
-def test_policies_allow_deletion_of_superseded_aggregates_only() -> None:
+def test_policies_allow_deletion_of_superseded_aggregates_and_of_checkpoints_only() -> None:
     deleting = [
         (statement["Action"], statement["Resource"])
         for file in POLICIES
@@ -108,7 +115,63 @@ def test_policies_allow_deletion_of_superseded_aggregates_only() -> None:
     superseded = [
         f"arn:PARTITION:s3:::BUCKET/PREFIX/{VERSION_FOLDER}/{folder}/*" for folder in ("partials", "jobs_latest")
     ]
-    assert deleting == [("s3:DeleteObject", superseded)] * 2
+    checkpoints = [f"arn:PARTITION:s3:::BUCKET/PREFIX/{folder}/*" for folder in (FOLDER, f"*/{FOLDER}")]
+    assert sorted(deleting, key=str) == sorted(
+        [("s3:DeleteObject", checkpoints), *[("s3:DeleteObject", superseded)] * 2], key=str
+    )
+
+
+#: The actions that AWS requires for requests to S3 that are not named like them.
+S3_ACTIONS = {
+    "head_object": "GetObject",
+    "create_multipart_upload": "PutObject",
+    "upload_part": "PutObject",
+    "complete_multipart_upload": "PutObject",
+    "list_parts": "ListMultipartUploadParts",
+}
+
+
+def test_an_output_is_stored_by_each_call_that_its_policies_allow_and_no_other(
+    local_aws: Control, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = upload(local_aws, distinct_bytes(2 * PART))
+    job_id = archive.retrieve()
+    boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket="restored")
+    local_aws.reset_calls()
+    called, call = set(), S3Target.call
+
+    def recording(self: S3Target, method: str, **arguments: Any) -> dict[str, Any]:
+        called.add(S3_ACTIONS.get(method) or "".join(word.capitalize() for word in method.split("_")))
+        return call(self, method, **arguments)
+
+    monkeypatch.setattr(S3Target, "call", recording)
+    source = job_source(GlacierJobsHook(connect()), "photos", job_id, "-")
+
+    def store(key: str) -> None:
+        uri = f"s3://{connect('bucket_owner')}@restored/{key}"
+        target = open_target(uri, dest_aws_conn_id=None, options=ObjectOptions(), max_requests=1)
+        store_output(source, target, uri, replace=False, max_ranges=1)
+
+    monkeypatch.setattr(S3Target, "publish", lambda self, *_, **__: self.discard() or Published())
+    store("aborted")
+    monkeypatch.undo()
+    monkeypatch.setattr(S3Target, "call", recording)
+    connect("bucket_owner")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(S3Target, "publish", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store("photo.jpg")
+    store("photo.jpg")
+
+    allowed = {action.removeprefix("s3:") for action in _actions("iam-destination-policy.json")}
+    # List Bucket is not called: with it, AWS answers 404 and not 403 if there is no object.
+    assert called == allowed - {"ListBucket"}
+    made = {f"glacier:{operation}" for operation in local_aws.calls().by_operation}
+    assert made == set(_actions("iam-retrieve-policy.json")) - {"glacier:InitiateJob"}
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_tags_are_allowed_with_what_reads_and_writes_the_dataset() -> None:

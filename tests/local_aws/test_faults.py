@@ -349,6 +349,29 @@ def test_a_reset_removes_all_faults_and_hooks(local_aws: Control, glacier: Glaci
     assert len(glacier.list_vaults()["VaultList"]) == 1
 
 
+def test_an_error_fault_can_follow_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
+    local_aws.fault("service_unavailable", operation="InitiateJob", count=1, after_effect=True)
+    jobs = len(local_aws.jobs("v"))
+
+    found = error_of(lambda: glacier.initiate_job(vaultName="v", jobParameters={"Type": "inventory-retrieval"}))
+
+    assert found == ("ServiceUnavailableException", 500)
+    assert len(local_aws.jobs("v")) == jobs + 1
+
+
+def test_a_response_can_be_late_after_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
+    local_aws.fault("latency", operation="InitiateJob", seconds=30, after_effect=True)
+    jobs = len(local_aws.jobs("v"))
+
+    with ThreadPoolExecutor(1) as thread:
+        call = thread.submit(glacier.initiate_job, vaultName="v", jobParameters={"Type": "inventory-retrieval"})
+        while len(local_aws.jobs("v")) == jobs:
+            time.sleep(0.01)
+        assert not call.done()
+        local_aws.reset()
+        assert call.result(timeout=10)["jobId"]
+
+
 def _downloadable(local_aws: Control, size: int) -> str:
     given = {"Action": "ArchiveRetrieval", "ArchiveId": "a", "ArchiveSizeInBytes": size, "StatusCode": "Succeeded"}
     return local_aws.add_jobs("v", [{**given, "JobId": "output"}])[0]
@@ -394,26 +417,3 @@ def test_the_output_of_an_archive_drips_too(local_aws: Control, glacier: Glacier
 
     assert len(body) == 5
     assert time.monotonic() - began >= 0.2
-
-
-def test_an_error_fault_can_follow_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
-    local_aws.fault("service_unavailable", operation="InitiateJob", count=1, after_effect=True)
-    jobs = len(local_aws.jobs("v"))
-
-    found = error_of(lambda: glacier.initiate_job(vaultName="v", jobParameters={"Type": "inventory-retrieval"}))
-
-    assert found == ("ServiceUnavailableException", 500)
-    assert len(local_aws.jobs("v")) == jobs + 1
-
-
-def test_a_response_can_be_late_after_the_effect_of_the_call(local_aws: Control, glacier: GlacierClient) -> None:
-    local_aws.fault("latency", operation="InitiateJob", seconds=30, after_effect=True)
-    jobs = len(local_aws.jobs("v"))
-
-    with ThreadPoolExecutor(1) as thread:
-        call = thread.submit(glacier.initiate_job, vaultName="v", jobParameters={"Type": "inventory-retrieval"})
-        while len(local_aws.jobs("v")) == jobs:
-            time.sleep(0.01)
-        assert not call.done()
-        local_aws.reset()
-        assert call.result(timeout=10)["jobId"]

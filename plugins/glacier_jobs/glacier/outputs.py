@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import urllib3.exceptions
@@ -27,6 +26,7 @@ from glacier_jobs.errors import (
     Throttled,
 )
 from glacier_jobs.glacier.deadlines import BodyReads, pause
+from glacier_jobs.glacier.expiry import KEPT_FOR
 from glacier_jobs.glacier.pagination import JobDescription
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 #: How many bytes of a body must arrive within the deadline of an answer.
 READ_BYTES: Final = 1024 * 1024
-
-#: How long a job and its output are kept after the job's completion, by AWS's documentation at least.
-KEPT_AFTER_COMPLETION = timedelta(hours=24)
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -373,7 +370,7 @@ def _sizes(action: str, answer: dict[str, Any], span: tuple[int, int] | None) ->
 def _expired(request: OutputRequest, error: JobNotFound) -> JobOutputExpired:
     return JobOutputExpired(
         f"{error}. The job, and its output, have expired, or there was no such job. Initiate a new job, wait for it, "
-        f"and read its output within {KEPT_AFTER_COMPLETION.total_seconds() / 3600:.0f} hours after its completion"
+        f"and read its output within {KEPT_FOR.total_seconds() / 3600:.0f} hours after its completion"
     )
 
 
@@ -388,37 +385,43 @@ def _unavailable(action: str, request: OutputRequest, error: RequestRefused) -> 
     except FinalError:
         # For example: the credentials may get the output, but not describe the job.
         return error
+    try:
+        check_has_output(job, action)
+    except FinalError as reason:
+        return reason
+    if "not currently available" in str(error):
+        return ServiceUnavailable(
+            f"{action}: the job has the status {job.get('StatusCode')}, but AWS does not return its output yet "
+            f"({error}); try again later"
+        )
+    return error
+
+
+def check_has_output(job: JobDescription, action: str) -> None:
+    """Check by the description of a job that Get Job Output can return its output.
+
+    :param action: the beginning of the messages.
+    :raises RequestRefused: it is a select job, whose output is on S3.
+    :raises JobFailed: the job failed.
+    :raises JobOutputNotReady: the job is in progress.
+    """
     named = f"{action}: the job has the status {job.get('StatusCode')}"
     if job.get("Action") == "Select":
         location = job.get("JobOutputPath") or job.get("OutputLocation")
-        return RequestRefused(
+        raise RequestRefused(
             f"{action}: it is a select job, whose output is on S3 ({location}), and not returned by Get Job Output"
         )
     if job.get("StatusCode") == "Failed":
-        return JobFailed(
+        raise JobFailed(
             f"{named} ({job.get('StatusMessage') or 'AWS gives no reason'}), and so no output; initiate a new job"
         )
     if job.get("StatusCode") == "InProgress":
-        return JobOutputNotReady(
+        raise JobOutputNotReady(
             f"{named}: it has no output yet. Wait for the job first, with GlacierJobSensor or with "
             "GlacierInitiateJobOperator(wait_for_completion=True)"
         )
-    if "not currently available" in str(error):
-        return ServiceUnavailable(f"{named}, but AWS does not return its output yet ({error}); try again later")
-    return error
 
 
 def _is_invalid_parameter(error: RequestRefused) -> bool:
     answer: dict[str, Any] = getattr(error.__cause__, "response", {})
     return bool(answer.get("Error", {}).get("Code") == "InvalidParameterValueException")
-
-
-def kept_until(job: JobDescription) -> datetime | None:
-    """Return until when at least the output of a job is kept; ``None`` if the job has no time of completion."""
-    completed = job.get("CompletionDate")
-    if not isinstance(completed, str):
-        return None
-    try:
-        return datetime.fromisoformat(completed.replace("Z", "+00:00")) + KEPT_AFTER_COMPLETION
-    except ValueError:
-        return None

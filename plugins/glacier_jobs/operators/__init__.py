@@ -2,6 +2,12 @@
 
 from glacier_jobs.operators.initiate import GlacierInitiateJobOperator
 from glacier_jobs.operators.inventory import GlacierInventoryToParquetOperator
+from glacier_jobs.operators.job_output import GlacierJobOutputToObjectStorageOperator
 from glacier_jobs.operators.snapshot import GlacierJobsToParquetOperator
 
-__all__ = ["GlacierInitiateJobOperator", "GlacierInventoryToParquetOperator", "GlacierJobsToParquetOperator"]
+__all__ = [
+    "GlacierInitiateJobOperator",
+    "GlacierInventoryToParquetOperator",
+    "GlacierJobOutputToObjectStorageOperator",
+    "GlacierJobsToParquetOperator",
+]

@@ -1,1 +1,1 @@
-"""Jobs that are started once, and their output, fetched and verified."""
+"""Jobs that are started once, and their output, stored as a file or an object, verified."""
