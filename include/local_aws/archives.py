@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from local_aws import tree_hash
 from local_aws.tree_hash import MEBIBYTE
@@ -12,44 +12,56 @@ from local_aws.tree_hash import MEBIBYTE
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """The bytes of an archive: a 1 MiB block repeated up to a size, or a block that is the whole content.
+    """The bytes of an archive: a pattern repeated up to a size, or one that is the whole content.
 
-    With a repeated block, gigabytes of content need 1 MiB of memory, and their tree hash is still correct.
+    A repeated pattern fills blocks of 1 MiB. Gigabytes of content, and any number of archives, need little memory, and
+    their tree hash is still correct.
     """
 
-    block: bytes = field(repr=False)
+    pattern: bytes = field(repr=False)
     size_in_bytes: int
 
     @classmethod
     def of(cls, data: bytes) -> "Content":
         """Return the content with exactly these bytes."""
-        return cls(block=data, size_in_bytes=len(data))
+        return cls(pattern=data, size_in_bytes=len(data))
 
     @classmethod
     def generated(cls, seed: str, size_in_bytes: int) -> "Content":
         """Return generated content; the same seed gives the same bytes."""
-        pattern = hashlib.sha512(seed.encode()).digest()
-        return cls(block=pattern * (MEBIBYTE // len(pattern)), size_in_bytes=size_in_bytes)
+        return cls(pattern=hashlib.sha512(seed.encode()).digest(), size_in_bytes=size_in_bytes)
+
+    @property
+    def block(self) -> bytes:
+        """The whole content, or 1 MiB that is repeated."""
+        return self.pattern if self.size_in_bytes <= len(self.pattern) else _block(self.pattern)
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from ``start`` to ``end`` inclusive, in chunks of at most one block."""
+        block = self.block
         while start <= end:
-            begin = start % len(self.block)
-            chunk = self.block[begin : begin + end - start + 1]
+            begin = start % len(block)
+            chunk = block[begin : begin + end - start + 1]
             yield chunk
             start += len(chunk)
 
     def tree_hash(self, start: int, end: int) -> str:
         """Return the tree hash of the bytes from ``start`` (a multiple of 1 MiB) to ``end`` inclusive."""
-        if self.size_in_bytes <= len(self.block):
-            return tree_hash.of_bytes(self.block[start : end + 1])
+        block = self.block
+        if self.size_in_bytes <= len(block):
+            return tree_hash.of_bytes(block[start : end + 1])
         whole, rest = divmod(end + 1 - start, MEBIBYTE)
-        last = hashlib.sha256(self.block[:rest]).digest() if rest else None
+        last = hashlib.sha256(block[:rest]).digest() if rest else None
         return tree_hash.of_repeated(self._block_digest, whole, last)
 
     @cached_property
     def _block_digest(self) -> bytes:
         return hashlib.sha256(self.block).digest()
+
+
+@lru_cache(maxsize=16)
+def _block(pattern: bytes) -> bytes:
+    return pattern * (MEBIBYTE // len(pattern))
 
 
 @dataclass(frozen=True, kw_only=True)

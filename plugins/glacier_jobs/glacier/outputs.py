@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import urllib3.exceptions
@@ -27,6 +26,7 @@ from glacier_jobs.errors import (
     Throttled,
 )
 from glacier_jobs.glacier.deadlines import BodyReads, pause
+from glacier_jobs.glacier.expiry import KEPT_FOR
 from glacier_jobs.glacier.pagination import JobDescription
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 #: How many bytes of a body must arrive within the deadline of an answer.
 READ_BYTES: Final = 1024 * 1024
-
-#: How long a job and its output are kept after the job's completion, by AWS's documentation at least.
-KEPT_AFTER_COMPLETION = timedelta(hours=24)
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -373,7 +370,7 @@ def _sizes(action: str, answer: dict[str, Any], span: tuple[int, int] | None) ->
 def _expired(request: OutputRequest, error: JobNotFound) -> JobOutputExpired:
     return JobOutputExpired(
         f"{error}. The job, and its output, have expired, or there was no such job. Initiate a new job, wait for it, "
-        f"and read its output within {KEPT_AFTER_COMPLETION.total_seconds() / 3600:.0f} hours after its completion"
+        f"and read its output within {KEPT_FOR.total_seconds() / 3600:.0f} hours after its completion"
     )
 
 
@@ -428,14 +425,3 @@ def check_has_output(job: JobDescription, action: str) -> None:
 def _is_invalid_parameter(error: RequestRefused) -> bool:
     answer: dict[str, Any] = getattr(error.__cause__, "response", {})
     return bool(answer.get("Error", {}).get("Code") == "InvalidParameterValueException")
-
-
-def kept_until(job: JobDescription) -> datetime | None:
-    """Return until when at least the output of a job is kept; ``None`` if the job has no time of completion."""
-    completed = job.get("CompletionDate")
-    if not isinstance(completed, str):
-        return None
-    try:
-        return datetime.fromisoformat(completed.replace("Z", "+00:00")) + KEPT_AFTER_COMPLETION
-    except ValueError:
-        return None

@@ -18,7 +18,7 @@ from glacier_jobs.errors import (
     TreeHashMismatch,
 )
 from glacier_jobs.glacier.deadlines import Cancellation
-from glacier_jobs.glacier.outputs import kept_until
+from glacier_jobs.glacier.expiry import expires_at
 from glacier_jobs.retrieval.source import Fetched, JobSource
 from glacier_jobs.retrieval.targets import GoneUpload, Published, Target, check_equal, differs
 from glacier_jobs.retrieval.tree_hash import Node, combined
@@ -161,7 +161,7 @@ def _fetch_missing(source: JobSource, target: Target, nodes: dict[Node, Fetched]
 
 
 def _expired(source: JobSource, target: Target, stored_bytes: int, error: GlacierJobsError) -> JobOutputExpired:
-    until = kept_until(source.job)
+    until = expires_at(source.job)
     kept = f"; it was kept until {until.isoformat()} at least" if until else ""
     again = "for the same archive and range, wait for it, and run this task with its id: it continues"
     if source.archive_id is None:
