@@ -17,6 +17,7 @@ from benchmarks.figures import Figure, table
 from benchmarks.files import files
 from benchmarks.listing import many_vaults, memory_growth, one_long_vault
 from benchmarks.measuring import ROOT
+from benchmarks.outputs import outputs
 from benchmarks.sensors import waiting
 
 BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
@@ -25,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "memory_growth": memory_growth,
     "waiting": waiting,
     "files": files,
+    "outputs": outputs,
     "airflow_share": airflow_share,
 }
 
