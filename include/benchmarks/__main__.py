@@ -18,6 +18,7 @@ from benchmarks.files import files
 from benchmarks.inventories import inventories
 from benchmarks.listing import many_vaults, memory_growth, one_long_vault
 from benchmarks.measuring import ROOT
+from benchmarks.outputs import outputs
 from benchmarks.sensors import waiting
 
 BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "waiting": waiting,
     "files": files,
     "inventories": inventories,
+    "outputs": outputs,
     "airflow_share": airflow_share,
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 
 from glacier_jobs.errors import (
+    AccessDenied,
     InvalidArgument,
     JobOutputExpired,
     MalformedAnswer,
+    StoreNotSuitable,
     TargetDiffers,
     TargetInUse,
     TreeHashMismatch,
@@ -249,6 +252,44 @@ def test_an_expiry_in_mid_download_keeps_the_checkpoint_and_a_new_job_continues(
     assert len(ranges(local_aws)) == 2
 
 
+def test_an_expiry_before_the_first_part_names_no_checkpoint(
+    hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path
+) -> None:
+    job_id = archive.retrieve()
+    local_aws.hook("advance", {"seconds": 25 * 3600}, operation="DescribeJob", count=1)
+
+    with pytest.raises(
+        JobOutputExpired, match=rf"{job_id}.*Nothing is stored\. Initiate a new job for the same archive"
+    ):
+        store(hook, job_id, tmp_path / "photo.jpg")
+
+
+def test_a_file_system_without_hard_links_is_refused_before_the_download(
+    hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    with pytest.raises(StoreNotSuitable, match="cannot create hard links"):
+        store(hook, archive.retrieve(), tmp_path / "photo.jpg")
+
+    assert (ranges(local_aws), list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_folder_that_may_not_be_written_is_a_final_error(
+    hook: GlacierJobsHook, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+    with pytest.raises(AccessDenied, match=r"photo\.jpg cannot be stored"):
+        store(hook, archive.retrieve(), tmp_path / "photo.jpg")
+
+
 def test_a_lost_staged_file_is_not_taken_for_complete(
     hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path
 ) -> None:
@@ -334,8 +375,9 @@ owner, name, after, count = {
     "in a part": (os, "pwrite", True, 20),
     "before a record": (local_target.LocalTarget, "_append", False, 3),
     "after a record": (local_target.LocalTarget, "_append", True, 3),
-    "before publication": (os, "link", False, 1),
-    "after publication": (os, "link", True, 1),
+    # The first link is that of the check of the file system.
+    "before publication": (os, "link", False, 2),
+    "after publication": (os, "link", True, 2),
 }[step]
 dying(owner, name, after=after, count=count)
 hook = GlacierJobsHook(aws_conn_id="local_aws")

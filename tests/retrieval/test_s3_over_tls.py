@@ -88,7 +88,7 @@ def test_parts_are_sent_once_and_with_their_checksum_in_a_trailer(
 
     with relay(local_aws.endpoint, tmp_path) as (url, relayed):
         path_style = {"s3": {"addressing_style": "path"}}
-        tls = {"endpoint_url": url, "verify": str(tmp_path / "tls.pem"), "config_kwargs": path_style}
+        tls: dict[str, Any] = {"endpoint_url": url, "verify": str(tmp_path / "tls.pem"), "config_kwargs": path_style}
         uri = f"s3://{connect('tls', attempts=None, **tls)}@restored/photo.jpg"
         target = open_target(uri, dest_aws_conn_id=None, options=ObjectOptions(), max_requests=2)
         stored = store_output(source, target, uri, replace=False, max_ranges=2)

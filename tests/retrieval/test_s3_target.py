@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -186,6 +187,19 @@ def test_a_wrong_range_is_never_uploaded(
         store(hook, bucket, job_id, max_ranges=1)
     assert bucket.requests["part"] == 4
     assert bucket.keys().count("photos/photo.jpg") == 0
+
+
+def test_an_error_ends_the_uploads_of_other_parts_at_once(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, job_id: str
+) -> None:
+    bucket.fail("part", Fault(delay_seconds=60))
+    local_aws.fault("corrupted_body", position=0, skip=2)
+
+    began = time.monotonic()
+    with pytest.raises(TreeHashMismatch):
+        store(hook, bucket, job_id, max_ranges=2)
+
+    assert time.monotonic() - began < 30
 
 
 def test_a_whole_that_does_not_match_is_never_published_and_its_upload_is_aborted(

@@ -68,6 +68,41 @@ def publisher_for(filesystem: AbstractFileSystem, root: str) -> Publisher:
     )
 
 
+def check_local_store(folder: Path, root: Path, *, links: bool) -> None:
+    """Do what makes a local file visible, before hours are spent on what cannot be made visible.
+
+    :param folder: an existing folder on the file system.
+    :param root: the folder that error messages name.
+    :param links: whether files will be made visible by hard links.
+    :raises StoreNotSuitable: the file system cannot do it; nothing is left behind.
+    """
+    probe, linked = folder / "probe", folder / "probe.linked"
+    probe.touch()
+    try:
+        if links:
+            with _refusing(root, "create hard links"):
+                os.link(probe, linked)
+            linked.unlink()
+        with _refusing(root, "make the names of new files durable (fsync of a folder)"):
+            sync_folder(folder)
+    finally:
+        probe.unlink()
+
+
+@contextlib.contextmanager
+def _refusing(root: Path, ability: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _PASSING_ERRORS:
+            raise
+        raise StoreNotSuitable(
+            f"the file system of {str(root)!r} cannot {ability}: {error.strerror or error}. Use one that can, such as "
+            "ext4, XFS, Btrfs, ZFS or NFS (not FAT, many SMB shares, or a bucket that is mounted as a folder), or an "
+            "S3 URI"
+        ) from error
+
+
 class _LocalPublisher:
     """Stages files below the root, on the same file system, and publishes them by hard links, which replace nothing."""
 
@@ -80,7 +115,7 @@ class _LocalPublisher:
         folder = self._staging / name
         make_folder(folder)
         try:
-            self._check_store(folder, links=not only_replaces)
+            check_local_store(folder, self._staging.parent, links=not only_replaces)
         except BaseException:
             discard_folder(folder)
             with contextlib.suppress(OSError):
@@ -91,31 +126,6 @@ class _LocalPublisher:
     def discard(self, folder: Path) -> None:
         discard_folder(folder)
 
-    def _check_store(self, folder: Path, *, links: bool) -> None:
-        """Do what :meth:`publish` or :meth:`replace` does, before hours are spent on what cannot be made visible."""
-        probe, linked = folder / "probe", folder / "probe.linked"
-        probe.touch()
-        if links:
-            with self._refusing("create hard links"):
-                os.link(probe, linked)
-            linked.unlink()
-        with self._refusing("make the names of new files durable (fsync of a folder)"):
-            _sync_folder(folder)
-        probe.unlink()
-
-    @contextlib.contextmanager
-    def _refusing(self, ability: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _PASSING_ERRORS:
-                raise
-            raise StoreNotSuitable(
-                f"the file system of {str(self._staging.parent)!r} cannot {ability}: {error.strerror or error}. Use "
-                "one that can, such as ext4, XFS, Btrfs, ZFS or NFS (not FAT, many SMB shares, or a bucket that is "
-                "mounted as a folder), or an S3 URI"
-            ) from error
-
     def publish(self, staged: Path, path: str) -> None:
         target = self._ready(staged, path)
         try:
@@ -123,12 +133,12 @@ class _LocalPublisher:
             os.link(staged, target)
         except FileExistsError as error:
             raise ObservationExists(f"{path} exists already; nothing was changed") from error
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def replace(self, staged: Path, path: str) -> None:
         target = self._ready(staged, path)
         staged.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     @staticmethod
     def _ready(staged: Path, path: str) -> Path:
@@ -139,7 +149,8 @@ class _LocalPublisher:
         return target
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names of the files in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

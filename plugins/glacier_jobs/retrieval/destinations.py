@@ -12,6 +12,7 @@ from glacier_jobs.aws_errors.error_mapping import translated
 from glacier_jobs.dataset.storage import check_location
 from glacier_jobs.dataset.uris import connection_of
 from glacier_jobs.errors import InvalidArgument
+from glacier_jobs.glacier.deadlines import limit_answers
 from glacier_jobs.retrieval.local_target import LocalTarget
 from glacier_jobs.retrieval.s3_target import ObjectOptions, S3Target
 from glacier_jobs.retrieval.targets import Target
@@ -79,4 +80,7 @@ def _client(conn_id: str | None, max_requests: int) -> Any:
     conn_id = conn_id or S3Hook.default_conn_name
     with translated("build a client for Amazon S3"):
         config = defaults.merge(S3Hook(aws_conn_id=conn_id).config)
-        return S3Hook(aws_conn_id=conn_id, config=config).get_conn()
+        client: Any = S3Hook(aws_conn_id=conn_id, config=config).get_conn()
+    # After an error, the uploads of other parts end at once.
+    limit_answers(client)
+    return client

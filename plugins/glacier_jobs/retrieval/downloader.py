@@ -24,7 +24,7 @@ from glacier_jobs.retrieval.targets import GoneUpload, Published, Target, check_
 from glacier_jobs.retrieval.tree_hash import Node, combined
 
 #: The memory for parts under way: with parts of 64 MiB, 2 are under way at once.
-_PARTS_BYTES: Final = 128 * 1024 * 1024
+_PARTS_BYTES: Final = 160 * 1024 * 1024
 
 #: How often the parts that are stored are asked for, because an upload is gone or was changed.
 _UPLOADS: Final = 3
@@ -166,7 +166,10 @@ def _expired(source: JobSource, target: Target, stored_bytes: int, error: Glacie
     again = "for the same archive and range, wait for it, and run this task with its id: it continues"
     if source.archive_id is None:
         again = "wait for it, and run this task with its id"
-    return JobOutputExpired(
-        f"{source} expired while it was downloaded{kept}. {stored_bytes} of {source.size_in_bytes} bytes are stored, "
-        f"and their checkpoint stays at {target.checkpoint}. Initiate a new job {again} ({error})"
-    )
+    stored = "Nothing is stored. Initiate a new job"
+    if stored_bytes:
+        stored = (
+            f"{stored_bytes} of {source.size_in_bytes} bytes are stored, and their checkpoint stays at "
+            f"{target.checkpoint}. Initiate a new job"
+        )
+    return JobOutputExpired(f"{source} expired while it was downloaded{kept}. {stored} {again} ({error})")

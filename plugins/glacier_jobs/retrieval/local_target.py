@@ -21,7 +21,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from glacier_jobs.errors import InvalidArgument, TargetInUse
+from glacier_jobs.dataset.publisher import check_local_store, sync_folder
+from glacier_jobs.errors import AccessDenied, InvalidArgument, StoreNotSuitable, TargetInUse
 from glacier_jobs.retrieval.source import Fetched, JobSource
 from glacier_jobs.retrieval.targets import Published
 from glacier_jobs.retrieval.tree_hash import MEBIBYTE, Node, TreeHasher
@@ -77,7 +78,15 @@ class LocalTarget:
     def begin(self, source: JobSource) -> Mapping[Node, Fetched]:
         """Lock the journal, and return the parts that it records."""
         header = self._header(source)
-        self._journal = _locked(self._staged / "journal", str(source))
+        try:
+            self._journal = _locked(self._staged / "journal", str(source))
+        except PermissionError as error:
+            raise AccessDenied(f"{self._path} cannot be stored: {error}; let the worker write to the folder") from error
+        try:
+            check_local_store(self._staged, self._path.parent, links=True)
+        except StoreNotSuitable:
+            self.discard()
+            raise
         recorded = self._recorded(header, source)
         self._content = os.open(self._staged / "content", os.O_CREAT | os.O_RDWR, 0o666)
         os.ftruncate(self._content, source.size_in_bytes)
@@ -142,11 +151,7 @@ class LocalTarget:
                 os.link(content, self._path)
         except FileExistsError:
             return None
-        descriptor = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(self._path.parent)
         self.discard()
         return Published()
 
