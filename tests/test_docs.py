@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 import botocore.session
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
@@ -27,17 +28,20 @@ from botocore import xform_name
 from benchmarks.figures import table
 from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
-from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.schema import INVENTORY_TABLES, TABLES
 from glacier_jobs.dataset.uris import check_uri
 from glacier_jobs.history.generations import JOBS_LATEST
 from glacier_jobs.html_report.build import make_report
+from glacier_jobs.inventory.descriptions import described_files
 from glacier_jobs.reports.questions import LOOKUPS, QUESTIONS, Question
 from glacier_jobs.snapshot.targets import parse_targets
 from glacier_jobs.storage import open_dataset
+from glacier_jobs.views.duckdb_file import create_views
 from local_aws.client import Control
 from mwaa.constraints import pinned
 from tests.conftest import Connect
 from tests.descriptions import aws_date
+from tests.inventory.documents import publish_inventory
 from tests.observations import expire, local_dataset, publish
 from tests.test_rooms import PACKAGE, ROOMS
 from tests.versions import DagSerialization
@@ -59,6 +63,7 @@ PIPELINES, QUERYING, QUESTIONS_PAGE, BENCHMARKS, HOW_IT_IS_BUILT, BI_TOOLS = (
     for name in ("pipelines", "querying", "questions", "benchmarks", "how-it-is-built", "bi-tools")
 )
 
+INVENTORIES = PAGES["include/docs/inventories.md"]
 MWAA, AIRFLOW_VERSIONS, RETRIEVING = (
     PAGES[f"include/docs/{name}.md"] for name in ("amazon-mwaa", "airflow-versions", "retrieving")
 )
@@ -231,14 +236,37 @@ def moment_or_value(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_column_table_is_the_schema(name: str) -> None:
+@pytest.mark.parametrize(("name", "schema"), [*TABLES.items(), *INVENTORY_TABLES.items()])
+def test_the_column_table_is_the_schema(name: str, schema: pa.Schema) -> None:
     rows = table_rows(between(QUERYING, f"columns of {name}", "end of columns"))
 
     assert [(column.strip("`"), kind.strip("`"), null == "yes") for column, kind, null, _ in rows] == [
-        (field.name, str(field.type).replace("tz=UTC", "UTC"), field.nullable) for field in TABLES[name]
+        (field.name, str(field.type).replace("tz=UTC", "UTC"), field.nullable) for field in schema
     ]
     assert all(meaning for *_, meaning in rows)
+
+
+def test_the_query_of_the_page_about_inventories_finds_the_archives_that_are_new(tmp_path: Path) -> None:
+    dataset, file = local_dataset(tmp_path / "records"), tmp_path / "views.duckdb"
+    publish_inventory(dataset, datetime(2026, 11, 14, 6, tzinfo=timezone.utc), ["a", "b"])
+    publish_inventory(dataset, datetime(2026, 11, 21, 6, tzinfo=timezone.utc), ["b", "c"])
+    [query] = re.findall(r"```sql\n(.*?)```", INVENTORIES, flags=re.DOTALL)
+    create_views(dataset, file)
+
+    with duckdb.connect(file) as database:
+        database.execute("set TimeZone = 'UTC'")
+        found = database.execute(query).fetchall()
+
+    assert [row[:3] for row in found] == [("photos", "c", "2019/c.jpg")]
+
+
+def test_the_descriptions_on_the_page_about_inventories_have_the_formats_that_it_names() -> None:
+    rows = table_rows(between(INVENTORIES, "formats", "end of formats"))
+
+    named = {name.strip("`"): re.findall(r"`([^`]+)`", text)[0] for name, text in rows}
+    assert dict(zip(named, described_files(pa.array(named.values())).formats.to_pylist(), strict=True)) == {
+        name: name for name in named
+    }
 
 
 def bi_query() -> str:
@@ -315,8 +343,9 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
         (PIPELINES, "fetch", {"fetch_outputs"}),
         (PIPELINES, "start_retrieval", {"start"}),
         (RETRIEVING, "get_one_file_back", {"start", "store"}),
+        (INVENTORIES, "photo_inventory", {"inventory"}),
     ],
-    ids=["wait_and_keep", "restore", "fetch", "start_retrieval", "get_one_file_back"],
+    ids=["wait_and_keep", "restore", "fetch", "start_retrieval", "get_one_file_back", "photo_inventory"],
 )
 def test_an_example_dag_is_accepted_by_airflow(text: str, dag_id: str, task_ids: set[str]) -> None:
     [block] = [block for block in python_blocks(text) if f"def {dag_id}(" in block]

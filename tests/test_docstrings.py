@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import io
+import json
 import textwrap
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from airflow.sdk import Asset, AssetWatcher, dag
 
 import glacier_jobs.reports
 import glacier_jobs.storage
 from glacier_jobs.compaction.days import compact_closed_days
-from glacier_jobs.dataset.layout import Dataset, new_observation
+from glacier_jobs.dataset.inventory_writer import InventoryWriter
+from glacier_jobs.dataset.layout import Dataset, new_inventory, new_observation
 from glacier_jobs.dataset.storage import open_dataset
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.events import GlacierJobCompletedTrigger
@@ -23,8 +27,13 @@ from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.initiation import JobRequest
 from glacier_jobs.glacier.rows import ObservedPage, jobs_batch
 from glacier_jobs.history.store import History, fold_closed_days
+from glacier_jobs.inventory.descriptions import described_files
+from glacier_jobs.inventory.reader import InventoryReader
+from glacier_jobs.inventory.record import record_inventory
+from glacier_jobs.inventory.rows import converted_archives
 from glacier_jobs.operators import (
     GlacierInitiateJobOperator,
+    GlacierInventoryToParquetOperator,
     GlacierJobOutputToObjectStorageOperator,
     GlacierJobsToParquetOperator,
 )
@@ -33,6 +42,7 @@ from glacier_jobs.sensors import GlacierJobSensor
 from glacier_jobs.snapshot.observe import observe
 from local_aws.client import Control
 from tests.conftest import Connect
+from tests.inventory.documents import INVENTORY_ROW, archive, document
 from tests.observations import local_dataset, observation_row, publish, vault_row
 
 DOCUMENTED = [
@@ -53,6 +63,11 @@ DOCUMENTED = [
     GlacierJobsToParquetOperator,
     GlacierInitiateJobOperator,
     GlacierJobOutputToObjectStorageOperator,
+    InventoryReader,
+    InventoryWriter,
+    described_files,
+    record_inventory,
+    GlacierInventoryToParquetOperator,
     GlacierJobSensor,
     GlacierJobCompletedTrigger,
 ]
@@ -80,6 +95,7 @@ def names(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str, Any
     hook = GlacierJobsHook(aws_conn_id=connect("aws_archive"))
     publish(local_dataset(tmp_path), MOMENT, ["a"])
     observation = new_observation("123456789012", "us-east-1", datetime.now(timezone.utc))
+    inventory = new_inventory("123456789012", "us-east-1", "photos", MOMENT)
     return {
         **{each.__name__: each for each in DOCUMENTED if inspect.isclass(each) or inspect.isfunction(each)},
         **{each.__name__: each for each in (date, datetime, JobRequest, ObservedPage, Asset, AssetWatcher, dag)},
@@ -94,6 +110,11 @@ def names(connect: Connect, local_aws: Control, tmp_path: Path) -> dict[str, Any
         ),
         "vault_rows": [vault_row("photos", MOMENT)],
         "observation_row": observation_row(MOMENT),
+        "pa": pa,
+        "body": io.BytesIO(json.dumps(document([archive(1)])).encode()),
+        "inventory": inventory,
+        "archives": converted_archives([archive(1)], inventory).batch,
+        "inventory_row": INVENTORY_ROW,
     }
 
 

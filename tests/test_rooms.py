@@ -21,7 +21,7 @@ ROOMS = [
     ["arguments", "aws_errors", "links", "no_retries"],
     ["dataset", "sql", "alerts"],
     ["compaction", "glacier", "history"],
-    ["waiting", "snapshot", "reports"],
+    ["waiting", "snapshot", "reports", "inventory"],
     ["retrieval"],
     ["html_report", "page", "triggers", "events", "uri_fields", "views"],
     ["operators", "sensors"],
@@ -43,8 +43,8 @@ PAGE = [
 KNOW_AIRFLOW_OR_AWS = {
     "alerts.notifier", "aws_errors.error_mapping", "aws_errors.proxies", "compat", "dataset.storage", "events",
     "glacier.client", "glacier.deadlines", "glacier.transport", "links", "operators.initiate", "operators.initiating",
-    "operators.job_output", "operators.snapshot", "page.security", "page.service", "retrieval.destinations",
-    "retrieval.s3_target", "sensors", "triggers", "uri_fields",
+    "operators.inventory", "operators.job_output", "operators.provenance", "operators.snapshot", "page.security",
+    "page.service", "retrieval.destinations", "retrieval.s3_target", "sensors", "triggers", "uri_fields",
 }  # fmt: skip
 
 #: The modules that a DAG file may import at its top.

@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.airflow_share import airflow_share
 from benchmarks.figures import Figure, table
 from benchmarks.files import files
+from benchmarks.inventories import inventories
 from benchmarks.listing import many_vaults, memory_growth, one_long_vault
 from benchmarks.measuring import ROOT
 from benchmarks.outputs import outputs
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "waiting": waiting,
     "files": files,
     "outputs": outputs,
+    "inventories": inventories,
     "airflow_share": airflow_share,
 }
 

@@ -59,7 +59,10 @@ class Control:
         self._pool = urllib3.PoolManager(maxsize=1)
 
     def _execute(self, name: str, /, **arguments: Any) -> Any:
-        response = self._pool.request("POST", f"{self.endpoint}/_local_aws/{name}", json=arguments, retries=False)
+        # In ASCII: a description can have a lone surrogate, which cannot be encoded as UTF-8.
+        content, headers = json.dumps(arguments).encode(), {"Content-Type": "application/json"}
+        url = f"{self.endpoint}/_local_aws/{name}"
+        response = self._pool.request("POST", url, body=content, headers=headers, retries=False)
         body = json.loads(response.data)
         if response.status != 200:
             raise ControlError(f"{name}: {body['error']}")

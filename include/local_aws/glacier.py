@@ -327,7 +327,9 @@ class Glacier:
 
     def _delete_archive(self, call: Call, _: ActiveFaults) -> Response:
         # No error for a missing archive: AWS accepts repeated deletions.
-        self._vault(call).archives.pop(call.item_id or "", None)
+        vault = self._vault(call)
+        if vault.archives.pop(call.item_id or "", None) is not None:
+            vault.archive_deleted_at = self._backend.clock.now()
         return Response(status=204)
 
 

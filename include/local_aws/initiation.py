@@ -173,7 +173,9 @@ def _inventory(parameters: Mapping[str, Any], vault: Vault, now: datetime) -> tu
         "Marker": requested.get("Marker"),
     }
     taken = inventories.take(vault.archives.values(), shown, now)
-    output = inventories.encode(vault.arn, taken, output_format, now)
+    # The date of an inventory moves only when the vault has changed.
+    vault.inventory_job_at = vault.changed_at(now)
+    output = inventories.encode(vault.arn, taken, output_format, vault.inventory_job_at)
     description = {
         "Action": "InventoryRetrieval",
         "InventorySizeInBytes": len(output),

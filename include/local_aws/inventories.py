@@ -1,7 +1,8 @@
 """Inventories of a vault.
 
 AWS takes an inventory about once a day, and a job returns the latest. Here every job takes its own inventory when it is
-initiated, so that it contains archives uploaded a minute ago.
+initiated, so that it contains archives uploaded a minute ago. As in AWS, the date of an inventory is that of an earlier
+one if the vault has not changed since: here, the date of the last change.
 
 Source: Amazon Glacier API 2012-06-01, "Get Job Output".
 """

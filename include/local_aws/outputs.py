@@ -46,7 +46,7 @@ def job_output(job: Job, vault: Vault, now: datetime) -> Output:
     data = job.inventory
     if data is None:
         taken = inventories.take(vault.archives.values(), parameters, job.created_at)
-        data = inventories.encode(vault.arn, taken, output_format, job.created_at)
+        data = inventories.encode(vault.arn, taken, output_format, vault.changed_at(job.created_at))
     content = Content.of(data)
     content_type = "text/csv" if output_format == "CSV" else "application/json"
     return Output(content=content, content_type=content_type, size_in_bytes=content.size_in_bytes)

@@ -47,6 +47,10 @@ class Vault:
     archives: dict[str, Archive] = field(default_factory=dict)
     description_overrides: Mapping[str, Any] = field(default_factory=dict)
     """Members of the description that replace the computed ones."""
+    archive_deleted_at: datetime | None = None
+    """When an archive was last deleted."""
+    inventory_job_at: datetime | None = None
+    """The date of the newest inventory that a job took."""
 
     def mutable_jobs(self) -> MemoryJobStore:
         """Return the jobs in a store that can be changed; a template's jobs are copied first."""
@@ -54,10 +58,16 @@ class Vault:
             self.job_store = MemoryJobStore(self.job_store.jobs())
         return self.job_store
 
+    def changed_at(self, now: datetime) -> datetime:
+        """Return when the vault changed last: its creation, or the upload or deletion of an archive."""
+        uploaded = (each.created_at for each in self.archives.values() if each.created_at <= now)
+        return max([self.created_at, *uploaded, *filter(None, [self.archive_deleted_at])])
+
     def last_inventory_at(self, now: datetime) -> datetime | None:
-        """Return the time of the last inventory: daily, counted from the creation of the vault."""
+        """Return the time of the last inventory: daily, counted from the creation of the vault, or that of a job."""
         days = (now - self.created_at) // _DAY
-        return self.created_at + days * _DAY if days >= 1 else None
+        taken = [self.created_at + days * _DAY] if days >= 1 else []
+        return max([*taken, *filter(None, [self.inventory_job_at])], default=None)
 
     def description(self, now: datetime) -> Description:
         """Return the description for List Vaults and Describe Vault, with counts and sizes of the last inventory."""

@@ -17,6 +17,7 @@
     │   ├── JobOutputNotReady   the job is in progress
     │   ├── JobFailed           the job failed, and so has no output
     │   ├── MalformedAnswer     AWS's answer differs from its documentation
+    │   ├── InventoryNotUsable  a job's inventory is not in JSON, or not whole
     │   ├── WrongAccount        a vault belongs to an account other than the observed one
     │   ├── VaultsRefused       some vaults cannot be listed; the message names each of them
     │   ├── HistoryDiffers      the history of a day exists already, with different content
@@ -106,6 +107,10 @@ class JobFailed(FinalError):
 
 class MalformedAnswer(FinalError):
     """AWS's answer differs from its documentation; the message names vault, job and field."""
+
+
+class InventoryNotUsable(FinalError):
+    """The inventory of a job cannot be stored as a whole; the message names the job and says what to ask for."""
 
 
 class WrongAccount(FinalError):

@@ -17,7 +17,7 @@ from glacier_jobs import reports
 from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset
-from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.schema import INVENTORY_TABLES, TABLES
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.history import History, fold_closed_days
 from glacier_jobs.views.__main__ import main
@@ -25,6 +25,7 @@ from glacier_jobs.views.athena import athena_statements
 from glacier_jobs.views.duckdb_file import create_views
 from glacier_jobs.views.tables import FILE_TABLES
 from tests.hand_written import job, observe
+from tests.inventory.documents import publish_inventory
 from tests.observations import expire, local_dataset, publish
 from tests.test_docs import bi_query
 
@@ -32,7 +33,14 @@ FIRST = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
 #: One statement each, as one pastes them into Athena's editor.
 STATEMENTS = [each for each in athena_statements("s3://conn@my-bucket/PREFIX").split(";\n") if each.strip()]
-VIEWS = ["committed_jobs", "committed_vaults", "committed_observations", "jobs_latest", "job_history"]
+VIEWS = [
+    "committed_jobs",
+    "committed_vaults",
+    "committed_observations",
+    "jobs_latest",
+    "job_history",
+    "latest_archives",
+]
 
 
 def statement_of(table: str) -> str:
@@ -76,6 +84,7 @@ def test_a_table_lies_where_its_files_are_written(tmp_path: Path) -> None:
         **{f"compacted_{table}": (dataset.compacted_path(table, day), "snapshot_date") for table in TABLES},
         "closed_jobs": (history.path("job_history", day), "closed_date"),
         "latest_generation": (history.generations.pointer, None),
+        **{table: (dataset.path(table, raw), "inventory_date") for table in INVENTORY_TABLES},
     }
     assert list(paths) == [table.name for table in FILE_TABLES]
     for name, (path, key) in paths.items():
@@ -141,6 +150,20 @@ def test_job_history_and_jobs_latest_mean_the_same_in_athenas_sql_as_in_duckdbs(
         for view in ("jobs_latest", "job_history"):
             assert found[view] == sorted(database.execute(f"from {view}").fetchall(), key=repr)
     assert len(found["job_history"]) == 5
+
+
+def test_latest_archives_means_the_same_in_athenas_sql_as_in_duckdbs(tmp_path: Path) -> None:
+    dataset, file = local_dataset(tmp_path / "records"), tmp_path / "views.duckdb"
+    publish_inventory(dataset, FIRST, ["a", "b"])
+    newest = publish_inventory(dataset, FIRST + timedelta(days=1), ["b", "c"])
+    publish_inventory(dataset, FIRST + timedelta(days=1), ["b", "c"], rows_in=newest)
+
+    found = _shown(dataset)["latest_archives"]
+
+    create_views(dataset, file)
+    with duckdb.connect(file) as database:
+        assert found == sorted(database.execute("from latest_archives").fetchall(), key=repr)
+    assert [row[4] for row in found] == ["b", "c"]
 
 
 def _shown(dataset: Dataset) -> dict[str, list[tuple[Any, ...]]]:

@@ -162,3 +162,51 @@ def test_an_added_job_without_an_archive_has_generated_output_of_its_size(
     given = {"Action": "ArchiveRetrieval", "ArchiveId": "a", "ArchiveSizeInBytes": 1000, "StatusCode": "Succeeded"}
     local_aws.add_jobs("v", [{**given, "JobId": "j"}])
     assert len(glacier.get_job_output(vaultName="v", jobId="j")["body"].read()) == 1000
+
+
+def json_inventory(local_aws: Control, glacier: GlacierClient) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(inventory(local_aws, glacier)[0])
+    return content
+
+
+def test_the_date_of_an_inventory_moves_only_when_the_vault_has_changed(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
+    glacier.create_vault(vaultName="v")
+    local_aws.advance(60)
+    first = glacier.upload_archive(vaultName="v", body=b"a")["archiveId"]
+    uploaded = json_inventory(local_aws, glacier)
+    unchanged = json_inventory(local_aws, glacier)
+    glacier.delete_archive(vaultName="v", archiveId=first)
+    deleted = json_inventory(local_aws, glacier)
+
+    assert uploaded == unchanged
+    assert uploaded["InventoryDate"] < deleted["InventoryDate"]
+    assert deleted["ArchiveList"] == []
+
+
+def test_the_vault_shows_the_date_and_the_count_of_the_inventory_that_a_job_took(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
+    glacier.create_vault(vaultName="v")
+    assert "LastInventoryDate" not in glacier.describe_vault(vaultName="v")
+    glacier.upload_archive(vaultName="v", body=b"abc")
+
+    taken = json_inventory(local_aws, glacier)
+
+    vault = glacier.describe_vault(vaultName="v")
+    assert (vault["LastInventoryDate"], vault["NumberOfArchives"], vault["SizeInBytes"]) == (
+        taken["InventoryDate"], 1, 3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("description", ["../../etc/passwd", '"},{"', "\ud800", "\x00", "é" * 1024])
+def test_a_description_that_is_not_in_ascii_is_in_the_inventory_as_it_was_given(
+    local_aws: Control, glacier: GlacierClient, description: str
+) -> None:
+    glacier.create_vault(vaultName="v")
+    local_aws.add_archives("v", [{"ArchiveDescription": description, "Size": 1}])
+
+    [archive] = json_inventory(local_aws, glacier)["ArchiveList"]
+
+    assert archive["ArchiveDescription"] == description

@@ -55,7 +55,7 @@ def test_the_folder_has_plugins_requirements_dags_and_constraints(project: Path,
 
     assert folder == output / VERSION
     dags = {f"dags/{file.name}" for file in (ROOT / "dags").glob("*.py")}
-    assert len(dags) == 3
+    assert len(dags) == 4
     assert contents(folder).keys() == dags | {"plugins.zip", "requirements.txt", f"dags/constraints-{VERSION}.txt"}
     assert (folder / "dags" / f"constraints-{VERSION}.txt").read_text() == f"apache-airflow=={VERSION}\n"
     for dag in dags:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.schema import Provenance
 from glacier_jobs.errors import (
     InvalidArgument,
     VaultsRefused,
@@ -23,7 +24,7 @@ from glacier_jobs.errors import (
 )
 from glacier_jobs.hooks import GlacierJobsHook
 from glacier_jobs.reports import run
-from glacier_jobs.snapshot.observe import Provenance, PublishedObservation, observe
+from glacier_jobs.snapshot.observe import PublishedObservation, observe
 from local_aws.client import Control
 from tests.conftest import ROOT, Connect
 from tests.descriptions import job_descriptions

@@ -32,6 +32,7 @@ from local_aws.client import Control
 from tests.conftest import Connect
 from tests.examples import examples
 from tests.hand_written import job, observe
+from tests.inventory.documents import publish_inventory
 from tests.observations import expire, local_dataset, publish
 from tests.random_observations import DAYS, FIRST_DAY, START, RawObservation, random_observations, write_raw
 
@@ -93,6 +94,7 @@ def test_the_command_names_the_views_and_each_can_be_queried(dataset: Dataset, f
         "committed_observations": 6,
         "jobs_latest": 4,
         "job_history": 4,
+        "latest_archives": 0,
     }
 
 
@@ -140,6 +142,28 @@ def test_a_view_that_was_created_before_its_files_does_not_leave_them_out(
             rows(file, query.format(view, "job_id"))
     create_views(dataset, file)
     assert [len(rows(file, f"from {view}")) for view in views] == [6, 4, 4]
+
+
+def test_latest_archives_are_those_of_the_newest_full_inventory_of_each_vault(tmp_path: Path, file: Path) -> None:
+    dataset = local_dataset(tmp_path / "records")
+    publish_inventory(dataset, FIRST, ["a", "b"])
+    newest = publish_inventory(dataset, FIRST + timedelta(days=1), ["b", "c"])
+    publish_inventory(dataset, FIRST + timedelta(days=1), ["b", "c"], rows_in=newest)
+    publish_inventory(dataset, FIRST + timedelta(days=2), ["d"], scope="filtered")
+    publish_inventory(dataset, FIRST, ["e"], vault_name="ledgers")
+    crashed = publish_inventory(dataset, FIRST + timedelta(days=3), ["f"])
+    Path(dataset.path("inventories", crashed)).unlink()
+
+    create_views(dataset, file)
+
+    assert [
+        (row["vault_name"], row["archive_id"], row["inventory_at"])
+        for row in rows(file, "from latest_archives order by vault_name, archive_id")
+    ] == [
+        ("ledgers", "e", FIRST),
+        ("photos", "b", FIRST + timedelta(days=1)),
+        ("photos", "c", FIRST + timedelta(days=1)),
+    ]
 
 
 def test_only_the_newest_generation_is_shown(dataset: Dataset, file: Path) -> None:

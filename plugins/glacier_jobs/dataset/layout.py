@@ -14,6 +14,12 @@ A day that is compacted has one file for each table, with the same rows. Its raw
 
 The observations in a commit mark of a day are read from the files of the day, all others from their raw files.
 
+The inventories of vaults are not compacted. Where an inventory has the same content as an earlier one, its commit mark
+names the earlier one in ``rows_in``, and it has no file of its own in ``archives``::
+
+    <root>/archives/inventory_date=2026-11-22/<inventory_id>.parquet
+    <root>/inventories/inventory_date=2026-11-22/<inventory_id>.parquet            the commit mark
+
 This module imports neither Airflow nor boto; callers pass an fsspec file system and a path.
 """
 
@@ -38,7 +44,7 @@ from fsspec import AbstractFileSystem
 from glacier_jobs.dataset.arrow_files import arrow_filesystem
 from glacier_jobs.dataset.cutoff import last_settled_day
 from glacier_jobs.dataset.reader import read_files, unreadable_as_os_error
-from glacier_jobs.dataset.schema import TABLES, Observation
+from glacier_jobs.dataset.schema import INVENTORY_TABLES, TABLES, Inventory, Observation
 from glacier_jobs.errors import InvalidArgument
 
 _LISTINGS_AT_A_TIME = 16
@@ -59,6 +65,22 @@ def new_observation(account_id: str, region: str, snapshot_at: datetime) -> Obse
         snapshot_at=moment,
         account_id=account_id,
         region=region,
+    )
+
+
+def new_inventory(account_id: str, region: str, vault_name: str, inventory_at: datetime) -> Inventory:
+    """Return a new inventory with an id of its own.
+
+    :param inventory_at: when Glacier took the inventory, an aware UTC datetime.
+    """
+    # The same form as that of an observation: account, Region, a moment, and what makes it unique.
+    identified = new_observation(account_id, region, inventory_at)
+    return Inventory(
+        inventory_id=identified.observation_id,
+        inventory_at=identified.snapshot_at,
+        account_id=account_id,
+        region=region,
+        vault_name=vault_name,
     )
 
 
@@ -169,9 +191,29 @@ class Dataset:
     filesystem: AbstractFileSystem
     root: str
 
-    def path(self, table: str, observation_id: str) -> str:
-        """Return the path of a table's file of this observation; the file may not exist."""
-        return f"{self.root}/{table}/snapshot_date={snapshot_date(observation_id)}/{observation_id}.parquet"
+    def path(self, table: str, file_id: str) -> str:
+        """Return the path of a table's file of this observation or inventory; the file may not exist."""
+        key = "inventory_date" if table in INVENTORY_TABLES else "snapshot_date"
+        return f"{self.root}/{table}/{key}={snapshot_date(file_id)}/{file_id}.parquet"
+
+    def inventory_ids(self, *, since: date | None = None, until: date | None = None) -> list[str]:
+        """Return the ids of the committed inventories of all vaults, sorted by account, Region and time.
+
+        :param since: the first UTC date of inventories to include; ``None`` for no limit.
+        :param until: the last UTC date of inventories to include; ``None`` for no limit.
+        """
+        folder = f"{self.root}/inventories"
+        files = list_partitions(self.filesystem, folder, "inventory_date", since=since, until=until)
+        return sorted(PurePosixPath(file).stem for partition in files.values() for file in partition)
+
+    def _inventory_paths(self, table: str, since: date | None, until: date | None) -> list[str]:
+        """Return the files of a table that belong to committed inventories."""
+        inventory_ids = self.inventory_ids(since=since, until=until)
+        if table == "archives":
+            # An inventory has the same date as the one that holds its rows.
+            holders = self.read("inventories", inventory_ids, columns=["rows_in"]).read_all()["rows_in"]
+            inventory_ids = sorted(set(holders.to_pylist()))
+        return [self.path(table, each) for each in inventory_ids]
 
     def compacted_path(self, table: str, day: date) -> str:
         """Return the path of a table's file of a compacted day; the file may not exist."""
@@ -229,21 +271,25 @@ class Dataset:
     def read(
         self,
         table: str,
-        observation_ids: Iterable[str],
+        file_ids: Iterable[str],
         *,
         columns: Sequence[str] | None = None,
         where: pc.Expression | None = None,
     ) -> pa.RecordBatchReader:
-        """Return a table's rows of some observations, in any order; they can be read once.
+        """Return a table's rows of some observations or inventories, in any order; they can be read once.
 
         Opens the files of these observations, or those of their days if these are compacted. If a raw file vanishes
         while the rows are read, they are read from the file of its day.
 
-        :param observation_ids: ids of committed observations, as :meth:`observation_ids` returns them.
+        :param file_ids: ids of committed observations, as :meth:`observation_ids` returns them. For the table
+            ``inventories``, ids as :meth:`inventory_ids` returns them, and for ``archives``, values of ``rows_in``.
         :param columns: the columns to read; ``None`` for all.
         :param where: a filter on these columns; ``None`` for all rows.
         """
-        wanted = {observation_id: self.path(table, observation_id) for observation_id in observation_ids}
+        wanted = {file_id: self.path(table, file_id) for file_id in file_ids}
+        if table in INVENTORY_TABLES:
+            paths = list(wanted.values())
+            return read_files(self.filesystem, paths, INVENTORY_TABLES[table], columns=columns, where=where)
         narrowed = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
         return pa.RecordBatchReader.from_batches(narrowed, self._batches(table, wanted, narrowed.names, where))
 
@@ -292,18 +338,22 @@ class Dataset:
             dataset = open_dataset("s3://aws_archive@my-bucket/glacier")
             jobs = dataset.scan("jobs", since=date(2026, 11, 1)).to_table(columns=["vault_name", "job_id"])
 
-        :param table: ``jobs``, ``vaults`` or ``observations``.
-        :param since: the first UTC date to include; ``None`` for no limit.
+        :param table: ``jobs``, ``vaults`` or ``observations``; ``archives`` or ``inventories``.
+        :param since: the first UTC date to include, of snapshots or of inventories; ``None`` for no limit.
         :param until: the last UTC date to include; ``None`` for no limit.
         :raises InvalidArgument: there is no such table; the message names the tables.
         """
-        if table not in TABLES:
-            raise InvalidArgument(f"there is no table {table!r}; expected one of {', '.join(TABLES)}")
-        raw, compacted = self._committed(since, until)
-        paths = [self.compacted_path(table, day) for day in compacted] + [self.path(table, each) for each in raw]
+        schemas = {**TABLES, **INVENTORY_TABLES}
+        if table not in schemas:
+            raise InvalidArgument(f"there is no table {table!r}; expected one of {', '.join(schemas)}")
+        if table in INVENTORY_TABLES:
+            paths = self._inventory_paths(table, since, until)
+        else:
+            raw, compacted = self._committed(since, until)
+            paths = [self.compacted_path(table, day) for day in compacted] + [self.path(table, each) for each in raw]
         return pads.FileSystemDataset.from_paths(
             paths,
-            schema=TABLES[table],
+            schema=schemas[table],
             format=pads.ParquetFileFormat(),
             filesystem=arrow_filesystem(self.filesystem, substitute=partial(self._vanished, table)),
         )
@@ -313,7 +363,7 @@ class Dataset:
 
         :raises FileNotFoundError: no file of a day has the observation.
         """
-        if path.startswith(f"{self.root}/compacted/"):
+        if path.startswith(f"{self.root}/compacted/") or table in INVENTORY_TABLES:
             raise FileNotFoundError(path)
         rows = self.read(table, [PurePosixPath(path).stem]).read_all()
         content = io.BytesIO()

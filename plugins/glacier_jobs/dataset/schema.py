@@ -121,6 +121,68 @@ OBSERVATIONS = pa.schema(
 #: Table name -> schema, in the order in which an observation's files are published.
 TABLES: Mapping[str, pa.Schema] = {"jobs": JOBS, "vaults": VAULTS, "observations": OBSERVATIONS}
 
+#: One row for each archive of an inventory.
+ARCHIVES = pa.schema(
+    [
+        required("inventory_id", pa.string()),
+        *_TARGET_FIELDS,
+        required("vault_name", pa.string()),
+        required("archive_id", pa.string()),
+        pa.field("archive_description", pa.string()),
+        pa.field("creation_date", UTC_MICROSECONDS),
+        pa.field("size_in_bytes", pa.int64()),
+        pa.field("sha256_tree_hash", pa.string()),
+        pa.field("file_path", pa.string()),
+        pa.field("file_modified_at", UTC_MICROSECONDS),
+        pa.field("description_format", pa.string()),
+        pa.field("extra", pa.string()),
+    ]
+)
+
+#: Exactly one row: the vault, the jobs, the counts, and the Airflow task of an inventory.
+INVENTORIES = pa.schema(
+    [
+        required("inventory_id", pa.string()),
+        required("inventory_at", UTC_MICROSECONDS),
+        required("published_at", UTC_MICROSECONDS),
+        *_TARGET_FIELDS,
+        required("vault_name", pa.string()),
+        required("vault_arn", pa.string()),
+        required("job_id", pa.string()),
+        pa.field("job_creation_date", UTC_MICROSECONDS),
+        pa.field("job_completion_date", UTC_MICROSECONDS),
+        required("jobs", pa.int64()),
+        required("scope", pa.string()),
+        pa.field("start_date", UTC_MICROSECONDS),
+        pa.field("end_date", UTC_MICROSECONDS),
+        required("archives", pa.int64()),
+        required("size_in_bytes", pa.int64()),
+        required("content_sha256", pa.string()),
+        required("rows_in", pa.string()),
+        pa.field("dag_id", pa.string()),
+        pa.field("run_id", pa.string()),
+        pa.field("task_id", pa.string()),
+        pa.field("map_index", pa.int64()),
+        pa.field("try_number", pa.int64()),
+        required("package_version", pa.string()),
+        required("schema_version", pa.int64()),
+    ]
+)
+
+#: The same for the files of an inventory. They are neither compacted nor aggregated.
+INVENTORY_TABLES: Mapping[str, pa.Schema] = {"archives": ARCHIVES, "inventories": INVENTORIES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """One inventory of a vault: the values that all its rows share, and when Glacier took it."""
+
+    inventory_id: str
+    inventory_at: datetime
+    account_id: str
+    region: str
+    vault_name: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
@@ -130,6 +192,21 @@ class Observation:
     snapshot_at: datetime
     account_id: str
     region: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The Airflow task that makes an observation or an inventory, if there is one."""
+
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    try_number: int | None = None
+
+
+#: No Airflow task: all columns are null.
+NO_TASK = Provenance()
 
 
 def table_from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -346,6 +346,28 @@ class GlacierJobsHook(GlacierCalls):
             raise uncertain(action, "the answer names no job")
         return str(job_id)
 
+    def get_vault(self, vault_name: str, account_id: str = "-") -> dict[str, Any]:
+        """Return the description of one vault, with all fields of the answer to Describe Vault.
+
+        Example::
+
+            archives = hook.get_vault("photos").get("NumberOfArchives")
+
+        :param account_id: 12 digits, or ``-`` for the account of the credentials.
+        :raises InvalidArgument: an argument is not valid; no request was made.
+        :raises VaultNotFound: the vault does not exist; the message names the vault and the Region.
+        :raises AccessDenied: the credentials may not describe this vault.
+        :raises MalformedAnswer: the answer differs from AWS's documentation.
+        :raises TransientError: no usable answer after the client's retries.
+
+        Source: Amazon Glacier API 2012-06-01, Describe Vault.
+        """
+        parameters = {"vaultName": check_vault_name(vault_name), "accountId": check_account_id(account_id)}
+        action = f"Describe Vault {vault_name} in {self._region_text()}"
+        answer = self._call(action, lambda client: call_operation(client, "describe_vault", parameters).content)
+        (vault,) = _objects([answer], "vault description", action, required=("VaultARN", "VaultName"))
+        return vault
+
     def open_job_output(
         self, vault_name: str, job_id: str, start: int | None = None, end: int | None = None, account_id: str = "-"
     ) -> JobOutput:

@@ -224,7 +224,7 @@ def column(values: Sequence[Any], data_type: pa.DataType, field: Field, odd: Odd
 
 
 def required_text(values: Sequence[Any], field: str, row_name: RowName) -> pa.Array:
-    """Convert the texts of a field that every job has.
+    """Convert the texts of a field that is never missing.
 
     :raises MalformedAnswer: names the row and the field, what was found and what was expected.
     """
@@ -234,7 +234,7 @@ def required_text(values: Sequence[Any], field: str, row_name: RowName) -> pa.Ar
         raise MalformedAnswer(first)
     if array.null_count:
         row = array.is_null().to_pylist().index(True)
-        raise MalformedAnswer(f"{row_name(row)}: {field} is missing; every job has one")
+        raise MalformedAnswer(f"{row_name(row)}: {field} is missing; expected text")
     return array
 
 

@@ -19,7 +19,7 @@ from glacier_jobs.uri_fields import ChecksUris
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from glacier_jobs.snapshot.observe import OnVaultError, Provenance
+    from glacier_jobs.snapshot.observe import OnVaultError
 
 
 class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook]):
@@ -106,6 +106,7 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
     def execute(self, context: Context) -> dict[str, Any]:
         """Make one observation."""
         from glacier_jobs.dataset.storage import denials_without_credentials, open_dataset
+        from glacier_jobs.operators.provenance import provenance_of
         from glacier_jobs.snapshot.observe import observe
 
         with without_retries():
@@ -118,7 +119,7 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
                     vault_names=None if self.vault_names is None else several(self.vault_names, "vault_names"),
                     exclude_vaults=self._exclude_vaults(),
                     on_vault_error=self.on_vault_error,
-                    provenance=self._provenance(context),
+                    provenance=provenance_of(context),
                 )
         return {
             "observation_id": observed.observation.observation_id,
@@ -138,16 +139,3 @@ class GlacierJobsToParquetOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook])
             return [check_vault_pattern(self.exclude_vaults)]  # also "[ab]*", which is no list
         except InvalidArgument:
             return several(self.exclude_vaults, "exclude_vaults")
-
-    @staticmethod
-    def _provenance(context: Context) -> Provenance:
-        from glacier_jobs.snapshot.observe import Provenance
-
-        ti = context["ti"]
-        return Provenance(
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=ti.map_index,
-            try_number=ti.try_number,
-        )

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from glacier_jobs import __version__
 from glacier_jobs.dataset.layout import Dataset, new_observation
-from glacier_jobs.dataset.schema import SCHEMA_VERSION, Observation
+from glacier_jobs.dataset.schema import NO_TASK, SCHEMA_VERSION, Observation, Provenance
 from glacier_jobs.dataset.writer import ObservationWriter
 from glacier_jobs.errors import (
     FinalError,
@@ -33,17 +33,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """The Airflow task that makes the observation, if there is one."""
-
-    dag_id: str | None = None
-    run_id: str | None = None
-    task_id: str | None = None
-    map_index: int | None = None
-    try_number: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class PublishedObservation:
     """A published observation; ``jobs`` and ``vaults`` are counts, ``failed_vaults`` are names."""
 
@@ -61,7 +50,7 @@ def observe(
     vault_names: Sequence[str] | None = None,
     exclude_vaults: Sequence[str] = (),
     on_vault_error: OnVaultError = "fail",
-    provenance: Provenance = Provenance(),
+    provenance: Provenance = NO_TASK,
 ) -> PublishedObservation:
     """List all jobs of all vaults and publish them as one observation.
 

@@ -95,3 +95,21 @@ from (
     ) u
 ) r
 where r.place = 1;
+
+-- One row an archive of the newest full inventory of each vault. inventory_at is when Glacier took the inventory.
+create or replace view glacier.latest_archives as
+select
+    i.inventory_at, a.account_id, a.region, a.vault_name, a.archive_id, a.archive_description, a.creation_date,
+    a.size_in_bytes, a.sha256_tree_hash, a.file_path, a.file_modified_at, a.description_format, a.extra,
+    a.inventory_id, a.inventory_date
+from glacier.archives a
+join (
+    select
+        n.*,
+        row_number() over (
+            partition by account_id, region, vault_name order by inventory_at desc, published_at desc
+        ) as place
+    from glacier.inventories n
+    where scope = 'full'
+) i on i.inventory_date = a.inventory_date and i.rows_in = a.inventory_id
+where i.place = 1;

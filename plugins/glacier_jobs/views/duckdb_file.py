@@ -28,8 +28,8 @@ def create_views(dataset: Dataset, file: Path) -> list[str]:
 
     :param file: the DuckDB file; it need not exist.
     :return: the names of the views to query.
-    :raises InvalidArgument: the dataset is not on a disk, or has no snapshot; or the file cannot be written, or is not
-        DuckDB's.
+    :raises InvalidArgument: the dataset is not on a disk, or has neither snapshots nor inventories; or the file cannot
+        be written, or is not DuckDB's.
     """
     if not isinstance(dataset.filesystem, LocalFileSystem):
         raise InvalidArgument(
@@ -40,8 +40,10 @@ def create_views(dataset: Dataset, file: Path) -> list[str]:
     views = view_statements("")
     if "\\" in dataset.root:
         raise InvalidArgument(f"DuckDB cannot search below {dataset.root}; expected a path without \\")
-    if not dataset.dates():
-        raise InvalidArgument(f"there is no snapshot below {dataset.root}; expected the root of a dataset")
+    if not dataset.dates() and not dataset.inventory_ids():
+        raise InvalidArgument(
+            f"there is no snapshot below {dataset.root}, and no inventory; expected the root of a dataset"
+        )
     try:
         with duckdb.connect(file) as database:
             database.begin()

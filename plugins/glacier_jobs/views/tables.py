@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from glacier_jobs.dataset.schema import TABLES
+from glacier_jobs.dataset.schema import INVENTORY_TABLES, TABLES
 from glacier_jobs.history.files import VERSION_FOLDER
 from glacier_jobs.history.fold import JOB_LIFECYCLES
 from glacier_jobs.history.generations import JOBS_LATEST
@@ -69,6 +69,13 @@ FILE_TABLES = (
         folder=f"{VERSION_FOLDER}/jobs_latest",
         key="as_of",
         newest_only=True,
+    ),
+    *(
+        FileTable(name=name, comment=comment, schema=INVENTORY_TABLES[name], folder=name, key="inventory_date")
+        for name, comment in {
+            "archives": "One row an archive of an inventory, also of inventories without a commit mark.",
+            "inventories": "One row an inventory: its commit mark. The rows of archives are those of rows_in.",
+        }.items()
     ),
 )
 
