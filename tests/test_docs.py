@@ -311,11 +311,12 @@ def test_a_python_block_is_valid_and_imports_what_exists(page: str, block: str) 
     ("text", "dag_id", "task_ids"),
     [
         (README, "wait_and_keep", {"wait", "keep"}),
-        (PIPELINES, "restore", {"start", "wait", "download", "keep"}),
+        (PIPELINES, "restore", {"start", "wait", "store", "keep"}),
         (PIPELINES, "fetch", {"fetch_outputs"}),
+        (PIPELINES, "start_retrieval", {"start"}),
         (RETRIEVING, "get_one_file_back", {"start", "store"}),
     ],
-    ids=["wait_and_keep", "restore", "fetch", "get_one_file_back"],
+    ids=["wait_and_keep", "restore", "fetch", "start_retrieval", "get_one_file_back"],
 )
 def test_an_example_dag_is_accepted_by_airflow(text: str, dag_id: str, task_ids: set[str]) -> None:
     [block] = [block for block in python_blocks(text) if f"def {dag_id}(" in block]

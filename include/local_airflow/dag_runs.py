@@ -1,4 +1,6 @@
-"""``python -m local_airflow.dag_runs DAG_ID…``: run DAGs one after the other with ``dag.test()``, in one process.
+"""``python -m local_airflow.dag_runs DAG_ID[=PARAMS]…``: run DAGs one after the other, in one process.
+
+They are run with ``dag.test()``. The params of a run are JSON.
 
 Prints each step to stdout; the output of Airflow goes to stderr. Requires the environment of
 :func:`local_airflow.environment.airflow_environment`. Creates the database if it does not exist.
@@ -6,6 +8,7 @@ Prints each step to stdout; the output of Airflow goes to stderr. Requires the e
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
 
-def main(dag_ids: list[str]) -> int:
+def main(runs: list[str]) -> int:
     """Run the DAGs, and stop at the first that fails; return the exit code."""
     # Airflow and its tasks also write to stdout, from several processes: redirect it to stderr for all of them.
     with os.fdopen(os.dup(1), "w") as console:
@@ -27,12 +30,13 @@ def main(dag_ids: list[str]) -> int:
         started = time.monotonic()
         report("  creating Airflow's database")
         dag_bag = _dag_bag()
-        for dag_id in dag_ids:
+        for each in runs:
+            dag_id, _, params = each.partition("=")
             report(f"  running the DAG {dag_id}")
             if dag_id not in dag_bag.dags:
                 report(f"  the DAG does not exist; import errors: {dag_bag.import_errors or 'none'}")
                 return 1
-            run = dag_bag.dags[dag_id].test()
+            run = dag_bag.dags[dag_id].test(run_conf=json.loads(params or "{}"))
             report(f"  {dag_id}: {run.state}, {time.monotonic() - started:.0f} s after the start")
             if run.state != "success":
                 return 1

@@ -169,11 +169,12 @@ class TestTheReportDag:
         assert run.errors["datasets"] == run.errors["events_accepted"]
 
 
-@pytest.mark.parametrize("param", ["aws_conn_id", "region_name", "vault_name"])
+@pytest.mark.parametrize("param", ["aws_conn_id", "archive_id", "destination_uri", "region_name", "vault_name"])
 def test_the_example_dag_refuses_a_template(param: str, dag_bag: DagBag, local_aws: Control, connect: Connect) -> None:
     connect("aws_archive")
 
-    run = Runner(dag_id="glacier_wait_for_inventory")(**{"vault_name": "photos", param: TEMPLATE})
+    given = {"vault_name": "photos", "archive_id": "a1", "destination_uri": "file:///data/photo.jpg", param: TEMPLATE}
+    run = Runner(dag_id="glacier_retrieve_archive")(**given)
 
     assert run.errors["check_params"]
     assert not local_aws.calls().by_operation

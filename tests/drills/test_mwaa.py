@@ -61,7 +61,7 @@ _BUCKET = "records"
 _REGION = "us-east-1"
 _TARGET_REGIONS = ("eu-west-1", "eu-central-1")
 _VAULTS, _JOBS = ("photos", "films"), 120
-_INVENTORY_VAULT, _ARCHIVE_BYTES = "photo-archive", (1_000, 2_345)
+_ARCHIVE_VAULT, _ARCHIVE_ID, _ARCHIVE_BYTES = "photo-archive", "a1", 40 * 1024 * 1024 + 5
 
 _HAS_PAGE_SINCE = (3, 1)
 
@@ -217,8 +217,8 @@ def environment(image: Image | None, local_aws_process: Control) -> Iterator[Env
         for vault in _VAULTS:
             jobs = [{"JobId": f"{vault}-{number}", "_life": {"duration_seconds": 48 * HOUR}} for number in range(_JOBS)]
             local_aws.add_jobs(vault, jobs, region=region)
-    local_aws.add_vaults(_INVENTORY_VAULT, region=_REGION)
-    local_aws.add_archives(_INVENTORY_VAULT, [{"Size": size} for size in _ARCHIVE_BYTES], region=_REGION)
+    local_aws.add_vaults(_ARCHIVE_VAULT, region=_REGION)
+    local_aws.add_archives(_ARCHIVE_VAULT, [{"ArchiveId": _ARCHIVE_ID, "Size": _ARCHIVE_BYTES}], region=_REGION)
     boto3.client("s3", **local_aws.boto3_arguments()).create_bucket(Bucket=_BUCKET)
 
     user = _USER if os.geteuid() == 0 else None
@@ -336,14 +336,15 @@ def test_all_dags_succeed_with_the_credentials_of_the_execution_role(
 ) -> None:
     """The schedule of the snapshots starts their first run at once, and its event starts the report."""
     api, local_aws = mwaa.cluster.api, mwaa.local_aws
-    # The job ends after the sensor's only poll in a worker, so that the next poll, in the triggerer, finds it ended.
-    local_aws.hook("advance", {"seconds": 5 * HOUR}, operation="ListJobs", vault_name=_INVENTORY_VAULT, count=1)
+    # The job ends after the worker has described it, so that the first poll in the triggerer finds it ended.
+    local_aws.hook("advance", {"seconds": 12 * HOUR}, operation="DescribeJob", vault_name=_ARCHIVE_VAULT, count=1)
 
-    inventory = api.trigger("glacier_wait_for_inventory", {"vault_name": _INVENTORY_VAULT, "aws_conn_id": None})
+    params = {"vault_name": _ARCHIVE_VAULT, "archive_id": _ARCHIVE_ID, "aws_conn_id": None}
+    restored = api.trigger("glacier_retrieve_archive", {**params, "destination_uri": f"s3://{_BUCKET}/restored/a1.jpg"})
     snapshot = mwaa.first_run("glacier_jobs_snapshot", "scheduled")
     mwaa.succeeded("glacier_jobs_snapshot", snapshot)
     mwaa.succeeded("glacier_jobs_report", mwaa.first_run("glacier_jobs_report", "asset_triggered"))
-    mwaa.succeeded("glacier_wait_for_inventory", inventory)
+    mwaa.succeeded("glacier_retrieve_archive", restored)
     seconds = time.monotonic() - mwaa.started
 
     dataset = mwaa.dataset()
@@ -358,18 +359,19 @@ def test_all_dags_succeed_with_the_credentials_of_the_execution_role(
     newest = json.loads(dataset.filesystem.cat(f"{dataset.root}/reports/latest.json"))
     assert newest["answers"].keys() == QUESTIONS.keys()
     assert b"photos" in dataset.filesystem.cat(f"{dataset.root}/reports/latest.html")
-    found = mwaa.result("glacier_wait_for_inventory", inventory, "read")
-    assert (found["archives"], found["size_in_bytes"]) == (len(_ARCHIVE_BYTES), sum(_ARCHIVE_BYTES))
+    stored = mwaa.result("glacier_retrieve_archive", restored, "store")
+    assert (stored["size_in_bytes"], stored["verified"]) == (_ARCHIVE_BYTES, True)
+    assert dataset.filesystem.size(f"{_BUCKET}/restored/a1.jpg") == _ARCHIVE_BYTES
 
     assert api.get("/api/v2/connections")["connections"] == []
     assert mwaa.role.requests > 0
     assert {request["access_key"] for request in local_aws.requests()} == {"LOCALAWSACCESSKEY000"}
-    of_triggers = mwaa.image.home.glob("logs/dag_id=glacier_wait_for_inventory/*/task_id=wait/*.trigger.*")
+    of_triggers = mwaa.image.home.glob("logs/dag_id=glacier_retrieve_archive/*/task_id=retrieve/*.trigger.*")
     assert any("succeeded" in log.read_text() for log in of_triggers)
     folder = f"{_TEMPORARY_BYTES // 1024**2} MiB" if mwaa.small_folder else "(mounting is not permitted) much space"
     record_drill(
         f"{_on(mwaa.image)}: an execution role, no connection, {folder} for temporary files",
-        f"a snapshot, its report and a deferred wait succeeded, {seconds:.0f} s after db migrate began",
+        f"a snapshot, its report and a retrieval that deferred succeeded, {seconds:.0f} s after db migrate began",
     )
 
 

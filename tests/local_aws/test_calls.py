@@ -44,5 +44,6 @@ def test_requests_are_recorded(local_aws: Control, glacier: GlacierClient) -> No
         "vault_name": "v",
         "item_id": None,
         "query": {"statuscode": "Failed", "completed": "true", "limit": "7"},
+        "range": None,
     }
     assert [each["account"] for each in local_aws.requests("ListVaults")] == ["-"]
