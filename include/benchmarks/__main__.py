@@ -27,8 +27,8 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "memory_growth": memory_growth,
     "waiting": waiting,
     "files": files,
-    "inventories": inventories,
     "outputs": outputs,
+    "inventories": inventories,
     "airflow_share": airflow_share,
 }
 
