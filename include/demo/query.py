@@ -1,7 +1,8 @@
-"""The query of the demo: the number of jobs by vault and status in the latest snapshots."""
+"""The queries of the demo: the jobs by vault in the latest snapshots, and the archives of a vault."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,19 @@ group by v.account_id, v.region, v.vault_name
 order by v.region desc, v.vault_name
 """
 
+_ARCHIVES = """
+select i.archives, i.size_in_bytes as inventory_bytes, a.archive_id, a.file_path, a.size_in_bytes, a.sha256_tree_hash,
+    a.description_format
+from read_parquet($archives) a
+join (
+    from read_parquet($inventories)
+    where vault_name = $vault_name and scope = 'full'
+    order by inventory_at desc, published_at desc
+    limit 1
+) i on i.rows_in = a.inventory_id
+order by a.file_path
+"""
+
 _SNAPSHOTS = "select count(*) from read_parquet($observations)"
 
 
@@ -42,6 +56,28 @@ def jobs_by_vault(dataset: Path) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  " + "  ".join(_aligned(row, widths)).rstrip() for row in rows]
     return "\n".join([*lines, f"\n  {jobs} jobs. The dataset has {snapshots} committed snapshots.\n"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An archive, by the newest inventory of its vault."""
+
+    file_path: str
+    size_in_bytes: int
+    sha256_tree_hash: str
+
+
+def archives_of(dataset: Path, vault_name: str, *, archive_id: str) -> tuple[str, Archive]:
+    """Return the archives of a vault by its newest inventory, as text, and one of them."""
+    files = {table: f"{dataset}/{table}/*/*.parquet" for table in ("archives", "inventories")}
+    with duckdb.connect() as database:
+        found = database.execute(_ARCHIVES, {**files, "vault_name": vault_name}).fetchall()
+    archives, inventory_bytes = found[0][:2]
+    by_id = {row[2]: Archive(file_path=row[3], size_in_bytes=row[4], sha256_tree_hash=row[5]) for row in found}
+    shown = [("file_path", "description", "bytes"), *((row[3], row[6], str(row[4])) for row in found)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ["  " + "  ".join(_aligned(list(row), widths)) for row in shown]
+    return "\n".join([*lines, f"\n  {archives} archives, {inventory_bytes} bytes.\n"]), by_id[archive_id]
 
 
 def _aligned(row: list[str], widths: list[int]) -> list[str]:

@@ -52,7 +52,8 @@ def test_two_runs_of_the_demo_keep_both_snapshots_and_print_the_jobs_by_vault(
     dataset = clone / ".local" / "demo" / "dataset"
     jobs = pads.dataset(dataset / "jobs").to_table(columns=["observation_id"])["observation_id"].to_pylist()
     assert len(list(dataset.glob("observations/*/*.parquet"))) == 4
-    assert "glacier_wait_for_inventory: success" in first.stdout
+    assert (clone / ".local" / "demo" / "restored" / "harbour.tif").stat().st_size == 41_943_045
+    assert len(list(dataset.glob("inventories/*/*.parquet"))) == 2
     assert ".local/demo/dataset/reports/latest.html" in first.stdout
     assert "Glacier" in (dataset / "reports" / "latest.html").read_text()
     latest_of_region = [
