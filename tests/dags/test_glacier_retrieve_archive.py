@@ -65,7 +65,8 @@ def test_a_job_is_initiated_and_waited_for_and_the_archive_is_stored(
     assert run.state == "success"
     assert destination.stat().st_size == SIZE
     with destination.open("rb") as file:
-        tree_hash = calculate_tree_hash(file)
+        content: Any = file
+        tree_hash = calculate_tree_hash(content)
     found = _result("store")
     assert (found["verified"], found["sha256_tree_hash"], found["archive_id"]) == (True, tree_hash, "a1")
     assert local_aws.calls().by_operation["InitiateJob"] == 1

@@ -82,7 +82,7 @@ class GlacierJobOutputToObjectStorageOperator(ChecksUris, AwsBaseOperator[Glacie
         self,
         *,
         vault_name: str,
-        job_id: str | Mapping[str, Any],
+        job_id: Any,
         destination_uri: str,
         replace: bool | str = False,
         dest_aws_conn_id: str | None = None,

@@ -315,10 +315,10 @@ class S3Target:
 
     def publish(self, source: JobSource, sha256_tree_hash: str, *, replace: bool) -> Published | None:
         """Complete the upload, or create the object by one request."""
-        condition = {} if replace else {"IfNoneMatch": "*"}
+        condition: dict[str, Any] = {} if replace else {"IfNoneMatch": "*"}
         if self._upload is None:
             token = secrets.token_hex(16)
-            arguments = {
+            arguments: dict[str, Any] = {
                 "Body": self._content,
                 "ChecksumAlgorithm": _CHECKSUM,
                 "Metadata": {**self._metadata(source, token), _TREE_HASH: sha256_tree_hash},
