@@ -16,6 +16,7 @@ from benchmarks.airflow_share import airflow_share
 from benchmarks.figures import Figure, table
 from benchmarks.files import files
 from benchmarks.inventories import inventories
+from benchmarks.killed_outputs import killed_outputs
 from benchmarks.listing import many_vaults, memory_growth, one_long_vault
 from benchmarks.measuring import ROOT
 from benchmarks.outputs import outputs
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[Path], Iterator[Figure]]] = {
     "waiting": waiting,
     "files": files,
     "outputs": outputs,
+    "killed_outputs": killed_outputs,
     "inventories": inventories,
     "airflow_share": airflow_share,
 }

@@ -125,10 +125,10 @@ def outputs(folder: Path) -> Iterator[Figure]:
         other_name="socket → SHA-256 of each MiB → file",
         target=Target(of="ratio", at_most=1.5),
     )
-    with _server("--gib", "10") as endpoint:
+    with _server("--gib", "40") as endpoint:
         more = _usage(_OURS_TO_S3, endpoint, folder)
     yield Figure(
-        name="memory above idle, 10 GiB to S3",
+        name="memory above idle, 40 GiB to S3",
         unit="MiB",
         ours=more.memory_mib,
         other=ours.memory_mib,

@@ -195,7 +195,7 @@ def test_it_survives_serialization_with_each_template_field_and_takes_an_upstrea
         GlacierJobOutputToObjectStorageOperator(
             task_id="store",
             vault_name="{{ params.vault }}",
-            job_id=start(),  # type: ignore[arg-type]  # its result in a run
+            job_id=start(),
             destination_uri="file:///data/{{ params.name }}",
             replace="{{ params.replace }}",
         )
