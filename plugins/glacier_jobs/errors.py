@@ -32,6 +32,7 @@
         ├── ServiceUnavailable  5xx, time-outs, dropped connections, unreadable bodies
         ├── InsufficientCapacity  no capacity for Expedited retrievals now; no job was initiated
         ├── PolicyEnforced      the account's data retrieval policy does not admit the job now; no job was initiated
+        ├── IntentExpired       the request to start a job was not made in time; no job was initiated
         ├── JobMayHaveStarted   no usable answer to Initiate Job: a repeated request could start a second job
         ├── CredentialsUnavailable  the source of the credentials gave none
         ├── VaultsUnavailable   some vaults could not be listed for now; the message names each of them
@@ -167,6 +168,10 @@ class InsufficientCapacity(TransientError):
 
 class PolicyEnforced(TransientError):
     """The account's data retrieval policy does not admit the job now; no job was initiated, and nothing is charged."""
+
+
+class IntentExpired(TransientError):
+    """The request to start a job could not be made soon enough after the intent was stored; no job was initiated."""
 
 
 class JobMayHaveStarted(TransientError):

@@ -103,10 +103,10 @@ def test_another_task_starts_a_job_of_its_own_without_reuse(
 
 
 def test_another_deployment_of_airflow_starts_a_job_of_its_own_without_reuse(
-    arguments: dict[str, Any], local_aws: Control, monkeypatch: pytest.MonkeyPatch
+    arguments: dict[str, Any], local_aws: Control, variables: dict[str, str]
 ) -> None:
     GlacierInitiateJobOperator(**arguments, reuse="never").execute(context())
-    monkeypatch.setenv(f"AIRFLOW_VAR_{DEPLOYMENT_VARIABLE.upper()}", "staging")
+    variables[DEPLOYMENT_VARIABLE] = "staging"
 
     GlacierInitiateJobOperator(**arguments, reuse="never").execute(context(try_number=2))
 

@@ -15,6 +15,7 @@ from glacier_jobs.errors import (
     ArchiveNotFound,
     GlacierJobsError,
     InsufficientCapacity,
+    IntentExpired,
     InvalidArgument,
     JobFailed,
     PolicyEnforced,
@@ -223,8 +224,8 @@ def test_a_try_that_was_killed_before_the_answer_leaves_an_intent(
     store = StateStore()
     initiate = hook.initiate
 
-    def killed(request: JobRequest) -> str:
-        initiate(request)
+    def killed(request: JobRequest, guard: Any) -> str:
+        initiate(request, guard)
         raise SystemExit
 
     monkeypatch.setattr(hook, "initiate", killed)
@@ -294,6 +295,126 @@ def test_the_second_job_of_a_cleared_task_is_found_although_the_first_failed(
     third = new_starter(store).start(REQUEST, TOKEN, may_exist=True, restart_failed=True)
 
     assert third.description["JobId"] == second.description["JobId"]
+
+
+def test_an_old_failed_job_is_not_taken_for_that_of_a_request_without_an_answer(
+    new_starter: NewStarter, time: Time, local_aws: Control
+) -> None:
+    store = StateStore()
+    local_aws.next_outcome("Failed", duration_seconds=60)
+    failed = new_starter(store).start(REQUEST, TOKEN, may_exist=False)
+    local_aws.advance(HOUR)
+    local_aws.settings(listed_after_seconds=600)
+    local_aws.fault("service_unavailable", operation="InitiateJob", count=1, after_effect=True)
+
+    second = new_starter(store).start(REQUEST, TOKEN, may_exist=True, restart_failed=True)
+
+    assert second.initiation == "started"
+    assert listed_jobs(local_aws) == [failed.description["JobId"], second.description["JobId"]]
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_job_that_was_started_just_after_another_failed_is_found(
+    new_starter: NewStarter,
+    time: Time,
+    local_aws: Control,
+    hook: GlacierJobsHook,
+    monkeypatch: pytest.MonkeyPatch,
+    cleared: bool,
+) -> None:
+    store = StateStore()
+    local_aws.next_outcome("Failed", duration_seconds=60)
+    new_starter(store).start(REQUEST, TOKEN, may_exist=False)
+    local_aws.advance(90)
+    local_aws.settings(listed_after_seconds=600)
+    initiate = hook.initiate
+
+    def killed(request: JobRequest, guard: Any) -> str:
+        initiate(request, guard)
+        raise SystemExit
+
+    monkeypatch.setattr(hook, "initiate", killed)
+    with pytest.raises(SystemExit):
+        new_starter(store).start(REQUEST, TOKEN, may_exist=True, restart_failed=True)
+    monkeypatch.undo()
+
+    third = new_starter(store).start(REQUEST, TOKEN, may_exist=True, restart_failed=cleared)
+
+    assert third.initiation == "found"
+    assert listed_jobs(local_aws)[1:] == [third.description["JobId"]]
+
+
+def test_a_job_that_failed_before_it_was_listed_is_that_of_the_intent(
+    new_starter: NewStarter, time: Time, local_aws: Control, hook: GlacierJobsHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = StateStore()
+    initiate = hook.initiate
+
+    def killed(request: JobRequest, guard: Any) -> str:
+        initiate(request, guard)
+        raise SystemExit
+
+    local_aws.settings(listed_after_seconds=600)
+    local_aws.next_outcome("Failed", duration_seconds=60)
+    monkeypatch.setattr(hook, "initiate", killed)
+    with pytest.raises(SystemExit):
+        new_starter(store).start(REQUEST, TOKEN, may_exist=False)
+    monkeypatch.undo()
+
+    with pytest.raises(JobFailed, match="Clear the task"):
+        new_starter(store).start(REQUEST, TOKEN, may_exist=True)
+
+    assert len(listed_jobs(local_aws)) == 1
+
+
+@pytest.mark.usefixtures("no_backoff")
+def test_a_throttled_process_that_was_suspended_makes_no_further_request(
+    new_starter: NewStarter, time: Time, local_aws: Control
+) -> None:
+    """Its next attempt would come an hour later, when another try may have started the job."""
+    local_aws.fault("throttling", operation="InitiateJob", count=1)
+    # For the listing, the intent and the first attempt.
+    times = iter([time.now()] * 3)
+    late = replace(new_starter(StateStore()), clock=lambda: next(times, time.now() + timedelta(hours=1)))
+
+    with pytest.raises(IntentExpired, match="more than 60 s passed"):
+        late.start(REQUEST, TOKEN, may_exist=False)
+
+    assert listed_jobs(local_aws) == []
+
+
+def test_a_task_that_is_cleared_after_its_store_was_emptied_is_in_doubt(
+    new_starter: NewStarter, time: Time, local_aws: Control
+) -> None:
+    """Airflow can be configured to empty the store of a task that has succeeded."""
+    local_aws.settings(listed_after_seconds=600)
+    first = new_starter(StateStore()).start(REQUEST, TOKEN, may_exist=False)
+
+    again = new_starter(StateStore()).start(REQUEST, TOKEN, may_exist=True, restart_failed=True)
+
+    assert again.description["JobId"] == first.description["JobId"]
+
+
+def test_a_task_that_is_cleared_after_a_refusal_starts_the_job_at_once(
+    new_starter: NewStarter, time: Time, local_aws: Control
+) -> None:
+    store = StateStore()
+    fault = local_aws.fault("access_denied", operation="ListJobs")
+    with pytest.raises(AccessDenied):
+        new_starter(store).start(REQUEST, TOKEN, may_exist=False)
+    local_aws.remove_fault(fault)
+
+    job = new_starter(store).start(REQUEST, TOKEN, may_exist=True, restart_failed=True)
+
+    assert job.initiation == "started"
+    assert time.pauses == []
+
+
+def test_an_error_after_the_start_says_that_the_job_was_started(new_starter: NewStarter, local_aws: Control) -> None:
+    local_aws.fault("access_denied", operation="DescribeJob")
+
+    with pytest.raises(AccessDenied, match=r"the job \S+ was started, but cannot be described"):
+        new_starter().start(REQUEST, TOKEN, may_exist=False)
 
 
 def test_a_job_whose_output_may_be_deleted_is_started_again(
@@ -427,8 +548,8 @@ def test_no_series_of_tries_starts_two_jobs(
             elif fate == "killed":
                 initiate = hook.initiate
 
-                def killed(request: JobRequest, initiate: Any = initiate) -> str:
-                    initiate(request)
+                def killed(request: JobRequest, guard: Any, initiate: Any = initiate) -> str:
+                    initiate(request, guard)
                     raise SystemExit
 
                 patch.setattr(hook, "initiate", killed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -88,6 +90,24 @@ _SHORT = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", 
 
 #: Makes a request through a client and returns the whole answer.
 Request: TypeAlias = Callable[[Any], dict[str, Any]]
+
+
+class AttemptGuard:
+    """Prevents late attempts at a request that AWS shall receive once; this one prevents none."""
+
+    #: For how long further attempts are made, at most.
+    seconds = math.inf
+
+    def check(self) -> None:
+        """Raise an error if the attempt must not be made any more; called immediately before the request is sent."""
+
+
+_guard: ContextVar[AttemptGuard | None] = ContextVar("glacier_jobs_attempt_guard", default=None)
+
+
+def _check_attempt(**_: Any) -> None:
+    if (guard := _guard.get()) is not None:
+        guard.check()
 
 
 class GlacierCalls(GlacierHook):
@@ -229,18 +249,25 @@ class GlacierCalls(GlacierHook):
                 raise
             return self._call_again(partial(self._call_once, action, request), error, began + self.retry_policy.seconds)
 
-    def _call_once_only(self, action: str, request: Request) -> dict[str, Any]:
+    def _call_once_only(self, action: str, request: Request, guard: AttemptGuard) -> dict[str, Any]:
         """Make a request that AWS receives once, and return its answer.
 
         botocore does not repeat it. This method repeats it only where AWS has not accepted it: it was throttled, or
         there was no connection.
         """
         began = self._now()
-        call = partial(self._call_with, self._get_conn_without_retries, action, request)
+
+        def call() -> dict[str, Any]:
+            token = _guard.set(guard)
+            try:
+                return self._call_with(self._get_conn_without_retries, action, request)
+            finally:
+                _guard.reset(token)
+
         try:
             return call()
         except (Throttled, ServiceUnavailable) as error:
-            return self._call_again(call, error, began + self.retry_policy.seconds)
+            return self._call_again(call, error, began + min(self.retry_policy.seconds, guard.seconds))
 
     def _get_conn_without_retries(self) -> Any:
         """Return a client that makes one attempt at each request, and that lives as long as the hook's own client."""
@@ -250,6 +277,7 @@ class GlacierCalls(GlacierHook):
             if owner is not conn:
                 one_attempt = Config(retries={"mode": "standard", "total_max_attempts": 1})
                 client = self.get_client_type(region_name=self.region_name, config=self.config.merge(one_attempt))
+                client.meta.events.register("before-send.glacier", _check_attempt)
                 self.__dict__["_conn_without_retries"] = (conn, client)
             return client
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glacier_jobs.aws_errors.error_mapping import started_or_not, uncertain
 from glacier_jobs.errors import InvalidArgument, MalformedAnswer
-from glacier_jobs.glacier.client import GlacierCalls
+from glacier_jobs.glacier.client import AttemptGuard, GlacierCalls
 from glacier_jobs.glacier.decoding import RecordPage, are_records, decoded_records
 from glacier_jobs.glacier.identifiers import VaultArn, check_account_id, check_vault_name
 from glacier_jobs.glacier.initiation import JobRequest, JobType, Tier
@@ -324,8 +324,10 @@ class GlacierJobsHook(GlacierCalls):
             )
         )
 
-    def initiate(self, request: JobRequest) -> str:
+    def initiate(self, request: JobRequest, guard: AttemptGuard | None = None) -> str:
         """Start a job as :meth:`initiate_job` does, from a request that is checked already.
+
+        :param guard: prevents attempts that would be made too late.
 
         Example::
 
@@ -341,7 +343,7 @@ class GlacierJobsHook(GlacierCalls):
                 )
             return answer
 
-        job_id = self._call_once_only(action, start).get("jobId")
+        job_id = self._call_once_only(action, start, guard or AttemptGuard()).get("jobId")
         if not job_id:
             raise uncertain(action, "the answer names no job")
         return str(job_id)

@@ -6,13 +6,26 @@ a later try knows whether there is anything to look for, and how long a job that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from glacier_jobs.compat import task_state_store
 
 _KEY = "glacier_jobs_intent_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What a task stored about the job of a token.
+
+    :param at: when the task was about to start the job; ``None`` if it has not started any.
+    :param failed: the ids of the jobs with the token that had failed before.
+    """
+
+    at: datetime | None
+    failed: frozenset[str] = frozenset()
 
 
 class Intents:
@@ -29,20 +42,25 @@ class Intents:
         """Whether an intent of an earlier try would be known."""
         return self._store is not None
 
-    def stored_at(self, token: str) -> datetime | None:
-        """Return when a task was about to start the job with a token; ``None`` if that is not known."""
+    def get(self, token: str) -> Intent | None:
+        """Return what was stored for a token; ``None`` if nothing was."""
         stored: Any = None if self._store is None else self._store.get(_key(token))
-        return datetime.fromisoformat(stored["at"]) if stored and stored.get("at") else None
+        if not stored:
+            return None
+        at = stored.get("at")
+        return Intent(at=None if at is None else datetime.fromisoformat(at), failed=frozenset(stored.get("failed", ())))
 
-    def store(self, token: str, at: datetime) -> None:
-        """Store that the task is about to start the job."""
-        if self._store is not None:
-            self._store.set(_key(token), {"at": at.isoformat()})
+    def store(self, token: str, at: datetime, failed: Collection[str]) -> None:
+        """Store that the task is about to start the job, and which jobs with the token have failed."""
+        self._set(token, {"at": at.isoformat(), "failed": sorted(failed)})
 
-    def remove(self, token: str) -> None:
+    def store_none(self, token: str) -> None:
         """Store that the task has not started the job."""
+        self._set(token, {"at": None})
+
+    def _set(self, token: str, value: Mapping[str, Any]) -> None:
         if self._store is not None:
-            self._store.set(_key(token), {"at": None})
+            self._store.set(_key(token), value)
 
 
 def _key(token: str) -> str:

@@ -7,27 +7,28 @@ description has a token, and the request is made only where no job with this tok
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Literal, TypeAlias
 
 from glacier_jobs.arguments import shown
 from glacier_jobs.errors import (
     GlacierJobsError,
+    IntentExpired,
     InvalidArgument,
     JobFailed,
     JobMayHaveStarted,
     JobNotFound,
     ServiceUnavailable,
 )
+from glacier_jobs.glacier.client import AttemptGuard
 from glacier_jobs.glacier.deadlines import pause
 from glacier_jobs.glacier.hook import GlacierJobsHook
 from glacier_jobs.glacier.initiation import JobRequest
 from glacier_jobs.glacier.pagination import JobDescription
-from glacier_jobs.glacier.timestamps import moment_of
 from glacier_jobs.retrieval.equal_jobs import hours_left, is_equal
-from glacier_jobs.retrieval.intents import Intents
+from glacier_jobs.retrieval.intents import Intent, Intents
 from glacier_jobs.retrieval.tokens import has_token, with_token
 
 Reuse: TypeAlias = Literal["equal", "never"]
@@ -41,9 +42,6 @@ INTENT_VALID_FOR = timedelta(seconds=60)
 #: While it is not known whether a job was started, the pause between two listings: the first, and twice as long each
 #: time.
 _FIRST_PAUSE_SECONDS = 15.0
-
-#: How much AWS's clock and that of this machine may differ.
-_CLOCKS_DIFFER = timedelta(minutes=5)
 
 #: How often a start is requested that Glacier has proved not to have received.
 _MOST_STARTS = 3
@@ -64,12 +62,12 @@ class Listed:
     """What one complete listing of a vault shows about a request, or a listing up to the job of its token.
 
     :param own: the job with the request's token that did not fail.
-    :param failed: the newest job with the token, if all of them failed.
+    :param failed: id -> job, those with the token that failed.
     :param equal: the best of the equal jobs.
     """
 
     own: JobDescription | None = None
-    failed: JobDescription | None = None
+    failed: dict[str, JobDescription] = field(default_factory=dict)
     equal: JobDescription | None = None
 
 
@@ -121,27 +119,45 @@ class JobStarter:
 
         :param token: from :func:`glacier_jobs.retrieval.tokens.token_of`.
         :param may_exist: whether an earlier try may have started the job.
-        :param restart_failed: whether a job is started also if that of an earlier try has failed.
+        :param restart_failed: whether a person cleared the task, so that a job is started also if that of an earlier
+            try has failed.
         :raises JobFailed: the job of an earlier try, or of this one, has failed.
         :raises ServiceUnavailable: Glacier did not start the job, after several requests.
 
         Other errors are those of :meth:`glacier_jobs.glacier.hook.GlacierJobsHook.initiate_job`, and of its listings.
         """
-        intended_at = self.intents.stored_at(token)
-        in_doubt = intended_at is not None or (may_exist and not self.intents.are_kept)
+        intent = self.intents.get(token)
+        if intent is None and not may_exist:
+            # So that a later try can tell that no intent was stored from a store that was emptied.
+            self.intents.store_none(token)
+        in_doubt = self._in_doubt(intent, may_exist=may_exist, cleared=restart_failed)
+        failed: Mapping[str, JobDescription] = {}
         if may_exist or in_doubt or self.reuse == "equal":
             listed = self._look(request, token)
             if (job := listed.own or listed.equal) is not None:
                 if listed.own is None:
                     log.info("The job %s, which another task or program started, is used", job["JobId"])
                 return InitiatedJob(description=job, initiation="found")
-            if in_doubt and not _was_started_after(listed.failed, intended_at):
-                job = self._found_or_absent(request, token, since=intended_at or self.clock())
-                if job is not None:
-                    return InitiatedJob(description=job, initiation="found")
-            if listed.failed is not None:
-                self._refuse_failed(listed.failed, restart_failed=restart_failed)
-        return self._started(request, token)
+            failed = listed.failed
+            # Without an intent, it is not known which of these jobs the last request started.
+            known_failed = intent.failed if intent is not None else frozenset(failed)
+            if in_doubt and not failed.keys() - known_failed:
+                since = (intent.at if intent is not None else None) or self.clock()
+                found = self._found_or_absent(request, token, since=since, known_failed=known_failed)
+                if found is not None and found.get("StatusCode") != "Failed":
+                    return InitiatedJob(description=found, initiation="found")
+                if found is not None:
+                    failed = {**failed, found["JobId"]: found}
+            if failed:
+                self._refuse_failed(_newest(failed.values()), restart_failed=restart_failed)
+        return self._started(request, token, known_failed=frozenset(failed))
+
+    def _in_doubt(self, intent: Intent | None, *, may_exist: bool, cleared: bool) -> bool:
+        """Tell whether an earlier try may have made a request whose job is not listed yet."""
+        if intent is not None:
+            return intent.at is not None
+        # A deployment can let Airflow empty the store of a task that has succeeded, which a person can clear.
+        return may_exist and (cleared or not self.intents.are_kept)
 
     def _refuse_failed(self, job: JobDescription, *, restart_failed: bool) -> None:
         reason = job.get("StatusMessage") or "Glacier gives no reason"
@@ -152,32 +168,28 @@ class JobStarter:
             )
         log.warning("The job %s of an earlier try has failed (%s): another is started", job["JobId"], reason)
 
-    def _started(self, request: JobRequest, token: str) -> InitiatedJob:
+    def _started(self, request: JobRequest, token: str, *, known_failed: frozenset[str]) -> InitiatedJob:
         described = replace(request, description=with_token(request.description, token))
         failed: list[JobMayHaveStarted] = []
         while len(failed) < _MOST_STARTS:
-            intended_at = self.clock()
-            self.intents.store(token, intended_at)
-            if self.clock() - intended_at > INTENT_VALID_FOR:
-                raise ServiceUnavailable(
-                    f"vault {request.vault_name}: no job was started for {request}, because more than "
-                    f"{INTENT_VALID_FOR.seconds} s passed before the request could be made; try again"
-                )
+            # Only here, after a listing: another process may have started the job while an older intent was valid.
+            intent = _IntentOfRequest(self.clock, request)
+            self.intents.store(token, intent.at, known_failed)
             try:
-                job_id = self.hook.initiate(described)
+                job_id = self.hook.initiate(described, intent)
             except JobMayHaveStarted as error:
                 log.warning("%s. The vault is listed until that is known", error)
-                job = self._found_or_absent(request, token, since=intended_at, failed_too=True)
+                job = self._found_or_absent(request, token, since=intent.at, known_failed=known_failed)
                 if job is not None:
                     return InitiatedJob(description=_not_failed(job), initiation="started")
                 failed.append(error)
             except GlacierJobsError:
-                self.intents.remove(token)
+                self.intents.store_none(token)
                 raise
             else:
                 log.info("Started the job %s for %s in vault %s", job_id, request, request.vault_name)
                 return InitiatedJob(description=self._described(request, job_id), initiation="started")
-        self.intents.remove(token)
+        self.intents.store_none(token)
         raise ServiceUnavailable(
             f"vault {request.vault_name}: no job was started for {request}, after {len(failed)} requests. The last "
             f"error: {failed[-1]}. No listing shows the job since; try again later"
@@ -192,18 +204,22 @@ class JobStarter:
             except JobNotFound:
                 if self.clock() >= until:
                     raise
+            except GlacierJobsError as error:
+                raise type(error)(
+                    f"the job {job_id} was started, but cannot be described: {error}. A later try of this task finds it"
+                ) from error
             self.pause(_FIRST_PAUSE_SECONDS)
 
     def _found_or_absent(
-        self, request: JobRequest, token: str, *, since: datetime, failed_too: bool = False
+        self, request: JobRequest, token: str, *, since: datetime, known_failed: Collection[str]
     ) -> JobDescription | None:
-        """Return the job with a token; ``None`` if it is proved that there is none.
+        """Return the job with a token, also one that failed; ``None`` if it is proved that there is none.
 
         That is proved by two complete listings, one after the other, where the first begins so long after the request
         that a job would be listed.
 
         :param since: when the request may have been made.
-        :param failed_too: whether a job that failed is returned, too.
+        :param known_failed: the ids of jobs that had failed before the request.
         """
         absent_from = since + INTENT_VALID_FOR + timedelta(seconds=self._answer_seconds) + self.listing_delay
         log.info(
@@ -216,8 +232,10 @@ class JobStarter:
         while True:
             settled = self.clock() >= absent_from
             listed = self._look(request, token)
-            if (job := listed.own or (listed.failed if failed_too else None)) is not None:
-                return job
+            if listed.own is not None:
+                return listed.own
+            if new := [job for job_id, job in listed.failed.items() if job_id not in known_failed]:
+                return _newest(new)
             listings = listings + 1 if settled else 0
             if listings == 2:
                 return None
@@ -239,7 +257,7 @@ class JobStarter:
                 if hours_left(job, now) > 0:
                     return Listed(own=job)
                 if job.get("StatusCode") == "Failed":
-                    listed = replace(listed, failed=_newest(listed.failed, job))
+                    listed.failed[job["JobId"]] = job
             elif self._may_use(job, request, now):
                 listed = replace(listed, equal=_best(listed.equal, job, now))
         return listed
@@ -249,10 +267,27 @@ class JobStarter:
         return self.reuse == "equal" and is_equal(job, request) and hours_left(job, now) >= self.min_hours_left
 
 
-def _was_started_after(job: JobDescription | None, intended_at: datetime | None) -> bool:
-    """Tell whether a job is that of an intent. AWS's clock and that of this machine may differ."""
-    created_at = None if job is None else moment_of(job.get("CreationDate"))
-    return created_at is not None and intended_at is not None and created_at >= intended_at - _CLOCKS_DIFFER
+class _IntentOfRequest(AttemptGuard):
+    """Prevents attempts at a request whose intent is too old."""
+
+    #: Throttled attempts are repeated for a shorter time than the intent is valid.
+    seconds = 0.75 * INTENT_VALID_FOR.total_seconds()
+
+    def __init__(self, clock: Callable[[], datetime], request: JobRequest) -> None:
+        self._clock = clock
+        self._request = request
+        self.at = clock()
+
+    def check(self) -> None:
+        """Prevent the request of a process that was suspended meanwhile.
+
+        :raises IntentExpired: the intent is too old.
+        """
+        if self._clock() - self.at > INTENT_VALID_FOR:
+            raise IntentExpired(
+                f"vault {self._request.vault_name}: no job was started for {self._request}, because more than "
+                f"{INTENT_VALID_FOR.seconds} s passed before the request could be made; try again"
+            )
 
 
 def _not_failed(job: JobDescription) -> JobDescription:
@@ -262,8 +297,8 @@ def _not_failed(job: JobDescription) -> JobDescription:
     return job
 
 
-def _newest(one: JobDescription | None, other: JobDescription) -> JobDescription:
-    return max(filter(None, (one, other)), key=lambda job: str(job.get("CreationDate")))
+def _newest(jobs: Iterable[JobDescription]) -> JobDescription:
+    return max(jobs, key=lambda job: str(job.get("CreationDate")))
 
 
 def _best(one: JobDescription | None, other: JobDescription, now: datetime) -> JobDescription:
