@@ -24,11 +24,15 @@ class ChecksUris:
         """Return the URIs by the names of their arguments; ``None`` for those that are not given."""
         raise NotImplementedError
 
+    def _check_uri(self, value: object, name: str) -> str:
+        """Return a URI, checked without any request."""
+        return check_uri(value, name)
+
     def _check_literal_uris(self) -> None:
         """Refuse URIs that are not valid, unless only a run knows them."""
         with arguments_refused():
             for name, value in self._uris().items():
-                check_literal_uri(value, name)
+                check_literal_uri(value, name, self._check_uri)
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the templates of the arguments, and refuse URIs that are not valid."""
@@ -36,4 +40,4 @@ class ChecksUris:
         with arguments_refused():
             for name, value in self._uris().items():
                 if value is not None:
-                    check_uri(value, name)
+                    self._check_uri(value, name)

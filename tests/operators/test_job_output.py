@@ -161,6 +161,16 @@ def test_a_uri_that_may_hold_a_secret_is_refused_when_the_dag_is_parsed(connect:
     assert "secret@" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "uri", ["file:///data/photos/", "file:///data/../x", "file:///data/./x", "gs://bucket/key", "s3://bucket"]
+)
+def test_a_destination_that_can_never_be_stored_is_refused_when_the_dag_is_parsed(
+    connect: Connect, tmp_path: Path, uri: str
+) -> None:
+    with pytest.raises(AirflowFailException, match="destination_uri"):
+        operator(connect, tmp_path, job_id="j", destination_uri=uri)
+
+
 def test_the_region_and_the_botocore_settings_reach_the_client(connect: Connect, tmp_path: Path) -> None:
     task = operator(
         connect,

@@ -7,6 +7,7 @@ them in a log or in Airflow's database. So no error shows the part before the ``
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from glacier_jobs.arguments import TEMPLATE_MARKS, is_aws_key, shown
 from glacier_jobs.errors import InvalidArgument
@@ -44,15 +45,16 @@ def check_uri(uri: object, name: str) -> str:
     return uri
 
 
-def check_literal_uri(value: object, name: str) -> None:
+def check_literal_uri(value: object, name: str, check: Callable[[object, str], str] = check_uri) -> None:
     """Check an argument when a DAG is parsed, unless a template or an upstream task gives the URI only in a run.
 
     Airflow stores the arguments of a task before the task can check them.
 
+    :param check: makes the check without any request.
     :raises InvalidArgument: as :func:`check_uri`.
     """
     if isinstance(value, str) and not any(mark in value for mark in TEMPLATE_MARKS):
-        check_uri(value, name)
+        check(value, name)
 
 
 def connection_of(uri: str) -> str | None:

@@ -12,6 +12,7 @@ from glacier_jobs.arguments import refuse_discarded
 from glacier_jobs.compat import AirflowFailException
 from glacier_jobs.errors import FinalError, InvalidArgument
 from glacier_jobs.glacier.hook import GlacierJobsHook
+from glacier_jobs.retrieval.destination_uris import check_destination_uri
 from glacier_jobs.uri_fields import ChecksUris
 from glacier_jobs.waiting.job_ids import awaited_ids
 
@@ -109,6 +110,9 @@ class GlacierJobOutputToObjectStorageOperator(ChecksUris, AwsBaseOperator[Glacie
 
     def _uris(self) -> Mapping[str, object]:
         return {"destination_uri": self.destination_uri}
+
+    def _check_uri(self, value: object, name: str) -> str:
+        return check_destination_uri(value, name)
 
     @property
     def _hook_parameters(self) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from glacier_jobs.dataset.storage import check_location
 from glacier_jobs.dataset.uris import connection_of
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.glacier.deadlines import limit_answers
+from glacier_jobs.retrieval.destination_uris import bucket_and_key, check_destination_uri
 from glacier_jobs.retrieval.local_target import LocalTarget
 from glacier_jobs.retrieval.s3_target import ObjectOptions, S3Target
 from glacier_jobs.retrieval.targets import Target
 
 _ATTEMPTS: Final = 8
-_LONGEST_KEY_BYTES: Final = 1024
 
 
 def open_target(
@@ -34,44 +34,36 @@ def open_target(
         S3 are given with another URI.
     :raises ConnectionNotFound: the connection does not exist.
     """
-    check_location(uri, name)
-    scheme, _, rest = uri.partition("://")
-    _check_path(rest, name)
+    check_destination(uri, name)
+    scheme, _, path = uri.partition("://")
     if scheme.lower() == "file":
         given = {"dest_aws_conn_id": dest_aws_conn_id, **vars(options)}
         if names := [each for each, value in given.items() if value is not None]:
             raise InvalidArgument(f"{name} is {uri!r}; expected an S3 URI, because {', '.join(names)} are given")
-        return LocalTarget(Path(rest))
-    if scheme.lower() != "s3":
-        raise InvalidArgument(f"{name} has the scheme {scheme!r}; expected file:// or s3://")
+        return LocalTarget(Path(path))
+    bucket, key = bucket_and_key(uri)
     conn_id = connection_of(uri)
     if dest_aws_conn_id is not None:
         if conn_id not in (None, dest_aws_conn_id):
             raise InvalidArgument(
                 f"{name} names another Airflow connection than dest_aws_conn_id, {dest_aws_conn_id!r}; give one of them"
             )
-        check_location(f"s3://{dest_aws_conn_id}@{rest.rpartition('@')[2]}", "dest_aws_conn_id")
+        check_location(f"s3://{dest_aws_conn_id}@{bucket}/{key}", "dest_aws_conn_id")
         conn_id = dest_aws_conn_id
-    place = rest.partition("@")[2] if connection_of(uri) is not None else rest
-    bucket, key = _bucket_and_key(place)
-    if not bucket or not key or len(key.encode()) > _LONGEST_KEY_BYTES:
-        raise InvalidArgument(f"{name} has no key, or one of more than {_LONGEST_KEY_BYTES} bytes")
     return S3Target(_client(conn_id, max_requests), bucket=bucket, key=key, uri=f"s3://{bucket}/{key}", options=options)
 
 
-def _check_path(path: str, name: str) -> None:
-    if path.endswith("/"):
-        raise InvalidArgument(f"{name} ends with '/'; expected the URI of a file, not of a folder")
-    if ".." in path.split("/"):
-        raise InvalidArgument(f"{name} contains '..', which a destination may not contain")
+def check_destination(uri: object, name: str) -> str:
+    """Return the URI of a destination, checked, and with a connection that exists; nothing is opened.
 
+    Example::
 
-def _bucket_and_key(place: str) -> tuple[str, str]:
-    bucket, _, key = place.partition("/")
-    if bucket.startswith("arn:") and bucket.endswith(":accesspoint"):
-        access_point, _, key = key.partition("/")
-        bucket = f"{bucket}/{access_point}"
-    return bucket, key
+        check_destination("s3://aws_archive@my-bucket/photos/2015.tar", "destination_uri")
+
+    Arguments and errors are those of :func:`open_target`.
+    """
+    check_destination_uri(uri, name)
+    return check_location(uri, name)
 
 
 def _client(conn_id: str | None, max_requests: int) -> Any:
