@@ -44,7 +44,7 @@ the value `false` switches the params `aws_conn_id`, `region_name` and `destinat
 @task
 def check_params() -> dict[str, str]:
     """Return the params of this run, checked before they are stored as XComs."""
-    from glacier_jobs.dataset.storage import check_location
+    from glacier_jobs.retrieval.destinations import check_destination
 
     params = get_current_context()["params"]
     aws_conn_id, region_name = params["aws_conn_id"], params["region_name"] or None
@@ -57,7 +57,7 @@ def check_params() -> dict[str, str]:
     }
     with without_retries():
         check_params_allowed(given, Variable.get(ALLOW_PARAMS_VARIABLE, default=None))
-        check_location(destination_uri, "destination_uri")
+        check_destination(destination_uri, "destination_uri")
         request = JobRequest.checked(
             vault_name=params["vault_name"],
             job_type="archive-retrieval",

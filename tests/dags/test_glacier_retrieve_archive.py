@@ -138,6 +138,8 @@ def test_without_a_connection_the_credentials_of_the_environment_are_used(
         ({"archive_id": ""}, "archive_id is ''"),
         ({"destination_uri": None}, "destination_uri"),
         ({"destination_uri": "/data/photo.jpg"}, "destination_uri"),
+        ({"destination_uri": "file:///data/photos/"}, "ends with '/'"),
+        ({"destination_uri": "s3://bucket"}, "destination_uri"),
         ({"destination_uri": "s3://nobody@bucket/photo.jpg"}, "connection in destination_uri does not exist"),
         ({"region_name": "x y"}, "x y"),
     ],
