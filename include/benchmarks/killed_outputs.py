@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
+
 from benchmarks.figures import Figure, Target
 from benchmarks.measuring import environment
 from local_aws.process import running
@@ -72,11 +74,14 @@ def killed_outputs(folder: Path) -> Iterator[Figure]:
     with running() as local_aws:
         local_aws.add_vaults("photos")
         [archive_id] = local_aws.add_archives("photos", [{"Size": 8 * _GIB + 1}])
-        job = {"JobId": "job", "Action": "ArchiveRetrieval", "ArchiveId": archive_id, "StatusCode": "Succeeded"}
-        local_aws.add_jobs("photos", [job])
+        local_aws.next_outcome(vault_name="photos", duration_seconds=0)
+        glacier = boto3.client("glacier", **local_aws.boto3_arguments())
+        job_id = glacier.initiate_job(
+            vaultName="photos", jobParameters={"Type": "archive-retrieval", "ArchiveId": archive_id}
+        )["jobId"]
         folder.mkdir(parents=True, exist_ok=True)
         completed = subprocess.run(  # noqa: S603 - a fixed command
-            [sys.executable, "-c", _PROGRAM, local_aws.endpoint, "job", str(folder / "archive"), str(KILLS)],
+            [sys.executable, "-c", _PROGRAM, local_aws.endpoint, job_id, str(folder / "archive"), str(KILLS)],
             env={**environment(), "AIRFLOW_HOME": str(folder / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
             stdout=subprocess.PIPE,
             text=True,
