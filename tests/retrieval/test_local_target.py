@@ -183,6 +183,17 @@ def test_a_size_other_than_the_jobs_is_an_error(
         store(hook, "empty", tmp_path / "photo.jpg")
 
 
+@pytest.mark.parametrize("span", [f"1-{SIZE - 1}", f"0-{PART}"])
+def test_a_retrieved_range_that_cannot_be_verified_is_an_error(
+    hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path, span: str
+) -> None:
+    job = {**hook.get_job("photos", archive.retrieve()), "JobId": "other", "RetrievalByteRange": span}
+    local_aws.add_jobs("photos", [job])
+
+    with pytest.raises(MalformedAnswer, match=f"RetrievalByteRange is '{span}'"):
+        store(hook, "other", tmp_path / "photo.jpg")
+
+
 def test_an_equal_file_is_found_and_another_one_is_an_error_that_names_both(
     hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path
 ) -> None:

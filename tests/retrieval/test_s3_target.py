@@ -189,6 +189,17 @@ def test_a_wrong_range_is_never_uploaded(
     assert bucket.keys().count("photos/photo.jpg") == 0
 
 
+def test_a_range_of_an_archive_without_a_tree_hash_is_never_uploaded(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, job_id: str
+) -> None:
+    local_aws.fault("removed_tree_hash", operation="GetJobOutput", skip=2)
+
+    with pytest.raises(MalformedAnswer, match=rf"bytes {PART} to {2 * PART - 1}.*proxy.*x-amz-sha256-tree-hash"):
+        store(hook, bucket, job_id, max_ranges=1)
+
+    assert bucket.requests["part"] == 1
+
+
 def test_an_error_ends_the_uploads_of_other_parts_at_once(
     hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, job_id: str
 ) -> None:
