@@ -130,8 +130,8 @@ class JobSource:
                 output.close()
                 raise MalformedAnswer(
                     f"{self}, bytes {piece.start} to {piece.end}: the answer has no tree hash, which AWS sends with "
-                    "each such range; nothing was published. Check whether a proxy between this machine and AWS removes "
-                    "the header x-amz-sha256-tree-hash, and run the task again"
+                    "each such range; nothing was published. Check whether a proxy between this machine and AWS "
+                    "removes the header x-amz-sha256-tree-hash, and run the task again"
                 )
             try:
                 digests = []
