@@ -302,9 +302,7 @@ class Glacier:
         part = outputs.select_range(outputs.job_output(job, vault, now), requested)
         removed = "x-amz-sha256-tree-hash" if "removed_tree_hash" in active_faults else None
         headers = [(name, value) for name, value in part.headers if name != removed]
-        return Response(
-            status=part.status, headers=headers, stream=part.body, stream_size_in_bytes=part.size_in_bytes
-        )
+        return Response(status=part.status, headers=headers, stream=part.body, stream_size_in_bytes=part.size_in_bytes)
 
     def _upload_archive(self, call: Call, _: ActiveFaults) -> Response:
         backend, vault = self._backend, self._vault(call)
