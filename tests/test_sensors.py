@@ -68,9 +68,10 @@ TRANSIENT = [
 UNUSUAL_ANSWERS = ["short_page", "empty_page", "repeated_job", "latency"]
 #: Not a fault: ``crowd`` delays calls until several are in progress, for tests of concurrent listings. A dripping body
 #: ends only at the deadline of its answer, after half a minute: ``tests/glacier/test_deadlines.py``. An answer that a
-#: job is not known says that the job is missing. The bodies of outputs are cut or corrupted in
-#: ``tests/glacier/test_outputs.py``.
-NO_FAULTS = ["crowd", "dripping_body", "job_not_found", "cut_body", "corrupted_body"]
+#: job is not known says that the job is missing. The answers with outputs are changed in
+#: ``tests/glacier/test_outputs.py`` and ``tests/retrieval``.
+OF_OUTPUTS = ["cut_body", "corrupted_body", "removed_tree_hash", "ignored_range"]
+NO_FAULTS = ["crowd", "dripping_body", "job_not_found", *OF_OUTPUTS]
 
 #: A transient error of the store of ids.
 UNAVAILABLE = Fault(status=503, code="ServiceUnavailable")

@@ -30,6 +30,8 @@ KINDS: Mapping[str, FaultKind] = {
     "dripping_body": FaultKind(arguments={"seconds": 0.1}),
     "cut_body": FaultKind(arguments={"position": 0}, operations=OUTPUTS),
     "corrupted_body": FaultKind(arguments={"position": 0}, operations=OUTPUTS),
+    "removed_tree_hash": FaultKind(operations=OUTPUTS),
+    "ignored_range": FaultKind(operations=OUTPUTS),
     "cut_json": FaultKind(),
     "not_json": FaultKind(),
     "short_page": FaultKind(arguments={"size": 1}, operations=LIST_OPERATIONS),
@@ -50,6 +52,8 @@ executed, and these:
 - ``cut_body``: the connection is closed after ``position`` bytes of the body.
 - ``corrupted_body``: one bit of the byte at ``position`` of the body is wrong, while the headers are those of the right
   body.
+- ``removed_tree_hash``: the answer has no tree hash, as if a proxy had removed the header.
+- ``ignored_range``: the answer is the whole output with status 200, as if a proxy had removed the header ``Range``.
 - ``cut_json``: the body is cut in half, with a matching ``Content-Length``.
 - ``not_json``: the body is HTML, as from a proxy, with status 200.
 - ``short_page``: the page has at most ``size`` members, whatever the limit is.

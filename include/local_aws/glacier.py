@@ -293,15 +293,16 @@ class Glacier:
             raise errors.job_not_found(job_id)
         return Response(status=200, headers=[_JSON], body=encode(description))
 
-    def _get_job_output(self, call: Call, _: ActiveFaults) -> Response:
+    def _get_job_output(self, call: Call, active_faults: ActiveFaults) -> Response:
         vault, now = self._vault(call), self._backend.clock.now()
         job = vault.job_store.find(call.item_id or "")
         if job is None or not job.is_known(now):
             raise errors.job_not_found(call.item_id or "")
-        part = outputs.select_range(outputs.job_output(job, vault, now), call.headers.get("range"))
-        return Response(
-            status=part.status, headers=list(part.headers), stream=part.body, stream_size_in_bytes=part.size_in_bytes
-        )
+        requested = None if "ignored_range" in active_faults else call.headers.get("range")
+        part = outputs.select_range(outputs.job_output(job, vault, now), requested)
+        removed = "x-amz-sha256-tree-hash" if "removed_tree_hash" in active_faults else None
+        headers = [(name, value) for name, value in part.headers if name != removed]
+        return Response(status=part.status, headers=headers, stream=part.body, stream_size_in_bytes=part.size_in_bytes)
 
     def _upload_archive(self, call: Call, _: ActiveFaults) -> Response:
         backend, vault = self._backend, self._vault(call)

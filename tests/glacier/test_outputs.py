@@ -78,6 +78,18 @@ def test_a_range_says_its_size_and_that_of_the_whole(hook: GlacierJobsHook, job_
     assert output.sha256_tree_hash == calculate_tree_hash(io.BytesIO(body))  # type: ignore[arg-type]  # needs no fileno
 
 
+def test_a_range_that_is_the_whole_output_may_be_answered_as_the_whole_and_no_other(
+    hook: GlacierJobsHook, local_aws: Control, job_id: str
+) -> None:
+    local_aws.fault("ignored_range")
+
+    with hook.open_job_output("photos", job_id, 0, SIZE - 1) as output:
+        assert output.read() == CONTENT
+    for start, end in ((0, SIZE - 2), (1, SIZE - 1)):
+        with pytest.raises(MalformedAnswer, match="A proxy may remove the header Range"):
+            hook.open_job_output("photos", job_id, start, end)
+
+
 def test_a_range_that_is_not_aligned_has_no_tree_hash_and_ends_with_the_output(
     hook: GlacierJobsHook, job_id: str
 ) -> None:
@@ -285,7 +297,7 @@ def test_the_output_of_an_inventory_has_no_tree_hash(hook: GlacierJobsHook, loca
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"status": 200, "contentRange": None}, "status 200 and Content-Range None"),
+        ({"status": 200, "contentRange": None, "length": "11"}, "status 200 and Content-Range None"),
         ({"contentRange": "bytes 1-10/100"}, "Content-Range 'bytes 1-10/100' and 10 bytes"),
         ({"contentRange": "bytes 0-8/100"}, "expected the requested range"),
         ({"length": "11"}, "and 11 bytes"),

@@ -391,6 +391,20 @@ def test_a_corrupted_body_differs_in_one_byte_from_the_body_that_its_headers_des
     assert len(body) == len(other)
 
 
+def test_a_removed_tree_hash_and_an_ignored_range_change_the_headers_only(
+    local_aws: Control, glacier: GlacierClient
+) -> None:
+    job_id = _downloadable(local_aws, 3_000_000)
+    local_aws.fault("removed_tree_hash", count=1)
+    without_hash = glacier.get_job_output(vaultName="v", jobId=job_id, range="bytes=0-1048575")
+    local_aws.fault("ignored_range", count=1)
+
+    whole = glacier.get_job_output(vaultName="v", jobId=job_id, range="bytes=0-1048575")
+
+    assert ("checksum" in without_hash, without_hash["status"]) == (False, 206)
+    assert ("checksum" in whole, whole["status"], len(whole["body"].read())) == (True, 200, 3_000_000)
+
+
 def test_a_cut_body_ends_at_its_position(local_aws: Control) -> None:
     job_id = _downloadable(local_aws, 3_000_000)
     local_aws.fault("cut_body", position=2_000_000)

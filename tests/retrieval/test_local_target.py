@@ -18,6 +18,7 @@ from glacier_jobs.errors import (
     InvalidArgument,
     JobOutputExpired,
     MalformedAnswer,
+    ServiceUnavailable,
     StoreNotSuitable,
     TargetDiffers,
     TargetInUse,
@@ -183,6 +184,17 @@ def test_a_size_other_than_the_jobs_is_an_error(
         store(hook, "empty", tmp_path / "photo.jpg")
 
 
+@pytest.mark.parametrize("span", [f"1-{SIZE - 1}", f"0-{PART}"])
+def test_a_retrieved_range_that_cannot_be_verified_is_an_error(
+    hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path, span: str
+) -> None:
+    job = {**hook.get_job("photos", archive.retrieve()), "JobId": "other", "RetrievalByteRange": span}
+    local_aws.add_jobs("photos", [job])
+
+    with pytest.raises(MalformedAnswer, match=f"RetrievalByteRange is '{span}'"):
+        store(hook, "other", tmp_path / "photo.jpg")
+
+
 def test_an_equal_file_is_found_and_another_one_is_an_error_that_names_both(
     hook: GlacierJobsHook, local_aws: Control, archive: Archive, tmp_path: Path
 ) -> None:
@@ -288,6 +300,130 @@ def test_a_folder_that_may_not_be_written_is_a_final_error(
 
     with pytest.raises(AccessDenied, match=r"photo\.jpg cannot be stored"):
         store(hook, archive.retrieve(), tmp_path / "photo.jpg")
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+def interrupt(hook: GlacierJobsHook, job_id: str, path: Path, step: str) -> None:
+    """Store an output until a step of the target, at which the process is killed."""
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalTarget, step, killed)
+        with pytest.raises(Killed):
+            store(hook, job_id, path)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_published_file_that_was_edited_since_is_not_published_again(
+    hook: GlacierJobsHook, local_aws: Control, tmp_path: Path, replace: bool
+) -> None:
+    archive = upload(local_aws, distinct_bytes(MEBIBYTE + 1))
+    path, job_id = tmp_path / "photo.jpg", archive.retrieve()
+    interrupt(hook, job_id, path, "discard")
+    edited = b"edited" + archive.content[6:]
+    path.write_bytes(edited)
+    copy = tmp_path / "copy.jpg"
+    os.link(path, copy)
+    if not replace:
+        path.unlink()
+
+    store(hook, job_id, path, replace=replace)
+
+    assert (path.read_bytes(), copy.read_bytes()) == (archive.content, edited)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["copy.jpg", "photo.jpg"]
+
+
+def test_a_staged_part_that_has_changed_is_fetched_again(
+    hook: GlacierJobsHook, local_aws: Control, tmp_path: Path
+) -> None:
+    archive = upload(local_aws, distinct_bytes(PART + 1))
+    path, job_id = tmp_path / "photo.jpg", archive.retrieve()
+    interrupt(hook, job_id, path, "publish")
+    (content,) = (tmp_path / FOLDER).glob("*/content")
+    with content.open("r+b") as file:
+        file.seek(5)
+        file.write(b"edited")
+    local_aws.reset_calls()
+
+    store(hook, job_id, path)
+
+    assert path.read_bytes() == archive.content
+    assert ranges(local_aws) == [f"bytes=0-{PART - 1}"]
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (errno.ENOSPC, ServiceUnavailable, rf"{MEBIBYTE} bytes, and \d+ bytes are free"),
+        (errno.EDQUOT, ServiceUnavailable, "Make room"),
+        (errno.EIO, ServiceUnavailable, "check the disk"),
+        (errno.EROFS, AccessDenied, "let the worker write"),
+        (errno.ENAMETOOLONG, InvalidArgument, "another destination"),
+    ],
+)
+def test_an_error_of_the_file_system_says_whether_a_later_try_may_succeed(
+    hook: GlacierJobsHook,
+    local_aws: Control,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    error: type[Exception],
+    message: str,
+) -> None:
+    job_id = upload(local_aws, distinct_bytes(MEBIBYTE)).retrieve()
+
+    def refuse(*_: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+
+    with pytest.raises(error, match=rf"photo\.jpg cannot be stored.*{message}"):
+        store(hook, job_id, tmp_path / "photo.jpg")
+
+    assert len(ranges(local_aws)) == 1
+
+
+def test_an_output_for_which_there_is_no_room_is_not_fetched(
+    hook: GlacierJobsHook, local_aws: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = upload(local_aws, distinct_bytes(MEBIBYTE)).retrieve()
+    room = os.statvfs(tmp_path)
+    little = os.statvfs_result([room.f_bsize, 1000, *room[2:4], 1000, *room[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: little)
+
+    with pytest.raises(ServiceUnavailable, match=rf"{MEBIBYTE} of the {MEBIBYTE} bytes .* are missing, and 1000000 "):
+        store(hook, job_id, tmp_path / "photo.jpg")
+
+    assert (ranges(local_aws), list(tmp_path.iterdir())) == ([], [])
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_path_that_can_never_be_a_file_is_refused_before_the_download(
+    hook: GlacierJobsHook, local_aws: Control, tmp_path: Path, replace: bool
+) -> None:
+    job_id = upload(local_aws, b"x").retrieve()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+
+    for name in ("folder", "file/below", "link", "x" * 300):
+        with pytest.raises(InvalidArgument, match="another destination"):
+            store(hook, job_id, tmp_path / name, replace=replace)
+
+    assert ranges(local_aws) == []
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_that_can_never_be_created_is_an_error_and_not_tried_for_ever(
+    hook: GlacierJobsHook, local_aws: Control
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"/proc/none/\.retrieving/.* cannot be created"):
+        store(hook, upload(local_aws, b"x").retrieve(), Path("/proc/none/photo.jpg"))
 
 
 def test_a_lost_staged_file_is_not_taken_for_complete(

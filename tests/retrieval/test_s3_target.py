@@ -189,6 +189,17 @@ def test_a_wrong_range_is_never_uploaded(
     assert bucket.keys().count("photos/photo.jpg") == 0
 
 
+def test_a_range_of_an_archive_without_a_tree_hash_is_never_uploaded(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, job_id: str
+) -> None:
+    local_aws.fault("removed_tree_hash", operation="GetJobOutput", skip=2)
+
+    with pytest.raises(MalformedAnswer, match=rf"bytes {PART} to {2 * PART - 1}.*proxy.*x-amz-sha256-tree-hash"):
+        store(hook, bucket, job_id, max_ranges=1)
+
+    assert bucket.requests["part"] == 1
+
+
 def test_an_error_ends_the_uploads_of_other_parts_at_once(
     hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, job_id: str
 ) -> None:
@@ -393,6 +404,137 @@ def test_an_own_object_in_an_archive_class_is_found_by_its_checkpoint(
 
     assert (found.result, found.verified) == ("found", True)
     assert bucket.keys() == ["photos/photo.jpg"]
+
+
+def test_an_own_object_in_an_archive_class_is_found_by_its_metadata_and_another_one_is_not_read(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket
+) -> None:
+    archive = upload(local_aws, distinct_bytes(MEBIBYTE))
+    job_id = archive.retrieve()
+    store(hook, bucket, job_id, storage_class="DEEP_ARCHIVE")
+
+    assert store(hook, bucket, job_id, storage_class="DEEP_ARCHIVE").result == "found"
+
+    hashed = {"glacier-sha256-tree-hash": tree_hash(archive.content)}
+    put(bucket, archive.content, StorageClass="DEEP_ARCHIVE", Metadata=hashed)
+    with pytest.raises(TargetNotReadable):
+        store(hook, bucket, job_id)
+    put(bucket, archive.content, StorageClass="DEEP_ARCHIVE", Metadata={**hashed, "glacier-jobs-upload": "token"})
+    other = upload(local_aws, distinct_bytes(MEBIBYTE, seed=1))
+    with pytest.raises(TargetDiffers, match=tree_hash(archive.content)):
+        store(hook, bucket, other.retrieve())
+
+
+def test_a_repeated_replacement_finds_its_own_object_and_replaces_one_that_is_stored_otherwise(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket
+) -> None:
+    job_id = upload(local_aws, distinct_bytes(MEBIBYTE)).retrieve()
+    assert store(hook, bucket, job_id, replace=True).result == "stored"
+    local_aws.reset_calls()
+
+    assert store(hook, bucket, job_id, replace=True).result == "found"
+
+    assert ranges(local_aws) == []
+    assert store(hook, bucket, job_id, replace=True, storage_class="DEEP_ARCHIVE").result == "stored"
+    assert store(hook, bucket, job_id, replace=True).result == "stored"
+    assert store(hook, bucket, job_id, replace=True, kms_key_id="0a1b").result == "stored"
+    assert store(hook, bucket, job_id, replace=True, kms_key_id="0a1b").result == "found"
+
+
+def test_an_object_that_is_stored_otherwise_is_found_and_both_ways_are_logged(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = upload(local_aws, distinct_bytes(MEBIBYTE)).retrieve()
+    store(hook, bucket, job_id)
+
+    found = store(hook, bucket, job_id, storage_class="STANDARD_IA", kms_key_id="0a1b")
+
+    assert found.result == "found"
+    assert "the storage class STANDARD, not STANDARD_IA" in caplog.text
+    assert "the KMS key None, not 0a1b" in caplog.text
+    caplog.clear()
+    store(hook, bucket, job_id, storage_class="STANDARD")
+    assert "not changed" not in caplog.text
+
+
+@pytest.fixture
+def two_parts(local_aws: Control) -> Archive:
+    return upload(local_aws, distinct_bytes(PART + 1))
+
+
+def interrupt(hook: GlacierJobsHook, bucket: Bucket, job_id: str) -> None:
+    """Store the first part of an output, and fail."""
+    bucket.fail("part", Fault(status=500), skip=1)
+    with pytest.raises(ServiceUnavailable):
+        store(hook, bucket, job_id, max_ranges=1)
+    bucket.fail("nothing", Fault())
+
+
+def test_an_upload_with_other_options_is_aborted_and_begun_anew(
+    hook: GlacierJobsHook, bucket: Bucket, two_parts: Archive
+) -> None:
+    job_id = two_parts.retrieve()
+    interrupt(hook, bucket, job_id)
+
+    store(hook, bucket, job_id, storage_class="STANDARD_IA")
+
+    assert (bucket.content(), bucket.head()["StorageClass"]) == (two_parts.content, "STANDARD_IA")
+    assert (bucket.keys(), bucket.uploads()) == (["photos/photo.jpg"], [])
+
+
+def test_a_checkpoint_of_a_gone_upload_that_may_not_be_deleted_is_an_error_that_says_so(
+    hook: GlacierJobsHook, bucket: Bucket, two_parts: Archive
+) -> None:
+    job_id = two_parts.retrieve()
+    interrupt(hook, bucket, job_id)
+    (upload_id,) = bucket.uploads()
+    bucket.client.abort_multipart_upload(Bucket="restored", Key="photos/photo.jpg", UploadId=upload_id)
+    bucket.fail("DELETE checkpoint", Fault(status=403, code="AccessDenied"))
+
+    with pytest.raises(AccessDenied, match=r"Delete s3://restored/photos/\.retrieving/"):
+        store(hook, bucket, job_id)
+
+
+def test_the_upload_of_another_process_is_kept_where_an_equal_object_is_found(
+    hook: GlacierJobsHook, bucket: Bucket, two_parts: Archive
+) -> None:
+    job_id = two_parts.retrieve()
+    interrupt(hook, bucket, job_id)
+    put(bucket, two_parts.content)
+
+    assert store(hook, bucket, job_id).result == "found"
+
+    assert len(bucket.uploads()) == 1
+    assert len(bucket.keys()) == 2
+
+
+def test_a_checkpoint_that_names_the_upload_of_another_process_is_kept(
+    hook: GlacierJobsHook, bucket: Bucket, two_parts: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = s3_target.S3Target.publish
+
+    def late(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        (key,) = bucket.keys()
+        body = json.dumps({"upload_id": "other", "token": "other", "of_object": {}}).encode()
+        bucket.client.put_object(Bucket="restored", Key=key, Body=body)
+        return publish(self, *arguments, **keywords)
+
+    monkeypatch.setattr(s3_target.S3Target, "publish", late)
+
+    assert store(hook, bucket, two_parts.retrieve()).result == "stored"
+
+    assert len(bucket.keys()) == 2
+
+
+def test_an_object_that_is_replaced_while_it_is_compared_is_left_to_a_retry(
+    hook: GlacierJobsHook, local_aws: Control, bucket: Bucket
+) -> None:
+    archive = upload(local_aws, distinct_bytes(MEBIBYTE))
+    put(bucket, archive.content)
+    bucket.fail("GET", Fault(status=412, code="PreconditionFailed"))
+
+    with pytest.raises(ServiceUnavailable, match="was replaced while it was compared"):
+        store(hook, bucket, archive.retrieve())
 
 
 def test_a_later_try_uploads_only_what_is_missing(

@@ -336,8 +336,13 @@ def _sent(session: Any, send: Callable[[Any], Any], request: Any) -> Any:
         raise
     finally:
         _current.reset(token)
-    # A body that was cut by the end of its socket looks like a complete one.
-    _raise_if_ended(awaited, request.url, seconds, None)
+    try:
+        # A body that was cut by the end of its socket looks like a complete one.
+        _raise_if_ended(awaited, request.url, seconds, None)
+    except BaseException:
+        # Nobody reads it, so that its connection would stay open.
+        answer.raw.close()
+        raise
     if (reads := _body_reads.get()) is not None:
         reads.take(request.url, awaited.socket)
     return answer

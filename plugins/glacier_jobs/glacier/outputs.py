@@ -352,6 +352,9 @@ def _sizes(action: str, answer: dict[str, Any], span: tuple[int, int] | None) ->
         if answer["status"] != 200:
             raise MalformedAnswer(f"{action}: the answer has HTTP status {answer['status']}; expected 200")
         return size, size
+    if answer["status"] == 200 and span[0] == 0 and span[1] >= size - 1:
+        # The range is the whole output.
+        return size, size
     content_range = answer.get("contentRange")
     found = _CONTENT_RANGE.fullmatch(content_range or "")
     if answer["status"] != 206 or found is None:

@@ -20,7 +20,7 @@ from glacier_jobs.errors import (
 from glacier_jobs.glacier.deadlines import Cancellation
 from glacier_jobs.glacier.expiry import expires_at
 from glacier_jobs.retrieval.source import Fetched, JobSource
-from glacier_jobs.retrieval.targets import GoneUpload, Published, Target, check_equal, differs
+from glacier_jobs.retrieval.targets import Existing, GoneUpload, Published, Target, check_equal, differs
 from glacier_jobs.retrieval.tree_hash import Node, combined
 
 #: The memory for parts under way: with parts of 64 MiB, 2 are under way at once.
@@ -64,7 +64,8 @@ def store_output(source: JobSource, target: Target, uri: str, *, replace: bool, 
     """Store the output of a job at a target.
 
     :param uri: the target in messages.
-    :param replace: whether to replace what exists at the target.
+    :param replace: whether to replace what exists at the target. An object whose metadata say that it is this output,
+        as it is to be stored, counts as the result all the same: a retry after the last request fetches nothing.
     :param max_ranges: how many ranges are requested at once, at most.
     :raises TreeHashMismatch: the bytes are not those that AWS's tree hash describes.
     :raises TargetDiffers: something else exists at the target, and ``replace`` is false.
@@ -73,18 +74,29 @@ def store_output(source: JobSource, target: Target, uri: str, *, replace: bool, 
     :raises JobOutputExpired: the job has expired; what was stored stays.
     """
     for _ in range(_UPLOADS):
-        if not replace and (existing := target.find(source)) is not None:
-            if existing.size_in_bytes != source.size_in_bytes:
-                raise differs(uri, existing.size_in_bytes, None, source, source.sha256_tree_hash)
-            if source.sha256_tree_hash is not None:
-                check_equal(existing, source, source.sha256_tree_hash, uri)
-                target.forget(source)
-                return _stored(source, source.sha256_tree_hash, verified=True, published=None)
+        if (existing := target.find(source)) is not None and _is_result(existing, source, uri, replace=replace):
+            target.forget(source)
+            return _stored(source, str(source.sha256_tree_hash), verified=True, published=None)
         try:
             return _stored_once(source, target, uri, replace=replace, max_ranges=max_ranges)
         except GoneUpload as gone:
             log.warning("%s; %s is stored with what is left of it", gone, source)
     raise ServiceUnavailable(f"{uri}: the upload of {source} was gone {_UPLOADS} times; try again later")
+
+
+def _is_result(existing: Existing, source: JobSource, uri: str, *, replace: bool) -> bool:
+    """Tell whether what exists is the output, as far as that is known before the output is fetched.
+
+    :raises TargetDiffers: it is not, and may not be replaced.
+    """
+    expected, equal_size = source.sha256_tree_hash, existing.size_in_bytes == source.size_in_bytes
+    if replace:
+        return expected is not None and equal_size and existing.is_as_asked(expected)
+    if not equal_size:
+        raise differs(uri, existing.size_in_bytes, None, source, expected)
+    if expected is not None:
+        check_equal(existing, source, expected, uri)
+    return expected is not None
 
 
 def _stored(source: JobSource, sha256_tree_hash: str, *, verified: bool, published: Published | None) -> Stored:

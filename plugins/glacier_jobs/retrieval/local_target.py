@@ -3,18 +3,20 @@
 Its bytes are staged in the folder ``.retrieving`` beside the destination, so on the same file system. A line of a
 journal records each part whose bytes matched AWS's tree hash and are on the disk. The complete file is published by a
 link, which replaces nothing. A lock on the journal excludes other processes; the system releases it when the process
-ends.
+ends. A later run reads the recorded parts again, and fetches those that have changed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -22,12 +24,26 @@ from threading import Lock
 from typing import Any, Final
 
 from glacier_jobs.dataset.publisher import check_local_store, sync_folder
-from glacier_jobs.errors import AccessDenied, InvalidArgument, StoreNotSuitable, TargetInUse
+from glacier_jobs.errors import (
+    AccessDenied,
+    GlacierJobsError,
+    InvalidArgument,
+    ServiceUnavailable,
+    TargetInUse,
+)
+from glacier_jobs.retrieval.ranges import ByteRange
 from glacier_jobs.retrieval.source import Fetched, JobSource
 from glacier_jobs.retrieval.targets import Published
 from glacier_jobs.retrieval.tree_hash import MEBIBYTE, Node, TreeHasher
 
 FOLDER: Final = ".retrieving"
+
+#: How often a folder is created that another process removes at the same time.
+_LOCK_ATTEMPTS: Final = 20
+
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_DENIED: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_SUCH_PLACE: Final = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 log = getLogger(__name__)
 
@@ -37,9 +53,13 @@ class _ExistingFile:
     path: Path
     size_in_bytes: int
 
+    def is_as_asked(self, sha256_tree_hash: str) -> bool:
+        """Return false: only its bytes say what a file is."""
+        return False
+
     def sha256_tree_hash(self) -> str:
         hasher = TreeHasher()
-        with self.path.open("rb") as file:
+        with _file_errors_raised(self.path, self.size_in_bytes), self.path.open("rb") as file:
             while block := file.read(MEBIBYTE):
                 hasher.update(block)
         return hasher.hexdigest()
@@ -66,31 +86,74 @@ class LocalTarget:
         return MEBIBYTE
 
     def find(self, source: JobSource) -> _ExistingFile | None:
-        """Return the file at the path."""
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        if not self._path.is_file():
+        """Return the file at the path.
+
+        :raises InvalidArgument: a folder, a link to nothing, or something else is at the path.
+        """
+        with _file_errors_raised(self._path, source.size_in_bytes):
+            try:
+                status = self._path.stat()
+            except FileNotFoundError:
+                if not self._path.is_symlink():
+                    return None
+                raise InvalidArgument(f"{self._path} is a link to nothing; use another destination") from None
+        if not stat.S_ISREG(status.st_mode):
             raise InvalidArgument(f"{self._path} exists and is not a file; use another destination")
         return _ExistingFile(path=self._path, size_in_bytes=status.st_size)
 
     def begin(self, source: JobSource) -> Mapping[Node, Fetched]:
-        """Lock the journal, and return the parts that it records."""
+        """Lock the journal, and return the parts that it records, and whose bytes have the recorded hashes.
+
+        :raises ServiceUnavailable: the file system has no room for the rest of the output.
+        :raises StoreNotSuitable: the file system has no hard links.
+        """
         header = self._header(source)
-        try:
+        content = self._staged / "content"
+        with _file_errors_raised(self._path, source.size_in_bytes):
             self._journal = _locked(self._staged / "journal", str(source))
-        except PermissionError as error:
-            raise AccessDenied(f"{self._path} cannot be stored: {error}; let the worker write to the folder") from error
-        try:
-            check_local_store(self._staged, self._path.parent, links=True)
-        except StoreNotSuitable:
-            self.discard()
-            raise
-        recorded = self._recorded(header, source)
-        self._content = os.open(self._staged / "content", os.O_CREAT | os.O_RDWR, 0o666)
-        os.ftruncate(self._content, source.size_in_bytes)
-        return recorded
+            if (status := _status(content)) is not None and status.st_nlink > 1:
+                # It was published, and may have been edited since.
+                content.unlink()
+            recorded = self._recorded(header, source)
+            try:
+                check_local_store(self._staged, self._path.parent, links=True)
+                self._check_room(source, recorded)
+            except GlacierJobsError:
+                if not recorded:
+                    self.discard()
+                raise
+            self._content = os.open(content, os.O_CREAT | os.O_RDWR, 0o666)
+            os.ftruncate(self._content, source.size_in_bytes)
+            return self._unchanged(recorded, source)
+
+    def _check_room(self, source: JobSource, recorded: Mapping[Node, Fetched]) -> None:
+        status = _status(self._staged / "content")
+        on_disk = 0 if status is None else status.st_blocks * 512
+        recorded_bytes = sum(source.parts.range_of(node).size for node in recorded)
+        missing = source.size_in_bytes - max(recorded_bytes, on_disk)
+        free = _free_bytes(self._staged)
+        if free is not None and missing > free:
+            raise ServiceUnavailable(
+                f"{self._path} cannot be stored now: {missing} of the {source.size_in_bytes} bytes of the output are "
+                f"missing, and {free} bytes are free on its file system; nothing was fetched. Make room, and run the "
+                "task again"
+            )
+
+    def _unchanged(self, recorded: Mapping[Node, Fetched], source: JobSource) -> dict[Node, Fetched]:
+        unchanged = {}
+        for node, fetched in recorded.items():
+            part = source.parts.range_of(node)
+            if self._digest(part) == fetched.digest:
+                unchanged[node] = fetched
+            else:
+                log.warning("%s: bytes %d to %d have changed; they are fetched again", source, part.start, part.end)
+        return unchanged
+
+    def _digest(self, part: ByteRange) -> bytes:
+        hasher = TreeHasher()
+        for position in range(part.start, part.end + 1, MEBIBYTE):
+            hasher.update(os.pread(self._content, min(MEBIBYTE, part.end + 1 - position), position))
+        return bytes.fromhex(hasher.hexdigest())
 
     def _header(self, source: JobSource) -> dict[str, Any]:
         """Return the first line of the journal, whose hash names the folder."""
@@ -106,7 +169,9 @@ class LocalTarget:
         recorded: dict[Node, Fetched] = {}
         valid_bytes = 0
         with os.fdopen(os.dup(self._journal), "rb") as file:
-            lines = iter(file) if _size(self._staged / "content") == source.size_in_bytes else iter(())
+            status = _status(self._staged / "content")
+            whole = status is not None and status.st_size == source.size_in_bytes
+            lines = iter(file) if whole else iter(())
             if (first := next(lines, b"")) and _entry(first) == header:
                 valid_bytes = len(first)
                 for line in lines:
@@ -123,10 +188,11 @@ class LocalTarget:
 
     def store(self, source: JobSource, number: int) -> Fetched:
         """Write the bytes of a part at their position, and record the part once they are on the disk."""
-        fetched = source.fetch(source.parts.range(number), self._write)
-        os.fdatasync(self._content)
-        with self._recording:
-            self._append({"part": number, "tree_hash": fetched.digest.hex(), "verified": fetched.verified})
+        with _file_errors_raised(self._path, source.size_in_bytes):
+            fetched = source.fetch(source.parts.range(number), self._write)
+            os.fdatasync(self._content)
+            with self._recording:
+                self._append({"part": number, "tree_hash": fetched.digest.hex(), "verified": fetched.verified})
         return fetched
 
     def _write(self, position: int, chunk: bytes) -> None:
@@ -143,15 +209,16 @@ class LocalTarget:
     def publish(self, source: JobSource, sha256_tree_hash: str, *, replace: bool) -> Published | None:
         """Link the staged file to the path, or move it there."""
         content = self._staged / "content"
-        os.fsync(self._content)
-        try:
-            if replace:
-                content.replace(self._path)
-            else:
-                os.link(content, self._path)
-        except FileExistsError:
-            return None
-        sync_folder(self._path.parent)
+        with _file_errors_raised(self._path, source.size_in_bytes):
+            os.fsync(self._content)
+            try:
+                if replace:
+                    content.replace(self._path)
+                else:
+                    os.link(content, self._path)
+            except FileExistsError:
+                return None
+            sync_folder(self._path.parent)
         self.discard()
         return Published()
 
@@ -169,7 +236,7 @@ class LocalTarget:
         """Remove the folder of an output that is at its path, unless another process uses it."""
         self._header(source)
         if self._staged.exists():
-            with contextlib.suppress(TargetInUse):
+            with contextlib.suppress(TargetInUse), _file_errors_raised(self._path, source.size_in_bytes):
                 self._journal = _locked(self._staged / "journal", str(source))
                 self.discard()
             self.end()
@@ -186,13 +253,19 @@ def _locked(journal: Path, name: str) -> int:
     """Open a journal, whose folder need not exist, and lock it.
 
     :raises TargetInUse: another process, or another thread of this one, has the lock.
+    :raises InvalidArgument: the folder cannot be created.
     """
-    while True:
+    for attempt in range(1, _LOCK_ATTEMPTS + 1):
         try:
             journal.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(journal, os.O_CREAT | os.O_RDWR, 0o666)
-        except FileNotFoundError:
-            continue  # the other process has just removed the folder
+        except FileNotFoundError as error:
+            # Another process may have just removed the folder; or it can never be created, as in /proc.
+            if attempt == _LOCK_ATTEMPTS:
+                raise InvalidArgument(
+                    f"the folder {journal.parent} cannot be created: {error}; use another destination"
+                ) from error
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have completed the output and removed the journal before it released the lock.
@@ -209,13 +282,48 @@ def _locked(journal: Path, name: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise TargetInUse(f"other processes create and remove {journal.parent} again and again; try again later")
 
 
-def _size(path: Path) -> int:
+def _status(path: Path) -> os.stat_result | None:
     try:
-        return path.stat().st_size
+        return path.stat()
     except FileNotFoundError:
-        return -1
+        return None
+
+
+def _free_bytes(path: Path) -> int | None:
+    """Return how many bytes are free on the file system of a path; ``None`` if that is not known."""
+    for folder in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            found = os.statvfs(folder)
+            return found.f_bavail * found.f_frsize if found.f_blocks else None
+    return None
+
+
+@contextlib.contextmanager
+def _file_errors_raised(path: Path, size_in_bytes: int) -> Iterator[None]:
+    """Raise the errors of a file system as those of this package; others stay, and Airflow retries them.
+
+    :param size_in_bytes: the size of the output in the message.
+    """
+    try:
+        yield
+    except GlacierJobsError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            free = _free_bytes(path.parent)
+            room = "" if free is None else f", and {free} bytes are free on its file system"
+            raise ServiceUnavailable(
+                f"{path} cannot be stored now: {error}. The output has {size_in_bytes} bytes{room}. Make room or check "
+                "the disk, and run the task again: it continues"
+            ) from error
+        if error.errno in _DENIED:
+            raise AccessDenied(f"{path} cannot be stored: {error}; let the worker write to the folder") from error
+        if error.errno in _NO_SUCH_PLACE:
+            raise InvalidArgument(f"{path} cannot be stored: {error}; use another destination") from error
+        raise
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -71,13 +71,31 @@ class ObjectOptions:
         """The arguments of S3 for a new object."""
         return self.encryption | ({} if self.storage_class is None else {"StorageClass": self.storage_class})
 
+    def differences(self, head: Mapping[str, Any]) -> list[str]:
+        """Return in words how an object is stored otherwise; a key that is given by its alias equals any other.
+
+        :param head: the answer to HEAD.
+        """
+        differences = []
+        storage_class = head.get("StorageClass", "STANDARD")
+        readable = self.storage_class is None and storage_class not in _ARCHIVE_CLASSES
+        if not readable and storage_class != self.storage_class:
+            differences.append(f"the storage class {storage_class}, not {self.storage_class or 'the default one'}")
+        if (asked := self.kms_key_id) is not None:
+            key = str(head.get("SSEKMSKeyId"))
+            is_alias = "alias/" in asked and head.get("ServerSideEncryption") == "aws:kms"
+            if not is_alias and key.rpartition("/")[2] != asked.rpartition("/")[2]:
+                differences.append(f"the KMS key {key}, not {asked}")
+        return differences
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Upload:
-    """What a checkpoint says: a multipart upload, and its token."""
+    """What a checkpoint says: a multipart upload, its token, and the arguments of S3 for its object."""
 
     upload_id: str
     token: str
+    of_object: dict[str, str]
 
 
 class _ExistingObject:
@@ -90,12 +108,13 @@ class _ExistingObject:
         self.size_in_bytes = int(head["ContentLength"])
 
     def sha256_tree_hash(self) -> str:
-        metadata = self._head.get("Metadata", {})
-        if self._upload is not None and metadata.get(_TOKEN) == self._upload.token and _TREE_HASH in metadata:
-            # An upload is completed only after its bytes gave this hash.
-            return str(metadata[_TREE_HASH])
+        recorded = self._recorded_tree_hash
+        if recorded is not None and self._upload is not None and _token(self._head) == self._upload.token:
+            return recorded
         restored = 'ongoing-request="false"' in self._head.get("Restore", "")
         if self._head.get("ArchiveStatus") or (self._head.get("StorageClass") in _ARCHIVE_CLASSES and not restored):
+            if recorded is not None:
+                return recorded
             raise TargetNotReadable(
                 f"{self._target.uri} exists in the storage class {self._head.get('StorageClass')}, so that it cannot "
                 "be read and compared. Nothing was changed or restored; use another destination, or replace=True"
@@ -105,10 +124,23 @@ class _ExistingObject:
             hasher.update(self._read(start, min(start + STREAMED_PIECE_BYTES, self.size_in_bytes) - 1))
         return hasher.hexdigest()
 
+    @property
+    def _recorded_tree_hash(self) -> str | None:
+        """The tree hash in the metadata: this package creates an object only after its bytes gave this hash."""
+        return None if _token(self._head) is None else self._head["Metadata"].get(_TREE_HASH)
+
+    def is_as_asked(self, sha256_tree_hash: str) -> bool:
+        """Tell by the metadata whether this is the output, stored as the options say."""
+        options = self._target.options
+        return self._recorded_tree_hash == sha256_tree_hash and not options.differences(self._head)
+
     def _read(self, start: int, end: int) -> bytes:
-        with translated(f"Read {self._target.uri}, bytes {start} to {end}"):
-            answer = self._target.call("get_object", Range=f"bytes={start}-{end}", IfMatch=self._head["ETag"])
-            content: bytes = answer["Body"].read()
+        try:
+            with translated(f"Read {self._target.uri}, bytes {start} to {end}"), _conflicts_raised():
+                answer = self._target.call("get_object", Range=f"bytes={start}-{end}", IfMatch=self._head["ETag"])
+                content: bytes = answer["Body"].read()
+        except _Conflict as conflict:
+            raise ServiceUnavailable(f"{self._target.uri} was replaced while it was compared; try again") from conflict
         if len(content) != end - start + 1:
             raise ServiceUnavailable(
                 f"{self._target.uri}: S3 sent {len(content)} of {end - start + 1} bytes; try again"
@@ -127,7 +159,7 @@ class S3Target:
         self._client = client
         self._key = key
         self.uri = uri
-        self._options = options
+        self.options = options
         self._common = {"Bucket": bucket}
         if options.expected_bucket_owner is not None:
             self._common["ExpectedBucketOwner"] = options.expected_bucket_owner
@@ -171,11 +203,16 @@ class S3Target:
         self._upload = None
         if source.parts.count == 1:
             return {}
-        if (upload := self._stored_upload(source)) is not None:
+        upload = self._stored_upload(source)
+        if upload is not None and upload.of_object != self.options.of_object:
+            log.warning("The upload of %s has other options than now; it is aborted and begun anew", self.uri)
+            self._abort(upload)
+            self._delete_checkpoint(upload)
+        elif upload is not None:
             try:
                 listed = self._listed(upload, source)
             except GoneUpload:
-                self._delete_checkpoint()
+                self._delete_checkpoint(upload)
             else:
                 self._upload = upload
                 return self._nodes(source, listed)
@@ -187,6 +224,9 @@ class S3Target:
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
         folder, _, _ = self._key.rpartition("/")
         self._checkpoint_key = f"{folder}/{FOLDER}/{name}.json".lstrip("/")
+        return self._read_checkpoint()
+
+    def _read_checkpoint(self) -> _Upload | None:
         with translated(f"Read {self.checkpoint}"):
             try:
                 content = self.call("get_object", Key=self._checkpoint_key)["Body"].read()
@@ -196,7 +236,7 @@ class S3Target:
                 raise
         try:
             found = json.loads(content)
-            return _Upload(upload_id=found["upload_id"], token=found["token"])
+            return _Upload(upload_id=found["upload_id"], token=found["token"], of_object=found["of_object"])
         except (ValueError, TypeError, KeyError) as error:
             raise MalformedAnswer(
                 f"{self.checkpoint} is not a checkpoint of this package ({error}); delete it, and run the task again"
@@ -209,10 +249,10 @@ class S3Target:
                 "create_multipart_upload",
                 ChecksumAlgorithm=_CHECKSUM,
                 Metadata=self._metadata(source, token),
-                **self._options.of_object,
+                **self.options.of_object,
             )["UploadId"]
-        upload = _Upload(upload_id=upload_id, token=token)
-        content = {"upload_id": upload_id, "token": token, "destination": self.uri, "output": source.identity}
+        upload = _Upload(upload_id=upload_id, token=token, of_object=self.options.of_object)
+        content = {**vars(upload), "destination": self.uri, "output": source.identity}
         try:
             with translated(f"Create {self.checkpoint}, the checkpoint of {self.uri}"), _conflicts_raised():
                 self.call(
@@ -221,7 +261,7 @@ class S3Target:
                     Body=json.dumps(content).encode(),
                     IfNoneMatch="*",
                     ContentType="application/json",
-                    **self._options.encryption,
+                    **self.options.encryption,
                 )
         except _Conflict as conflict:
             stored = self._stored_upload(source)
@@ -322,14 +362,14 @@ class S3Target:
                 "Body": self._content,
                 "ChecksumAlgorithm": _CHECKSUM,
                 "Metadata": {**self._metadata(source, token), _TREE_HASH: sha256_tree_hash},
-                **self._options.of_object,
+                **self.options.of_object,
             }
             return self._published("put_object", token, {**arguments, **condition})
         parts = [self._uploaded[number] for number in sorted(self._uploaded)]
         arguments = {"UploadId": self._upload.upload_id, "MultipartUpload": {"Parts": parts}}
         published = self._published("complete_multipart_upload", self._upload.token, {**arguments, **condition})
         if published is not None:
-            self._delete_checkpoint()
+            self._tidy(self._upload)
         return published
 
     def _published(self, method: str, token: str, arguments: Mapping[str, Any]) -> Published | None:
@@ -339,7 +379,7 @@ class S3Target:
                 answer = self.call(method, **arguments)
         except (ServiceUnavailable, GoneUpload, _Conflict) as error:
             head = self._head()
-            if head is not None and head.get("Metadata", {}).get(_TOKEN) == token:
+            if head is not None and _token(head) == token:
                 return Published(etag=head["ETag"], version_id=head.get("VersionId"))
             if not isinstance(error, _Conflict):
                 raise
@@ -353,13 +393,16 @@ class S3Target:
         """Abort the upload, and delete its checkpoint. A failure is logged."""
         if self._upload is not None:
             self._abort(self._upload)
-            self._delete_checkpoint()
+            self._tidy(self._upload)
         self._upload = None
 
     def forget(self, source: JobSource) -> None:
-        """Remove what an earlier run left for an output that is at its place."""
-        self._upload = self._stored_upload(source)
-        self.discard()
+        """Delete the checkpoint of the upload that has created the object; another process may use any other one."""
+        upload, head = self._stored_upload(source), self._head()
+        if upload is not None and head is not None and _token(head) == upload.token:
+            self._tidy(upload)
+        for difference in [] if head is None else self.options.differences(head):
+            log.warning("%s exists already, and has %s; it was not changed", self.uri, difference)
 
     def end(self) -> None:
         """Drop the bytes in memory."""
@@ -374,10 +417,16 @@ class S3Target:
         except GlacierJobsError as error:
             log.warning("%s. The parts of the upload are paid for until a lifecycle rule aborts it", error)
 
-    def _delete_checkpoint(self) -> None:
-        try:
+    def _delete_checkpoint(self, upload: _Upload) -> None:
+        """Delete the checkpoint, unless another process has begun another upload in the meantime."""
+        if self._read_checkpoint() == upload:
             with translated(f"Delete {self.checkpoint}"):
                 self.call("delete_object", Key=self._checkpoint_key)
+
+    def _tidy(self, upload: _Upload) -> None:
+        """Delete the checkpoint of an upload that has ended. A failure is logged: the next run finds it out."""
+        try:
+            self._delete_checkpoint(upload)
         except GlacierJobsError as error:
             log.warning("%s. It may be deleted by hand", error)
 
@@ -471,6 +520,12 @@ def _gone_raised(uri: str) -> Iterator[None]:
             # Another process has uploaded a part again, whose ETag differs if it is encrypted by a key of KMS.
             raise GoneUpload(f"S3 has other parts of {uri} than expected") from error
         raise
+
+
+def _token(head: Mapping[str, Any]) -> str | None:
+    """Return the token of the upload that has created an object; ``None`` if this package has not."""
+    token: str | None = head.get("Metadata", {}).get(_TOKEN)
+    return token
 
 
 def _code(error: ClientError) -> str:

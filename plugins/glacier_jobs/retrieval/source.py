@@ -97,6 +97,7 @@ class JobSource:
         :param part: starts at a multiple of 1 MiB.
         :param largest: the largest size of a range.
         :raises TreeHashMismatch: the bytes of a range did not match, several times.
+        :raises MalformedAnswer: AWS sent a range of an archive without a tree hash.
         :raises JobOutputExpired: the job has expired.
         :raises TransientError: AWS gave no usable answer after all attempts.
         """
@@ -117,12 +118,21 @@ class JobSource:
 
         Arguments and errors are those of :meth:`fetch`.
 
-        :return: the SHA-256 digests of the piece's chunks of 1 MiB, and whether AWS's tree hash matches them.
+        :return: the SHA-256 digests of the piece's chunks of 1 MiB, and whether AWS's tree hash matches them: false for
+            an inventory only.
         """
         mismatch = None
         failures = mismatches = 0
         while mismatches < PIECE_ATTEMPTS:
             output = self._open(piece)
+            expected = output.sha256_tree_hash
+            if expected is None and self.archive_id is not None:
+                output.close()
+                raise MalformedAnswer(
+                    f"{self}, bytes {piece.start} to {piece.end}: the answer has no tree hash, which AWS sends with "
+                    "each such range; nothing was published. Check whether a proxy between this machine and AWS "
+                    "removes the header x-amz-sha256-tree-hash, and run the task again"
+                )
             try:
                 digests = []
                 position = piece.start
@@ -140,12 +150,12 @@ class JobSource:
                 pause(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.5 * 2**failures)))  # noqa: S311
                 continue
             found = of_digests(digests).hex()
-            if output.sha256_tree_hash in (None, found):
-                return digests, output.sha256_tree_hash is not None
+            if expected in (None, found):
+                return digests, expected is not None
             mismatches += 1
             mismatch = (
                 f"{self}, bytes {piece.start} to {piece.end}: the tree hash of the bytes is {found}, and AWS's is "
-                f"{output.sha256_tree_hash}"
+                f"{expected}"
             )
             log.warning("%s; the range is requested again", mismatch)
         raise TreeHashMismatch(
@@ -222,9 +232,10 @@ def _range(job: JobDescription, whole_size: int, action: str) -> tuple[int, int]
         return 0, whole_size - 1
     found = _BYTE_RANGE.fullmatch(str(text))
     start, end = (int(found[1]), int(found[2])) if found else (0, -1)
-    if not 0 <= start <= end < whole_size or start % MEBIBYTE:
+    aligned = start % MEBIBYTE == 0 and ((end + 1) % MEBIBYTE == 0 or end + 1 == whole_size)
+    if not 0 <= start <= end < whole_size or not aligned:
         raise MalformedAnswer(
             f"{action}: the job's RetrievalByteRange is {text!r}; expected a range of an archive of {whole_size} "
-            "bytes that starts at a multiple of 1 MiB"
+            "bytes that starts at a multiple of 1 MiB, and ends before one or with the archive"
         )
     return start, end

@@ -47,7 +47,10 @@ class Target(Protocol):
         """Remove what was stored, because it is wrong."""
 
     def forget(self, source: JobSource) -> None:
-        """Remove what an earlier run left for an output that is at its place, unless another process uses it."""
+        """Remove what an earlier run left for an output that is at its place, unless another process uses it.
+
+        What is at the place, and is stored otherwise than asked for, is named in the log.
+        """
 
     def end(self) -> None:
         """Release what :meth:`begin` holds, and keep what was stored."""
@@ -64,8 +67,11 @@ class Existing(Protocol):
     def size_in_bytes(self) -> int:
         """The size."""
 
+    def is_as_asked(self, sha256_tree_hash: str) -> bool:
+        """Tell, without reading it, whether it is known to have this tree hash and to be stored as asked for."""
+
     def sha256_tree_hash(self) -> str:
-        """Read all of it, and return its tree hash, 64 hexadecimal digits.
+        """Return its tree hash, 64 hexadecimal digits. Reads all of it, unless its metadata must do.
 
         :raises TargetNotReadable: its storage class prevents reading.
         """
