@@ -6,7 +6,9 @@ to moto use the same WSGI environment as in moto's own server.
 """
 
 import json
+import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -24,6 +26,13 @@ CONTROL_PATH = "/_local_aws/"
 """The path of the control. No bucket name and no account ID starts with an underscore."""
 
 _MAX_LINE = 65_536
+
+#: moto is not safe to use from several threads.
+_MOTO = threading.Lock()
+
+_PART_OF_UPLOAD = re.compile(r"[?&]partNumber=\d+.*[?&]uploadId=|[?&]uploadId=.*[?&]partNumber=\d+")
+_NO_SUCH_UPLOAD = b"<Error><Code>NoSuchUpload</Code><Message>The specified upload does not exist.</Message></Error>"
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -110,10 +119,17 @@ class Handler(MotoRequestHandler):
             started.append((status, response_headers))
             return lambda _: None
 
-        chunks = self.server.app(environ, start_response)
-        content = b"".join(chunks)
-        if (close := getattr(chunks, "close", None)) is not None:
-            close()
+        try:
+            with _MOTO:
+                chunks = self.server.app(environ, start_response)
+                content = b"".join(chunks)
+                if (close := getattr(chunks, "close", None)) is not None:
+                    close()
+        except KeyError:
+            if self.command != "PUT" or not _PART_OF_UPLOAD.search(self.path):
+                raise
+            # moto fails on a part of an upload that was completed or aborted.
+            return Response(status=404, headers=[("Content-Type", "application/xml")], body=_NO_SUCH_UPLOAD)
         status, moto_headers = started[-1]
         return Response(status=int(status.split(" ", 1)[0]), headers=moto_headers, body=content)
 

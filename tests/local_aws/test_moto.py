@@ -70,3 +70,11 @@ def test_a_chunked_body_is_read(local_aws: Control, s3: S3Client) -> None:
     with urllib3.PoolManager() as pool:
         pool.request("PUT", f"{local_aws.endpoint}/bucket/chunked", body=iter([b"in ", b"pieces"]), chunked=True)
     assert s3.get_object(Bucket="bucket", Key="chunked")["Body"].read() == b"in pieces"
+
+
+def test_a_part_of_an_upload_that_was_aborted_is_refused_as_by_s3(s3: S3Client) -> None:
+    upload_id = s3.create_multipart_upload(Bucket="bucket", Key="k")["UploadId"]
+    s3.abort_multipart_upload(Bucket="bucket", Key="k", UploadId=upload_id)
+
+    with pytest.raises(ClientError, match="NoSuchUpload"):
+        s3.upload_part(Bucket="bucket", Key="k", UploadId=upload_id, PartNumber=1, Body=b"x")

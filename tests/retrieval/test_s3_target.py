@@ -739,10 +739,8 @@ def test_a_killed_process_costs_at_most_the_ranges_under_way(
 
 
 def test_two_at_once_both_end_with_the_same_object(
-    hook: GlacierJobsHook, connect: Connect, bucket: Bucket, archive: Archive, job_id: str
+    hook: GlacierJobsHook, bucket: Bucket, archive: Archive, job_id: str
 ) -> None:
-    # moto answers 500 to one of two simultaneous uploads of a part.
-    connect(bucket.conn_id, endpoint_url=bucket.proxy.endpoint, attempts=8)
     script = CHILD.replace("S3Target.call = dying\n", "")
     command = [sys.executable, "-c", script, job_id, bucket.uri, "", "", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "plugins")}
