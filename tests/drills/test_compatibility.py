@@ -33,12 +33,14 @@ _OTHERS = (
 
 #: Tests of parts that need neither Airflow nor AWS's SDK. They run once with each set of versions of the packages that
 #: they need. All images of MWAA have the same (``tests/mwaa/test_constraints.py``). A newer Python version has those of
-#: ``make test``.
+#: ``make test``. So do the longest tests of downloads, which need several minutes: they run with the oldest SDK, too.
 _INDEPENDENT_OF_AIRFLOW = (
     "alerts/test_attention.py",
     "history",
     "html_report",
     "reports",
+    "retrieval/test_local_target.py",
+    "retrieval/test_s3_target.py",
     "sql",
     "test_history_maker.py",
     "views",
