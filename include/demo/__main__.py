@@ -105,7 +105,7 @@ def _run_dags(endpoint: str) -> bool:
         "vault_name": VAULT,
         "archive_id": ARCHIVE_ID,
         "region_name": "us-east-1",
-        "destination_uri": RESTORED_FILE.as_uri(),
+        "destination_uri": f"file://{RESTORED_FILE}",
     }
     runs = [
         "glacier_jobs_snapshot",
