@@ -21,7 +21,7 @@ demo: .venv/.for-demo ## Snapshot a local AWS's Glacier jobs into Parquet throug
 airflow: .venv/.for-demo ## Run Airflow with its UI on this machine, wired to a local AWS (ready in 30 s); Ctrl-C stops all
 	@$(RUN) -m demo.serve
 
-test: .venv/.for-test ## Lint, check types, and run the tests: about 7 minutes on two cores
+test: .venv/.for-test ## Lint, check types, and run the tests: about 11 minutes on two cores
 	@echo "== Lint (ruff)"
 	@.venv/bin/python -m ruff check .
 	@.venv/bin/python -m ruff format --check .

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.drills.pythons import UV, find_python, run
 from tests.drills.table import NotTried, RecordDrill
 
-pytestmark = [pytest.mark.drill, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(2700)]
 
 #: Tests of what is not in the package. They run with ``make test`` only.
 _OTHERS = (
