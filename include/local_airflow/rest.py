@@ -88,11 +88,20 @@ class AirflowApi:
 
     def healthy_components(self) -> set[str]:
         """Return those of :data:`COMPONENTS` that are healthy; none if the API server does not answer."""
+        return {name for name, health in self._health().items() if health.get("status") == "healthy"}
+
+    def heartbeats(self) -> dict[str, datetime]:
+        """Return when each of :data:`COMPONENTS` that has sent a heartbeat sent the latest; the database sends none."""
+        latest = {name: health.get(f"latest_{name}_heartbeat") for name, health in self._health().items()}
+        # Python 3.10 does not know "Z".
+        return {name: datetime.fromisoformat(at.replace("Z", "+00:00")) for name, at in latest.items() if at}
+
+    def _health(self) -> dict[str, dict[str, Any]]:
         try:
             components = self._request("GET", "/api/v2/monitor/health")
         except (OSError, http.client.HTTPException, AirflowApiError):
-            return set()
-        return {name for name in COMPONENTS if (components.get(name) or {}).get("status") == "healthy"}
+            return {}
+        return {name: components.get(name) or {} for name in COMPONENTS}
 
     def import_errors(self) -> list[dict[str, Any]]:
         """Return the import errors, each with ``filename`` and ``stack_trace``."""

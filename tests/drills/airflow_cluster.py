@@ -12,12 +12,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
-from local_airflow.rest import AirflowApi, wait_for
+from local_airflow.rest import COMPONENTS, AirflowApi, wait_for
 from local_airflow.standalone import free_port
 from tests.drills.pythons import identity, run
 
@@ -136,6 +137,18 @@ class Cluster:
         """
         self._assert_running()
         return "metadatabase" in self.api.healthy_components() or None
+
+    def recovered(self, *, since: datetime) -> bool | None:
+        """Return ``True`` once each component has sent a heartbeat after a moment, and ``None`` before.
+
+        Components that have ended are started again, as a process manager does: Airflow's end if a query fails.
+        """
+        ended = [component for component, process in self.processes.items() if process.poll() is not None]
+        for component in ended:
+            self.start(component)
+        heartbeats = self.api.heartbeats()
+        alive = {component for component, sent_at in heartbeats.items() if sent_at > since}
+        return (not ended and alive == COMPONENTS - {"metadatabase"}) or None
 
     def _assert_running(self) -> None:
         for component, process in self.processes.items():

@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -150,6 +151,8 @@ def test_a_run_succeeds_although_the_database_restarts(drill: Drill, record_dril
     drill.snapshots_under_way()
     drill.cluster.postgres.stop()
     drill.cluster.postgres.start()
+    started_at = datetime.now(timezone.utc)
+    wait_for("Airflow", lambda: drill.cluster.recovered(since=started_at), TIMEOUT_SECONDS)
 
     drill.succeeded(run_id)
     committed = jobs_by_committed_observation(drill.dataset("database"))
