@@ -73,8 +73,62 @@ def test_a_local_file_is_on_disk_before_it_becomes_visible(tmp_path: Path, monke
 
     publisher_for(LocalFileSystem(), str(tmp_path)).publish(file, str(target))
 
-    # The file before there is a name for it, and the name afterwards.
+    # The file, and the folder that gets it, before there is a name for it; and the name afterwards.
+    inodes = [path.stat().st_ino for path in (file, target.parent, tmp_path)]
+    assert synced == list(zip(inodes, [False, False, True], strict=True))
+
+
+def test_the_name_of_a_local_file_in_a_folder_that_exists_is_on_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, target = staged(tmp_path), tmp_path / "jobs" / "a.parquet"
+    target.parent.mkdir()
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda each: synced.append((os.fstat(each).st_ino, target.exists())))
+
+    publisher_for(LocalFileSystem(), str(tmp_path)).publish(file, str(target))
+
     assert synced == [(file.stat().st_ino, False), (target.parent.stat().st_ino, True)]
+
+
+def test_a_folder_is_never_visible_without_its_first_file(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs" / "snapshot_date=2026-11-22"
+    seen = []
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        seen.append((folder.exists(), (folder / "a.parquet").exists()))
+        return trace
+
+    publisher, file = publisher_for(LocalFileSystem(), str(tmp_path)), staged(tmp_path)
+    sys.settrace(trace)
+    try:
+        publisher.publish(file, str(folder / "a.parquet"))
+    finally:
+        sys.settrace(None)
+
+    assert set(seen) == {(False, False), (True, True)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs", "jobs.part"]
+
+
+def test_a_folder_that_another_process_has_just_created_gets_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "jobs", Path.rename
+
+    def rename_too_late(self: Path, target: Path) -> Path:
+        folder.mkdir()
+        (folder / "b.parquet").write_bytes(b"other")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_too_late)
+
+    publisher_for(LocalFileSystem(), str(tmp_path)).publish(staged(tmp_path), str(folder / "a.parquet"))
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "a.parquet": b"content",
+        "b.parquet": b"other",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs", "jobs.part"]
 
 
 def test_a_local_file_is_never_replaced(tmp_path: Path) -> None:
@@ -87,10 +141,11 @@ def test_a_local_file_is_never_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == b"first"
 
 
-def test_of_many_writers_of_one_name_exactly_one_succeeds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "new"], ids=["in a folder that exists", "in a new folder"])
+def test_of_many_writers_of_one_name_exactly_one_succeeds(folder: str, tmp_path: Path) -> None:
     publisher = publisher_for(LocalFileSystem(), str(tmp_path))
     barrier = threading.Barrier(8)
-    target = tmp_path / "a.parquet"
+    target = tmp_path / folder / "a.parquet"
 
     def attempt(number: int) -> bool:
         file = tmp_path / f"{number}.part"

@@ -21,6 +21,7 @@ from glacier_jobs import reports
 from glacier_jobs.compaction import compact_closed_days
 from glacier_jobs.dataset.cutoff import SETTLES_AFTER, closes_at
 from glacier_jobs.dataset.layout import Dataset
+from glacier_jobs.dataset.publisher import publisher_for
 from glacier_jobs.dataset.schema import TABLES
 from glacier_jobs.errors import InvalidArgument
 from glacier_jobs.history import History, fold_closed_days
@@ -182,14 +183,16 @@ def test_no_row_is_missing_while_generations_are_published(dataset: Dataset, fil
     made = Path(make_generation(dataset, FIRST + timedelta(days=3)))
     create_views(dataset, file)
     ended = threading.Event()
+    publisher = publisher_for(dataset.filesystem, dataset.root)
+    staging = publisher.stage("generations")
 
     def publish_many() -> None:
         for number in itertools.count(1):
-            if ended.wait(0.01):
+            if ended.wait(0.002):
                 return
-            folder = made.parent.with_name(f"as_of=20270101T000000Z_{number:06x}")
-            folder.mkdir()
-            os.link(made, folder / made.name)
+            staged = staging / str(number)
+            os.link(made, staged)
+            publisher.publish(staged, str(made.parent.with_name(f"as_of=20270101T000000Z_{number:06x}") / made.name))
 
     with ThreadPoolExecutor(1) as pool, duckdb.connect(file, read_only=True) as database:
         publishing = pool.submit(publish_many)
@@ -198,6 +201,7 @@ def test_no_row_is_missing_while_generations_are_published(dataset: Dataset, fil
         finally:
             ended.set()
         publishing.result()
+    publisher.discard(staging)
     assert counts == {4}
 
 

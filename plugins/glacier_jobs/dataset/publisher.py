@@ -127,7 +127,12 @@ class _LocalPublisher:
         discard_folder(folder)
 
     def publish(self, staged: Path, path: str) -> None:
-        target = self._ready(staged, path)
+        _sync_content(staged)
+        target = Path(path)
+        if not target.parent.exists() and self._publish_with_folder(staged, target):
+            return
+        # If another process is the first to publish a file in this folder, the folder exists by now.
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             # Not rename, which replaces a file; not open(…, "x"), which shows a file before it is complete.
             os.link(staged, target)
@@ -135,18 +140,38 @@ class _LocalPublisher:
             raise ObservationExists(f"{path} exists already; nothing was changed") from error
         sync_folder(target.parent)
 
+    @staticmethod
+    def _publish_with_folder(staged: Path, target: Path) -> bool:
+        """Make a file visible together with its folder, and return whether that was possible.
+
+        DuckDB lists the folders of a table, and what is in each folder later, for each mention of the table in a query.
+        So a folder must not be there without its file: one mention might not find a file that another one finds.
+        """
+        folder = staged.with_name(f"{staged.name}.folder")
+        folder.mkdir()
+        os.link(staged, folder / target.name)
+        sync_folder(folder)
+        target.parent.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # This replaces an empty folder, and no other.
+            folder.rename(target.parent)
+        except OSError:
+            discard_folder(folder)
+            return False
+        sync_folder(target.parent.parent)
+        return True
+
     def replace(self, staged: Path, path: str) -> None:
-        target = self._ready(staged, path)
+        _sync_content(staged)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(target)
         sync_folder(target.parent)
 
-    @staticmethod
-    def _ready(staged: Path, path: str) -> Path:
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+
+def _sync_content(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def sync_folder(folder: Path) -> None:

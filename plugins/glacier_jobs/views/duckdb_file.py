@@ -67,8 +67,9 @@ def _files(database: duckdb.DuckDBPyConnection, dataset: Dataset, table: FileTab
     # Not as a Hive partition: DuckDB would take each "name=value" in the path of the dataset for one, too.
     files = f"read_parquet({pattern}, hive_partitioning = false, filename = true)"
     if table.newest_only:
-        # The names are in the order of time. DuckDB searches in the order of this text: a file that is published in
-        # between is not the newest one. After the other order, it would be, and its rows would be missing.
+        # The names are in the order of time. DuckDB lists the folders in the order of this text: one that is published
+        # in between is not the newest one. After the other order, it would be, and its rows would be missing. It lists
+        # the files in the folders later, in any order, but a folder is published with its file.
         newest = f"(from glob({pattern}) select max(file) as file) newest"
         return f"from {newest} join {files} rows on rows.filename = newest.file select {columns}"
     key = f"regexp_extract(filename, '/{table.key}=([^/]+)/[^/]+$', 1)"
