@@ -40,12 +40,18 @@ def download():
     target = open_target(f"file://{path}", dest_aws_conn_id=None, options=ObjectOptions(), max_requests=20)
     return source, store_output(source, target, path, replace=False, max_ranges=DEFAULT_MAX_RANGES)
 
-def killed_download(seconds):
+def requests():
+    return control.calls().by_operation.get("GetJobOutput", 0)
+
+def killed_download(new_requests):
+    # By its requests, and not by time: a download first reads what is stored, longer and longer.
+    kill_at = requests() + new_requests
     child = os.fork()
     if not child:
         download()
         os._exit(0)
-    time.sleep(seconds)
+    while requests() < kill_at and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
         raise SystemExit("a download was complete before it was killed: use a larger archive")
@@ -54,7 +60,7 @@ random = random.Random(7)
 seen, repeated, total = set(), [], 0
 for number in range(kills + 1):
     if number < kills:
-        killed_download(random.uniform(0.05, 0.5))
+        killed_download(random.randint(1, 15))
     else:
         source, stored = download()
     requested = [call["range"] for call in control.requests("GetJobOutput")][total:]

@@ -13,7 +13,7 @@ from botocore.utils import calculate_tree_hash
 from local_aws.client import Control
 
 MEBIBYTE = 1024 * 1024
-PART = 16 * MEBIBYTE
+PART = 8 * MEBIBYTE
 
 
 def distinct_bytes(size: int, seed: int = 0) -> bytes:

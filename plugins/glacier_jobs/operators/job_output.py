@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 #: How many ranges of an output are requested at once.
-DEFAULT_MAX_RANGES = 10
+DEFAULT_MAX_RANGES = 16
 
 
 class GlacierJobOutputToObjectStorageOperator(ChecksUris, AwsBaseOperator[GlacierJobsHook]):

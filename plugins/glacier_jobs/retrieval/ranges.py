@@ -11,7 +11,7 @@ from glacier_jobs.retrieval.tree_hash import MEBIBYTE, Node
 #: S3's maximum for a multipart upload.
 MAX_PARTS: Final = 10_000
 
-SMALLEST_PART_BYTES: Final = 16 * MEBIBYTE
+SMALLEST_PART_BYTES: Final = 8 * MEBIBYTE
 
 #: The largest range of a request, and so the most that is requested again where a hash does not match.
 LARGEST_PIECE_BYTES: Final = 64 * MEBIBYTE
@@ -48,7 +48,7 @@ class Parts:
 
     @classmethod
     def of(cls, size_in_bytes: int) -> Parts:
-        """Return the parts of an output of at least 1 byte: the smallest of 16 MiB or more that are at most 10,000."""
+        """Return the parts of an output of at least 1 byte: the smallest of 8 MiB or more that are at most 10,000."""
         part_size = SMALLEST_PART_BYTES
         while part_size * MAX_PARTS < size_in_bytes:
             part_size *= 2
