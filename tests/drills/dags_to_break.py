@@ -7,7 +7,11 @@ from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 
-from glacier_jobs.operators import GlacierJobsToParquetOperator
+from glacier_jobs.operators import (
+    GlacierInitiateJobOperator,
+    GlacierJobOutputToObjectStorageOperator,
+    GlacierJobsToParquetOperator,
+)
 from glacier_jobs.sensors import GlacierJobSensor
 
 
@@ -44,5 +48,30 @@ def waiting() -> None:
     ).expand(job_id=job_ids())
 
 
+@task
+def archive() -> dict[str, str]:
+    """Return the archive id and the destination from the run's conf."""
+    return dict(get_current_context()["dag_run"].conf or {})
+
+
+@dag(dag_id="retrieving", schedule=None, default_args={"retries": 3, "retry_delay": timedelta(seconds=1)})
+def retrieving() -> None:
+    """Retrieve an archive, waiting in the triggerer, and store it."""
+    asked: Any = archive()
+    retrieve = GlacierInitiateJobOperator(
+        task_id="retrieve",
+        vault_name="archives",
+        job_type="archive-retrieval",
+        archive_id=asked["archive_id"],
+        wait_for_completion=True,
+        deferrable=True,
+        poll_interval=2,
+    )
+    GlacierJobOutputToObjectStorageOperator(
+        task_id="store", vault_name="archives", job_id=retrieve.output, destination_uri=asked["destination_uri"]
+    )
+
+
 snapshots()
 waiting()
+retrieving()

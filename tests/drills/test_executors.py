@@ -23,6 +23,7 @@ from tests.drills.snapshots import jobs_by_committed_observation
 from tests.drills.table import RecordDrill
 from tests.drills.waiting_tasks import HOUR, TIMEOUT_SECONDS, job, result, wait_for_states
 from tests.observations import s3_of
+from tests.retrieval.outputs import tree_hash
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
 
@@ -62,15 +63,26 @@ class Drill:
         """Open the dataset that the runs with this root have published."""
         return Dataset(filesystem=s3_of(self.local_aws), root=f"records/{root}")
 
-    def snapshots_under_way(self) -> dict[str, list[psutil.Process]]:
-        """Wait until a snapshot lists jobs, and return the processes that do so by component."""
+    def wait_for_calls(self, operation: str, calls: int = 1) -> dict[str, list[psutil.Process]]:
+        """Wait for new calls of the local AWS, and return the processes that are connected to it by component."""
         self.local_aws.reset_calls()
-        wait_for("a listing", lambda: self.local_aws.calls().by_operation.get("ListJobs") or None, TIMEOUT_SECONDS)
+        wait_for(
+            operation,
+            lambda: self.local_aws.calls().by_operation.get(operation, 0) >= calls or None,
+            TIMEOUT_SECONDS,
+        )
         port = urlsplit(self.local_aws.endpoint).port
         assert port is not None
         found = self.cluster.with_connection_to(port)
         assert found
         return found
+
+    def kill_the_task_that_calls(self, operation: str, calls: int = 1) -> None:
+        """Kill (-9) the processes of tasks that call the local AWS."""
+        for processes in self.wait_for_calls(operation, calls).values():
+            for process in processes:
+                process.kill()
+        self.local_aws.clear_faults()
 
 
 @pytest.fixture(scope="module", params=[0, 2], ids=["LocalExecutor", "CeleryExecutor"])
@@ -93,7 +105,12 @@ def drill(
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
     }
     with airflow_cluster(environment, celery_workers=request.param) as cluster:
-        wait_for("the DAG", lambda: "snapshots" in cluster.api.dag_ids() or None, 120)
+
+        def parsed() -> bool | None:
+            assert cluster.api.import_errors() == []
+            return "snapshots" in cluster.api.dag_ids() or None
+
+        wait_for("the DAGs", parsed, 120)
         yield Drill(cluster=cluster, local_aws=local_aws, workers=request.param)
 
 
@@ -135,10 +152,7 @@ def test_several_accounts_and_regions_are_published_into_one_dataset_on_s3(
 def test_a_task_that_is_killed_is_retried(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("task-killed", [(_ACCOUNTS[0], _REGIONS[0])])
-    for processes in drill.snapshots_under_way().values():
-        for process in processes:
-            process.kill()
-    drill.local_aws.clear_faults()
+    drill.kill_the_task_that_calls("ListJobs")
 
     assert drill.succeeded(run_id) == {0: 2}
     assert list(jobs_by_committed_observation(drill.dataset("task-killed")).values()) == [2 * _JOBS]
@@ -148,7 +162,7 @@ def test_a_task_that_is_killed_is_retried(drill: Drill, record_drill: RecordDril
 def test_a_run_succeeds_although_the_database_restarts(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("database", [(_ACCOUNTS[0], _REGIONS[0]), (_ACCOUNTS[1], _REGIONS[0])])
-    drill.snapshots_under_way()
+    drill.wait_for_calls("ListJobs")
     drill.cluster.postgres.stop()
     drill.cluster.postgres.start()
     started_at = datetime.now(timezone.utc)
@@ -166,7 +180,7 @@ def test_a_run_succeeds_although_the_database_restarts(drill: Drill, record_dril
 def test_the_task_of_a_killed_worker_is_run_by_another_worker(drill: Drill, record_drill: RecordDrill) -> None:
     drill.local_aws.fault("latency", operation="ListJobs", seconds=3)
     run_id = drill.run("worker-killed", [(_ACCOUNTS[0], _REGIONS[0])])
-    [(component, processes)] = drill.snapshots_under_way().items()
+    [(component, processes)] = drill.wait_for_calls("ListJobs").items()
     if drill.workers:
         drill.cluster.kill(component)
     else:
@@ -205,6 +219,41 @@ def test_the_sensors_of_a_killed_triggerer_are_continued_by_the_next_triggerer(
     record_drill(
         f"kill -9 of the triggerer, {len(ids)} sensors waiting, {_executor(drill)}",
         "the next triggerer ended all waits",
+    )
+
+
+def test_an_archive_is_retrieved_once_although_its_tasks_and_the_triggerer_are_killed(
+    drill: Drill, record_drill: RecordDrill
+) -> None:
+    """The first task is killed after Glacier started the job, and before it got the answer."""
+    api, local_aws = drill.cluster.api, drill.local_aws
+    local_aws.add_vaults("archives")
+    [archive_id] = local_aws.add_archives("archives", [{"Size": 40 * 1024 * 1024 + 1}])
+    local_aws.fault("latency", operation="InitiateJob", seconds=5, after_effect=True)
+    run_id = api.trigger(
+        "retrieving", {"archive_id": archive_id, "destination_uri": "s3://aws_default@records/restored/archive"}
+    )
+    drill.kill_the_task_that_calls("InitiateJob")
+    wait_for_states(api, "retrieving", run_id, {-1: ("deferred", 2)}, task_id="retrieve")
+    [started] = local_aws.jobs("archives")
+
+    drill.cluster.kill("triggerer")
+    local_aws.advance(6 * HOUR)
+    local_aws.fault("latency", operation="GetJobOutput", seconds=5, skip=1)
+    drill.cluster.start("triggerer")
+    drill.kill_the_task_that_calls("GetJobOutput", calls=2)
+
+    run = api.finished_run("retrieving", run_id, seconds=TIMEOUT_SECONDS)
+    tries = {each["task_id"]: each["try_number"] for each in api.task_instances("retrieving", run_id)}
+    assert (run["state"], tries) == ("success", {"archive": 1, "retrieve": 2, "store": 2})
+    [job] = local_aws.jobs("archives")
+    assert job["JobId"] == started["JobId"]
+    s3 = boto3.client("s3", **local_aws.boto3_arguments())
+    stored = s3.get_object(Bucket="records", Key="restored/archive")["Body"]
+    assert tree_hash(stored.read()) == job["ArchiveSHA256TreeHash"]
+    record_drill(
+        f"kill -9 of the task that starts a job, the triggerer, and the task that downloads, {_executor(drill)}",
+        "one job was started; the archive is stored and verified",
     )
 
 

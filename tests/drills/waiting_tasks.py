@@ -16,24 +16,29 @@ def job(job_id: str, **overrides: Any) -> dict[str, Any]:
     return {"JobId": job_id, "_life": {"duration_seconds": 4 * HOUR, **overrides}}
 
 
-def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[int, tuple[str, int]]:
-    """Return, by map index, the state and the try number of each waiting task."""
+def states(api: AirflowApi, dag_id: str, run_id: str, task_id: str = "wait") -> dict[int, tuple[str, int]]:
+    """Return, by map index, the state and the try number of each instance of a task."""
     return {
         instance["map_index"]: (instance["state"], instance["try_number"])
         for instance in api.task_instances(dag_id, run_id)
-        if instance["task_id"] == "wait"
+        if instance["task_id"] == task_id
     }
 
 
 def wait_for_states(
-    api: AirflowApi, dag_id: str, run_id: str, expected: dict[int, tuple[str, int]], seconds: float = TIMEOUT_SECONDS
+    api: AirflowApi,
+    dag_id: str,
+    run_id: str,
+    expected: dict[int, tuple[str, int]],
+    seconds: float = TIMEOUT_SECONDS,
+    task_id: str = "wait",
 ) -> None:
-    """Wait until the waiting tasks have the expected states."""
+    """Wait until the instances of a task have the expected states."""
     found: dict[int, tuple[str, int]] = {}
 
     def reached() -> bool | None:
         found.clear()
-        found.update(states(api, dag_id, run_id))
+        found.update(states(api, dag_id, run_id, task_id))
         return found == expected or None
 
     try:
